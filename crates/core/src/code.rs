@@ -1,0 +1,93 @@
+//! The stable error codes: the one list that the API, the history and the documentation share.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($variant:ident $text:literal $status:literal $meaning:literal;)*) => {
+        /// A stable, machine-readable reason. Its text never changes once released.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum ErrorCode {
+            $(#[doc = $meaning] #[serde(rename = $text)] $variant,)*
+        }
+
+        impl ErrorCode {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The text that clients compare with.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// The HTTP status of an answer that carries this code.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)* }
+            }
+
+            /// What it means and what to do, for the documentation.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+
+            /// The code of that text.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+codes! {
+    InputEmpty "input.empty" 422 "The upload has no bytes.";
+    InputCorrupt "input.corrupt" 422 "The file is damaged or ends early. Export or upload it again; retrying the same bytes cannot help.";
+    InputUnsupported "input.unsupported" 415 "The file's real type (found from its bytes, not its name) is not handled, or uses a feature that is not.";
+    InputDigest "input.digest" 422 "The uploaded bytes do not have the SHA-256 that the client announced: they changed on the way.";
+    InputInterrupted "input.interrupted" 400 "The connection ended before the whole body arrived. Nothing was kept; send it again.";
+    LimitBytes "limit.bytes" 413 "The body is larger than `limits.upload_bytes_max`.";
+    LimitPixels "limit.pixels" 422 "The picture has more pixels than `limits.image.pixels_max`, or a side longer than `limits.image.side_max`.";
+    LimitFrames "limit.frames" 422 "The animation has more frames, or more pixels over all frames, than `limits.image` allows.";
+    LimitMemory "limit.memory" 422 "The task needs more memory than a worker's whole budget (`worker.memory_bytes`).";
+    LimitMetadata "limit.metadata" 422 "Title, tags, metadata or a text block inside the file exceed their limits.";
+    LimitTasks "limit.tasks" 422 "The recipe would expand to more tasks than `limits.tasks_max`.";
+    LimitRate "limit.rate" 429 "Too much is waiting already. Try again after the time in `Retry-After`.";
+    LimitStorage "limit.storage" 507 "The disk has less free space than `storage.free_bytes_min`. Uploads are refused; reading and deleting go on.";
+    Timeout "timeout" 504 "The work took longer than its step allows.";
+    WorkerLost "worker.lost" 500 "The process that worked on the task vanished. Counted as an attempt; after two losses while running alone the task is quarantined.";
+    DecoderCrashed "decoder.crashed" 500 "A decoder panicked or its process died on this file. The file is isolated; nothing else is affected.";
+    EncoderFailed "encoder.failed" 500 "An encoder refused its input. Please report it with the asset's id.";
+    SandboxUnavailable "sandbox.unavailable" 500 "`sandbox = \"require\"` is set and this kernel or container does not give what it needs. See `mediaflow doctor`.";
+    StorageUnavailable "storage.unavailable" 503 "Bytes could not be written or read. Retried.";
+    StorageCorrupt "storage.corrupt" 500 "Stored bytes do not have the digest that was recorded for them.";
+    StoreUnavailable "store.unavailable" 503 "The database did not answer. Retried.";
+    ModerationUnavailable "moderation.unavailable" 503 "The classifier could not be reached or its circuit breaker is open. Retried; nothing is shown before a verdict.";
+    ModerationRejected "moderation.rejected" 403 "The asset was rejected by moderation. What was made of it has been removed.";
+    DistributeFailed "distribute.failed" 502 "The CDN refused or did not answer.";
+    UpstreamDead "upstream.dead" 500 "A step that this one needs has failed for good. Replaying that one brings this one back.";
+    RunSuperseded "run.superseded" 409 "A newer generation of the asset replaced this run.";
+    AssetDeleted "asset.deleted" 410 "The asset was deleted.";
+    AssetNotFound "asset.not_found" 404 "There is no such asset.";
+    TaskNotFound "task.not_found" 404 "There is no such task.";
+    RenditionNotFound "rendition.not_found" 404 "The asset has no such rendition, or it is not visible yet.";
+    RouteNotFound "route.not_found" 404 "There is nothing at this path.";
+    MethodNotAllowed "route.method" 405 "The path exists, but not with this method.";
+    ConflictState "conflict.state" 409 "The asset or task is in a state that does not allow this.";
+    ConflictRunning "conflict.running" 409 "A request with the same `Idempotency-Key` is still running.";
+    IdempotencyMismatch "idempotency.mismatch" 422 "The `Idempotency-Key` was used before with other content.";
+    FenceStale "fence.stale" 409 "The task was claimed again or cancelled since this attempt began; its result is not taken.";
+    RequestInvalid "request.invalid" 400 "The request has a parameter or a body that cannot be understood; the text names it.";
+    RequestRange "request.range" 416 "The range lies outside the file.";
+    RequestTimeout "request.timeout" 408 "The body did not arrive in time.";
+    RecipeUnknown "recipe.unknown" 422 "There is no recipe of that name for this kind of media.";
+    RecipeInvalid "recipe.invalid" 422 "The recipe file has an error; the text names line, step and fix.";
+    AuthMissing "auth.missing" 401 "The request needs an API key: `Authorization: Bearer mf_...`.";
+    AuthInvalid "auth.invalid" 401 "The API key is unknown or was revoked.";
+    AuthScope "auth.scope" 403 "The API key has not the scope that this needs.";
+    SignatureInvalid "signature.invalid" 403 "The signed URL is wrong or has expired.";
+    Internal "internal" 500 "A bug of ours. The log has the details under the correlation id.";
+}
+
+impl std::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,289 @@
+//! The operations a step can name: their parameters, their queue and what they cost.
+//!
+//! What an operation *does* is the worker's; what it *is* must be known wherever tasks are planned.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A picture format that renditions are made in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// The baseline for opaque pictures.
+    Jpeg,
+    /// The baseline for pictures with alpha.
+    Png,
+    /// Smaller than JPEG everywhere; also carries animations.
+    Webp,
+    /// The smallest for stills.
+    Avif,
+}
+
+impl Format {
+    /// The name in API, database and recipe.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpeg",
+            Self::Png => "png",
+            Self::Webp => "webp",
+            Self::Avif => "avif",
+        }
+    }
+
+    /// The format of that name; `jpg` is understood too.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "jpeg" | "jpg" => Some(Self::Jpeg),
+            "png" => Some(Self::Png),
+            "webp" => Some(Self::Webp),
+            "avif" => Some(Self::Avif),
+            _ => None,
+        }
+    }
+
+    /// The registered media type.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Webp => "image/webp",
+            Self::Avif => "image/avif",
+        }
+    }
+}
+
+/// How a variant relates to its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// Scaled to a width; never enlarged.
+    Width,
+    /// Scaled and cropped around the focus to fill width and height exactly; never enlarged.
+    Cover,
+    /// The full size.
+    Original,
+}
+
+/// One size of a picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// The profile's name in URLs: lower-case letters, digits, `-`.
+    pub name: String,
+    /// How it is cut.
+    pub fit: Fit,
+    /// In pixels; for `width` and `cover`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// In pixels; for `cover` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+}
+
+/// Makes the baseline variants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resize {
+    /// The sizes to make.
+    pub variants: Vec<Variant>,
+    /// JPEG quality, 1 to 100.
+    pub jpeg_quality: u8,
+}
+
+/// Further formats of every variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compress {
+    /// The encodings to add, in order.
+    pub formats: Vec<Encoding>,
+}
+
+/// How a further format is encoded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encoding {
+    /// `webp` or `avif`.
+    pub format: Format,
+    /// The encoder's own scale, 1 to 100.
+    pub quality: u8,
+    /// WebP: method 0 (fast) to 6. AVIF: speed 0 (slow) to 10.
+    pub effort: u8,
+    /// Other values for some variants, by name.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub variants: std::collections::BTreeMap<String, Tuning>,
+}
+
+/// Quality and effort of one variant, where they differ from the encoding's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tuning {
+    /// Instead of the encoding's quality.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<u8>,
+    /// Instead of the encoding's effort.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<u8>,
+}
+
+impl Encoding {
+    /// Quality and effort for the variant `name`.
+    pub fn tuning(&self, name: &str) -> (u8, u8) {
+        let own = self.variants.get(name);
+        (
+            own.and_then(|t| t.quality).unwrap_or(self.quality),
+            own.and_then(|t| t.effort).unwrap_or(self.effort),
+        )
+    }
+}
+
+/// What a step does, with its parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "operation")]
+pub enum Operation {
+    /// Reads dimensions, colour, camera and position.
+    #[serde(rename = "image.inspect")]
+    Inspect,
+    /// The gate before anything is shown.
+    #[serde(rename = "moderate")]
+    Moderate,
+    /// Makes the baseline variants.
+    #[serde(rename = "image.resize")]
+    Resize(Resize),
+    /// Makes the baseline variants with the configured mark on them.
+    #[serde(rename = "image.watermark")]
+    Watermark,
+    /// Adds further formats.
+    #[serde(rename = "image.compress")]
+    Compress(Compress),
+    /// Makes BlurHash and average colour.
+    #[serde(rename = "image.placeholder")]
+    Placeholder,
+    /// Warms the CDN.
+    #[serde(rename = "distribute")]
+    Distribute,
+    /// Flips the generation visible; the core does it, no worker.
+    #[serde(rename = "publish")]
+    Publish,
+    /// Encodes again, slowly, while nothing else waits.
+    #[serde(rename = "image.squeeze")]
+    Squeeze(Compress),
+}
+
+/// Which workers may claim a task. Workers announce the queues they serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Queue {
+    /// Pixels: bound by processor and memory.
+    Image,
+    /// Waiting for somebody else: classifiers, CDNs.
+    Network,
+}
+
+impl Queue {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Image, Self::Network];
+
+    /// The name in database, configuration and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Network => "network",
+        }
+    }
+
+    /// The queue of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|q| q.as_str() == name)
+    }
+}
+
+/// What a task needs from a worker before it may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Peak memory in bytes.
+    pub memory_bytes: u64,
+    /// Expected processor time in milliseconds; orders the queue fairly between tenants.
+    pub cpu_ms: u32,
+}
+
+/// What is known of an asset before any task ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// Width times height of one picture.
+    pub pixels: u64,
+    /// Pictures in the file.
+    pub frames: u32,
+    /// Size of the original in bytes.
+    pub bytes: u64,
+}
+
+const MIB: u64 = 1 << 20;
+
+impl Operation {
+    /// The name in recipes, API and database.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Inspect => "image.inspect",
+            Self::Moderate => "moderate",
+            Self::Resize(_) => "image.resize",
+            Self::Watermark => "image.watermark",
+            Self::Compress(_) => "image.compress",
+            Self::Placeholder => "image.placeholder",
+            Self::Distribute => "distribute",
+            Self::Publish => "publish",
+            Self::Squeeze(_) => "image.squeeze",
+        }
+    }
+
+    /// The queue its tasks wait in.
+    pub const fn queue(&self) -> Queue {
+        match self {
+            Self::Moderate | Self::Distribute | Self::Publish => Queue::Network,
+            _ => Queue::Image,
+        }
+    }
+
+    /// Lanes are claimed in ascending order: 0 makes assets viewable, 1 completes them, 9 runs
+    /// only while nothing else waits.
+    pub const fn lane(&self) -> u8 {
+        match self {
+            Self::Compress(_) => 1,
+            Self::Squeeze(_) => 9,
+            _ => 0,
+        }
+    }
+
+    /// How long one attempt may take, unless the step says otherwise.
+    pub const fn timeout(&self) -> Duration {
+        match self {
+            Self::Moderate | Self::Distribute => Duration::from_secs(60),
+            Self::Squeeze(_) => Duration::from_secs(3600),
+            _ => Duration::from_secs(600),
+        }
+    }
+
+    /// What one task of it needs, estimated from the asset's facts.
+    pub fn cost(&self, facts: Facts) -> Cost {
+        let decoded = facts.pixels.saturating_mul(4);
+        // Decoding, colour conversion and the turned copy hold the picture up to twice; the
+        // cascade below it at most once more. AVIF's encoder was measured at under 16 bytes a pixel.
+        let (memory_bytes, cpu_ns_per_pixel) = match self {
+            Self::Inspect => (facts.bytes + 8 * MIB, 1),
+            Self::Moderate => (decoded.saturating_mul(2) + facts.bytes + 8 * MIB, 5),
+            Self::Distribute | Self::Publish => (MIB, 0),
+            Self::Placeholder => (decoded.saturating_mul(2) + facts.bytes + 8 * MIB, 5),
+            Self::Resize(_) | Self::Watermark => {
+                (decoded.saturating_mul(3) + facts.bytes + 16 * MIB, 15)
+            }
+            Self::Compress(_) => (decoded.saturating_mul(5) + facts.bytes + 32 * MIB, 150),
+            Self::Squeeze(_) => (decoded.saturating_mul(6) + facts.bytes + 32 * MIB, 2000),
+        };
+        let animated = u64::from(facts.frames.max(1));
+        let cpu_ns = facts
+            .pixels
+            .saturating_mul(cpu_ns_per_pixel)
+            .saturating_mul(animated);
+        Cost {
+            memory_bytes,
+            cpu_ms: u32::try_from(cpu_ns / 1_000_000).unwrap_or(u32::MAX).max(1),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What makes a recipe sound: names, order, parameters, and a publish that everything leads to.
+
+use super::parse::{Place, RawStep};
+use super::{Condition, Recipe, RecipeError, STEPS_MAX};
+use crate::Operation;
+use crate::operation::{Encoding, Fit, Format, Variant};
+
+/// Names are used in URLs and logs.
+pub(super) fn name(name: &str) -> Result<(), String> {
+    let ok = (1..=40).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+    if ok {
+        Ok(())
+    } else {
+        Err(format!(
+            "the name `{name}` must be 1 to 40 lower-case letters, digits, `-` or `_`"
+        ))
+    }
+}
+
+/// An order in which every step comes after what it needs, stable with the file's order.
+pub(super) fn order(raw: &[(Place, RawStep)], file_line: usize) -> Result<Vec<usize>, RecipeError> {
+    if raw.is_empty() || raw.len() > STEPS_MAX {
+        let message = format!(
+            "a recipe has 1 to {STEPS_MAX} `[[steps]]`; this one has {}",
+            raw.len()
+        );
+        return Err(RecipeError {
+            line: file_line,
+            step: None,
+            message,
+        });
+    }
+    for (index, (place, step)) in raw.iter().enumerate() {
+        name(&step.name).map_err(|m| place.error(m))?;
+        if raw[..index]
+            .iter()
+            .any(|(_, other)| other.name == step.name)
+        {
+            return Err(place.error("another step has this name; names are unique"));
+        }
+        for (i, need) in step.needs.iter().enumerate() {
+            if !raw.iter().any(|(_, other)| &other.name == need) {
+                return Err(place.error(format!("needs `{need}`, but there is no such step")));
+            }
+            if step.needs[..i].contains(need) {
+                return Err(place.error(format!("needs `{need}` twice; once is enough")));
+            }
+        }
+    }
+    let mut done: Vec<usize> = Vec::with_capacity(raw.len());
+    while done.len() < raw.len() {
+        let next = (0..raw.len()).find(|&i| {
+            !done.contains(&i)
+                && raw[i]
+                    .1
+                    .needs
+                    .iter()
+                    .all(|need| done.iter().any(|&d| &raw[d].1.name == need))
+        });
+        match next {
+            Some(index) => done.push(index),
+            None => {
+                let stuck = (0..raw.len())
+                    .find(|i| !done.contains(i))
+                    .expect("not all are done");
+                return Err(raw[stuck]
+                    .0
+                    .error("its needs form a circle; remove one of them"));
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Parameters within what the codecs take.
+pub(super) fn parameters(place: &Place, operation: &Operation) -> Result<(), RecipeError> {
+    match operation {
+        Operation::Resize(resize) => {
+            if resize.variants.is_empty() || resize.variants.len() > 32 {
+                return Err(place.error("`variants` must list 1 to 32 sizes"));
+            }
+            if !(1..=100).contains(&resize.jpeg_quality) {
+                return Err(place.error("`jpeg_quality` must be 1 to 100"));
+            }
+            for (index, v) in resize.variants.iter().enumerate() {
+                variant(v).map_err(|m| place.error(m))?;
+                if resize.variants[..index]
+                    .iter()
+                    .any(|other| other.name == v.name)
+                {
+                    return Err(place.error(format!("two variants are called `{}`", v.name)));
+                }
+            }
+            Ok(())
+        }
+        Operation::Compress(c) | Operation::Squeeze(c) => {
+            if c.formats.is_empty() {
+                return Err(place.error("`formats` must list at least one format"));
+            }
+            for (index, e) in c.formats.iter().enumerate() {
+                encoding(e).map_err(|m| place.error(m))?;
+                if c.formats[..index]
+                    .iter()
+                    .any(|other| other.format == e.format)
+                {
+                    return Err(place.error(format!("`{}` is listed twice", e.format.as_str())));
+                }
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn variant(v: &Variant) -> Result<(), String> {
+    name(&v.name)?;
+    let side = |value: Option<u32>| value.is_some_and(|n| (1..=16_383).contains(&n));
+    let ok = match v.fit {
+        Fit::Width => side(v.width) && v.height.is_none(),
+        Fit::Cover => side(v.width) && side(v.height),
+        Fit::Original => v.width.is_none() && v.height.is_none(),
+    };
+    if ok {
+        return Ok(());
+    }
+    let rule = match v.fit {
+        Fit::Width => "`width` (1 to 16383) and no `height`",
+        Fit::Cover => "`width` and `height` (1 to 16383)",
+        Fit::Original => "neither `width` nor `height`",
+    };
+    Err(format!(
+        "variant `{}` has fit `{:?}` and so takes {rule}",
+        v.name, v.fit
+    )
+    .to_lowercase())
+}
+
+fn encoding(e: &Encoding) -> Result<(), String> {
+    let effort_max = match e.format {
+        Format::Webp => 6,
+        Format::Avif => 10,
+        other => {
+            return Err(format!(
+                "`{}` is made by image.resize; `formats` takes webp and avif",
+                other.as_str()
+            ));
+        }
+    };
+    let tunings = e
+        .variants
+        .values()
+        .map(|t| (t.quality.unwrap_or(e.quality), t.effort.unwrap_or(e.effort)));
+    for (quality, effort) in tunings.chain([(e.quality, e.effort)]) {
+        if !(1..=100).contains(&quality) {
+            return Err(format!(
+                "{}: `quality` is {quality}; it must be 1 to 100",
+                e.format.as_str()
+            ));
+        }
+        if effort > effort_max {
+            return Err(format!(
+                "{}: `effort` is {effort}; it must be 0 to {effort_max}",
+                e.format.as_str()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What no single step can say of itself.
+pub(super) fn meaning(
+    recipe: &Recipe,
+    places: &[Place],
+    file_line: usize,
+) -> Result<(), RecipeError> {
+    let place = |name: &str| {
+        places
+            .iter()
+            .find(|p| p.name == name)
+            .expect("every step has a place")
+    };
+    let count =
+        |test: fn(&Operation) -> bool| recipe.steps.iter().filter(|s| test(&s.operation)).count();
+    let file_error = |message: &str| RecipeError {
+        line: file_line,
+        step: None,
+        message: message.to_owned(),
+    };
+
+    if count(|o| *o == Operation::Publish) != 1 {
+        return Err(file_error(
+            "a recipe has exactly one step with operation = \"publish\", which needs all that must be done before an asset is ready",
+        ));
+    }
+    if count(|o| matches!(o, Operation::Resize(_))) > 1 {
+        return Err(file_error(
+            "a recipe has at most one `image.resize`; list all sizes in its `variants`",
+        ));
+    }
+    if count(|o| *o == Operation::Moderate) > 1 {
+        return Err(file_error("a recipe has at most one `moderate`"));
+    }
+    for (index, step) in recipe.steps.iter().enumerate() {
+        let place = place(&step.name);
+        let squeezes = matches!(step.operation, Operation::Squeeze(_));
+        if !squeezes && !recipe.is_before_publish(index) {
+            return Err(place.error("nothing leads from here to `publish`; add this step to what publish, or a step before it, needs"));
+        }
+        if squeezes && !(step.optional && recipe.reaches(recipe.publish(), index)) {
+            return Err(place.error("`image.squeeze` runs after publishing: it needs the publish step and `optional = true`"));
+        }
+        if step.optional && matches!(step.operation, Operation::Moderate | Operation::Publish) {
+            return Err(place.error("this operation cannot be optional"));
+        }
+        let takes_variants = matches!(
+            step.operation,
+            Operation::Watermark | Operation::Compress(_) | Operation::Squeeze(_)
+        );
+        let resizes = |s: usize| matches!(recipe.steps[s].operation, Operation::Resize(_));
+        if takes_variants && !(0..index).any(|s| resizes(s) && recipe.reaches(s, index)) {
+            return Err(place.error(
+                "it works on the variants of `image.resize`; add such a step to what it needs",
+            ));
+        }
+        let is_watermark = step.operation == Operation::Watermark;
+        if is_watermark != (step.when == Some(Condition::Watermark)) {
+            return Err(place.error(
+                "`when = \"watermark\"` belongs to `image.watermark`, and to nothing else",
+            ));
+        }
+        if let Operation::Compress(c) | Operation::Squeeze(c) = &step.operation
+            && let Some(unknown) = c
+                .formats
+                .iter()
+                .flat_map(|f| f.variants.keys())
+                .find(|v| recipe.variant(v).is_none())
+        {
+            return Err(place.error(format!(
+                "tunes a variant `{unknown}` that `image.resize` does not make"
+            )));
+        }
+        if matches!(step.operation, Operation::Compress(_))
+            && let Some(mark) = recipe
+                .steps
+                .iter()
+                .position(|s| s.operation == Operation::Watermark)
+            && !recipe.reaches(mark, index)
+        {
+            return Err(
+                place.error("it must need the watermark step, so that pixels are encoded once")
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Recipes: named, versioned graphs of steps for one kind of media.
+
+mod check;
+mod parse;
+
+pub use parse::RecipeError;
+
+use crate::operation::{Resize, Variant};
+use crate::{Kind, Operation, Sha256};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Most steps in one recipe.
+pub const STEPS_MAX: usize = 64;
+/// Attempts of a step that does not say otherwise.
+pub const ATTEMPTS_DEFAULT: u32 = 5;
+
+/// When a step runs at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// The asset asks for a watermark and one is configured.
+    Watermark,
+}
+
+/// What happens to colours other than sRGB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColorPolicy {
+    /// Converted to sRGB, which every screen shows right.
+    #[default]
+    Srgb,
+    /// Kept, with the profile embedded in every rendition.
+    Keep,
+}
+
+/// A node of the graph.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Unique in its recipe.
+    pub name: String,
+    /// What it does.
+    #[serde(flatten)]
+    pub operation: Operation,
+    /// The steps that must be done before, as indices into [`Recipe::steps`]; all are smaller than its own.
+    pub needs: Vec<usize>,
+    /// Without it the step always runs.
+    pub when: Option<Condition>,
+    /// An optional step that dies does not fail the run.
+    pub optional: bool,
+    /// Failed attempts after which its tasks are dead.
+    pub attempts: u32,
+    /// Limit of one attempt, in seconds.
+    pub timeout_s: u64,
+}
+
+impl Step {
+    /// Limit of one attempt.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_s)
+    }
+}
+
+/// A checked recipe: its steps are in an order in which each comes after all that it needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// What uploads name it by.
+    pub name: String,
+    /// Raised by its author when it changes.
+    pub version: u32,
+    /// The media it takes.
+    pub kind: Kind,
+    /// What happens to colours.
+    pub color: ColorPolicy,
+    /// The graph.
+    pub steps: Vec<Step>,
+}
+
+impl Recipe {
+    /// Reads and checks a recipe file.
+    ///
+    /// # Errors
+    /// The first mistake, with its line, its step and what to do about it.
+    pub fn parse(text: &str) -> Result<Self, RecipeError> {
+        parse::parse(text)
+    }
+
+    /// Identifies what the recipe does: equal recipes have equal hashes however they are written.
+    pub fn hash(&self) -> Sha256 {
+        let text = serde_json::to_vec(self).expect("a recipe is plain data");
+        Sha256::of(&text)
+    }
+
+    /// The index of the step that publishes; every recipe has exactly one.
+    pub fn publish(&self) -> usize {
+        self.steps
+            .iter()
+            .position(|s| s.operation == Operation::Publish)
+            .expect("a checked recipe publishes")
+    }
+
+    /// Whether the run's outcome depends on this step: it publishes, or publishing needs it.
+    pub fn is_before_publish(&self, step: usize) -> bool {
+        let publish = self.publish();
+        step == publish || self.reaches(step, publish)
+    }
+
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        self.steps[to]
+            .needs
+            .iter()
+            .any(|&need| need == from || self.reaches(from, need))
+    }
+
+    /// The sizes it makes, if it makes any.
+    pub fn resize(&self) -> Option<&Resize> {
+        self.steps.iter().find_map(|s| match &s.operation {
+            Operation::Resize(resize) => Some(resize),
+            _ => None,
+        })
+    }
+
+    /// The variant of that name.
+    pub fn variant(&self, name: &str) -> Option<&Variant> {
+        self.resize()?.variants.iter().find(|v| v.name == name)
+    }
+}

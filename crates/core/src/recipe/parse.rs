@@ -1,0 +1,231 @@
+//! From TOML to a recipe. Every mistake names its line, its step and the fix.
+
+use super::{ATTEMPTS_DEFAULT, ColorPolicy, Condition, Recipe, Step, check};
+use crate::operation::{Compress, Encoding, Resize, Variant};
+use crate::{Kind, Operation};
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A mistake in a recipe file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}{}: {message}", step.as_ref().map(|s| format!(", step \"{s}\"")).unwrap_or_default())]
+pub struct RecipeError {
+    /// Counted from one.
+    pub line: usize,
+    /// The step it is in, where it is in one.
+    pub step: Option<String>,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: Spanned<String>,
+    #[serde(default = "first_version")]
+    version: u32,
+    kind: Kind,
+    #[serde(default)]
+    color: ColorPolicy,
+    #[serde(default)]
+    steps: Vec<Spanned<RawStep>>,
+}
+
+const fn first_version() -> u32 {
+    1
+}
+
+/// All fields that any operation takes; which belong to which is checked when it is made.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStep {
+    pub(super) name: String,
+    pub(super) operation: String,
+    #[serde(default)]
+    pub(super) needs: Vec<String>,
+    when: Option<Condition>,
+    #[serde(default)]
+    optional: bool,
+    attempts: Option<u32>,
+    timeout_s: Option<u64>,
+    variants: Option<Vec<Variant>>,
+    jpeg_quality: Option<u8>,
+    formats: Option<Vec<Encoding>>,
+}
+
+/// Where in the file a step stands, for messages.
+pub(super) struct Place {
+    pub(super) line: usize,
+    pub(super) name: String,
+}
+
+impl Place {
+    pub(super) fn error(&self, message: impl Into<String>) -> RecipeError {
+        RecipeError {
+            line: self.line,
+            step: Some(self.name.clone()),
+            message: message.into(),
+        }
+    }
+}
+
+pub(super) fn parse(text: &str) -> Result<Recipe, RecipeError> {
+    let file: File = toml::from_str(text).map_err(|e| syntax_error(text, &e))?;
+    let name_line = line_of(text, file.name.span().start);
+    let file_error = |line, message: String| RecipeError {
+        line,
+        step: None,
+        message,
+    };
+    check::name(file.name.as_ref()).map_err(|m| file_error(name_line, m))?;
+
+    let mut raw = Vec::with_capacity(file.steps.len());
+    for step in file.steps {
+        let line = line_of(text, step.span().start);
+        let step = step.into_inner();
+        raw.push((
+            Place {
+                line,
+                name: step.name.clone(),
+            },
+            step,
+        ));
+    }
+    let order = check::order(&raw, name_line)?;
+
+    let mut steps: Vec<Step> = Vec::with_capacity(order.len());
+    for index in order {
+        let (place, step) = &raw[index];
+        let needs = step
+            .needs
+            .iter()
+            .filter_map(|need| steps.iter().position(|s| &s.name == need))
+            .collect();
+        steps.push(make_step(place, step, needs)?);
+    }
+    let recipe = Recipe {
+        name: file.name.into_inner(),
+        version: file.version,
+        kind: file.kind,
+        color: file.color,
+        steps,
+    };
+    let places: Vec<Place> = raw.into_iter().map(|(place, _)| place).collect();
+    check::meaning(&recipe, &places, name_line)?;
+    Ok(recipe)
+}
+
+fn make_step(place: &Place, raw: &RawStep, needs: Vec<usize>) -> Result<Step, RecipeError> {
+    let operation = operation(place, raw)?;
+    check::parameters(place, &operation)?;
+    let attempts = raw.attempts.unwrap_or(ATTEMPTS_DEFAULT);
+    if !(1..=20).contains(&attempts) {
+        return Err(place.error(format!("`attempts` is {attempts}; it must be 1 to 20")));
+    }
+    let timeout_s = raw.timeout_s.unwrap_or(operation.timeout().as_secs());
+    if !(1..=86_400).contains(&timeout_s) {
+        return Err(place.error(format!("`timeout_s` is {timeout_s}; it must be 1 to 86400")));
+    }
+    Ok(Step {
+        name: raw.name.clone(),
+        operation,
+        needs,
+        when: raw.when,
+        optional: raw.optional,
+        attempts,
+        timeout_s,
+    })
+}
+
+fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
+    let made = match raw.operation.as_str() {
+        "image.inspect" => Operation::Inspect,
+        "moderate" => Operation::Moderate,
+        "image.watermark" => Operation::Watermark,
+        "image.placeholder" => Operation::Placeholder,
+        "distribute" => Operation::Distribute,
+        "publish" => Operation::Publish,
+        "image.resize" => Operation::Resize(Resize {
+            variants: raw.variants.clone().ok_or_else(|| {
+                place.error("`image.resize` needs `variants`, for example `variants = [{ name = \"small\", fit = \"width\", width = 320 }]`")
+            })?,
+            jpeg_quality: raw.jpeg_quality.unwrap_or(80),
+        }),
+        "image.compress" | "image.squeeze" => {
+            let formats = raw.formats.clone().ok_or_else(|| {
+                place.error("this operation needs `formats`, for example `formats = [{ format = \"webp\", quality = 80, effort = 2 }]`")
+            })?;
+            if raw.operation == "image.compress" {
+                Operation::Compress(Compress { formats })
+            } else {
+                Operation::Squeeze(Compress { formats })
+            }
+        }
+        other => {
+            return Err(place.error(format!(
+                "there is no operation `{other}`; there are image.inspect, moderate, image.resize, image.watermark, image.compress, image.placeholder, distribute, publish, image.squeeze"
+            )));
+        }
+    };
+    let is_resize = matches!(made, Operation::Resize(_));
+    let has_formats = matches!(made, Operation::Compress(_) | Operation::Squeeze(_));
+    for (field, given, belongs, owner) in [
+        (
+            "variants",
+            raw.variants.is_some(),
+            is_resize,
+            "image.resize",
+        ),
+        (
+            "jpeg_quality",
+            raw.jpeg_quality.is_some(),
+            is_resize,
+            "image.resize",
+        ),
+        (
+            "formats",
+            raw.formats.is_some(),
+            has_formats,
+            "image.compress and image.squeeze",
+        ),
+    ] {
+        if given && !belongs {
+            return Err(place.error(format!("`{field}` belongs to {owner}; remove it here")));
+        }
+    }
+    Ok(made)
+}
+
+fn syntax_error(text: &str, error: &toml::de::Error) -> RecipeError {
+    let start = error.span().map_or(0, |span| span.start);
+    RecipeError {
+        line: line_of(text, start),
+        step: step_at(text, start),
+        message: error.message().to_owned(),
+    }
+}
+
+/// The name of the step whose table holds the byte at `offset`, as far as the text tells: the file could not be read.
+fn step_at(text: &str, offset: usize) -> Option<String> {
+    let head = text.get(..offset)?.rfind("[[steps]]")?;
+    let table = &text[head + "[[steps]]".len()..];
+    let table = &table[..table.find("[[").unwrap_or(table.len())];
+    table.lines().find_map(|line| {
+        let value = line
+            .trim()
+            .strip_prefix("name")?
+            .trim_start()
+            .strip_prefix('=')?
+            .trim();
+        Some(value.trim_matches('"').to_owned())
+    })
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes()
+        .iter()
+        .take(offset)
+        .filter(|&&b| b == b'\n')
+        .count()
+        + 1
+}

@@ -1,0 +1,85 @@
+//! One generation of one asset, as the core sees it: counters per step, never single tasks.
+
+use crate::moderation::{ModerationPolicy, Thresholds};
+use crate::{Recipe, RunState, Sha256, Verdict};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How many of a step's tasks ended, and how. Equal to a recount of the task rows at every commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StepStatus {
+    /// Tasks that exist.
+    pub total: u32,
+    /// Of these, done.
+    pub succeeded: u32,
+    /// Of these, not needed.
+    pub skipped: u32,
+    /// Of these, failed for good.
+    pub dead: u32,
+    /// Of these, not wanted any more.
+    pub cancelled: u32,
+    /// Whether the tasks may run: all needs were met.
+    pub released: bool,
+}
+
+impl StepStatus {
+    /// Tasks that can still do something.
+    pub const fn open(self) -> u32 {
+        self.total - self.succeeded - self.skipped - self.dead - self.cancelled
+    }
+
+    /// Whether steps that need this one may go on.
+    pub const fn is_met(self, optional: bool) -> bool {
+        self.open() == 0 && (optional || self.dead + self.cancelled == 0)
+    }
+
+    /// Whether this step can no longer be met without a replay.
+    pub const fn is_failed(self, optional: bool) -> bool {
+        !optional && self.dead + self.cancelled > 0
+    }
+}
+
+/// The watermark as it was configured when the run began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WatermarkSettings {
+    /// The mark's bytes, in the blob store.
+    pub sha256: Sha256,
+    /// `top-left`, `top`, `top-right`, `left`, `center`, `right`, `bottom-left`, `bottom`, `bottom-right`.
+    pub position: String,
+    /// 0 is invisible, 1 opaque.
+    pub opacity: f32,
+    /// The mark's width as a fraction of the picture's.
+    pub scale: f32,
+}
+
+/// The operator's settings that a run's results depend on, frozen when it begins.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RunSettings {
+    /// Who decides what may be shown.
+    pub moderation: ModerationPolicy,
+    /// Thresholds per label, for the classifier.
+    pub thresholds: BTreeMap<String, Thresholds>,
+    /// Thresholds of a label that has none of its own.
+    pub default_thresholds: Option<Thresholds>,
+    /// The mark, where one is configured and the asset asks for it.
+    pub watermark: Option<WatermarkSettings>,
+    /// Whether GPS positions are recorded.
+    pub record_positions: bool,
+    /// Whether copyright notices are kept in renditions.
+    pub keep_copyright: bool,
+}
+
+/// One run of a recipe over an asset.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Counts up from 1 per asset.
+    pub generation: u32,
+    /// Where it stands.
+    pub state: RunState,
+    /// The gate's outcome, once there is one.
+    pub verdict: Option<Verdict>,
+    /// Counters, one for each of the recipe's steps.
+    pub steps: Vec<StepStatus>,
+    /// The graph.
+    pub recipe: std::sync::Arc<Recipe>,
+}

@@ -1,0 +1,459 @@
+//! What happens next. Each function takes a run and something that happened to one of its tasks,
+//! changes the run, and says what the store must do beside it, in order and in the same transaction.
+//!
+//! Dependencies join steps, not tasks: completing one of ten thousand tasks costs as much as
+//! completing one of two.
+
+use crate::failure::{CRASHES_MAX, LOSSES_ALONE_MAX, backoff};
+use crate::operation::Operation;
+use crate::recipe::Condition;
+use crate::{
+    Decision, ErrorCode, EventDraft, EventType, Failure, FailureKind, Recipe, Run, RunSettings,
+    RunState, StepStatus, TaskState, Verdict,
+};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a store must do, in order, in the transaction that changes the run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// The task in hand goes to this state; leaving `running` otherwise than by a claim ends its lease.
+    Task(TaskState),
+    /// The task in hand waits this long before it is ready again.
+    Retry(Duration),
+    /// Every pending task of the step becomes ready.
+    Release(usize),
+    /// The step's one task becomes succeeded without a worker.
+    SucceedByCore(usize),
+    /// Every open task of the step becomes cancelled for this reason; its fences rise.
+    Cancel(usize, ErrorCode),
+    /// Every cancelled task of the step becomes pending again.
+    Restore(usize),
+    /// This generation is what readers see from now on; older ones lose their renditions.
+    Publish,
+    /// All renditions of the asset lose their rows, and what caches hold of them is purged.
+    DropRenditions,
+    /// A fact for the history.
+    Event(EventDraft),
+}
+
+/// The task in hand, as far as the core needs to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskInHand {
+    /// Which step of the recipe.
+    pub step: usize,
+    /// Where it is now.
+    pub state: TaskState,
+    /// Attempts that began, this one included.
+    pub attempts: u32,
+    /// Attempts before this one that ended in [`FailureKind::Crash`].
+    pub crashes: u32,
+    /// Whether it was running alone on its worker.
+    pub alone: bool,
+    /// Times it was lost while running alone, before this one.
+    pub losses_alone: u32,
+}
+
+/// Why nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The run was superseded, rejected or deleted.
+    #[error("the run is over")]
+    RunOver,
+    /// The task is not in a state that allows this.
+    #[error("the task is {}", .0.as_str())]
+    State(TaskState),
+}
+
+/// Begins a run: each step has one task, skipped where its `when` does not hold.
+pub fn start(recipe: Arc<Recipe>, settings: &RunSettings, generation: u32) -> (Run, Vec<Effect>) {
+    let steps = recipe
+        .steps
+        .iter()
+        .map(|step| {
+            let wanted = match step.when {
+                None => true,
+                Some(Condition::Watermark) => settings.watermark.is_some(),
+            };
+            StepStatus {
+                total: 1,
+                skipped: u32::from(!wanted),
+                ..StepStatus::default()
+            }
+        })
+        .collect();
+    let mut run = Run {
+        generation,
+        state: RunState::Uploaded,
+        verdict: None,
+        steps,
+        recipe,
+    };
+    let mut effects = Vec::new();
+    for (index, step) in run.recipe.steps.iter().enumerate() {
+        if run.steps[index].skipped > 0 {
+            effects.push(Effect::Event(EventDraft::new(
+                EventType::TaskSkipped,
+                json!({ "step": step.name }),
+            )));
+        }
+    }
+    settle(&mut run, &mut effects);
+    if run.state == RunState::Processing {
+        run.state = RunState::Uploaded;
+    }
+    (run, effects)
+}
+
+/// A worker finished the task. `verdict` is the gate's, for a moderation task.
+///
+/// # Errors
+/// When the task is not running or the run is over; nothing is changed.
+pub fn succeed(
+    run: &mut Run,
+    task: TaskInHand,
+    verdict: Option<Verdict>,
+) -> Result<Vec<Effect>, Refused> {
+    expect_state(run, task, &[TaskState::Running])?;
+    let mut effects = Vec::new();
+    match verdict {
+        Some(Verdict::Reject) => reject(
+            run,
+            task,
+            json!({ "verdict": "reject", "by": "classifier" }),
+            &mut effects,
+        ),
+        Some(Verdict::Review) => {
+            effects.push(Effect::Task(TaskState::Waiting));
+            run.state = RunState::InReview;
+            effects.push(Effect::Event(EventDraft::new(
+                EventType::AssetInReview,
+                json!({}),
+            )));
+        }
+        Some(Verdict::Pass) => {
+            pass(run, json!({ "verdict": "pass" }), &mut effects);
+            finish(run, task, &mut effects);
+        }
+        None => finish(run, task, &mut effects),
+    }
+    Ok(effects)
+}
+
+/// A person decided about the moderation task that waits.
+///
+/// # Errors
+/// When no decision is awaited any more; nothing is changed.
+pub fn decide(
+    run: &mut Run,
+    task: TaskInHand,
+    decision: Decision,
+    reason: Option<&str>,
+) -> Result<Vec<Effect>, Refused> {
+    expect_state(run, task, &[TaskState::Waiting])?;
+    let mut effects = Vec::new();
+    match decision {
+        Decision::Approve => {
+            pass(
+                run,
+                json!({ "verdict": "pass", "by": "person", "reason": reason }),
+                &mut effects,
+            );
+            finish(run, task, &mut effects);
+        }
+        Decision::Reject => {
+            reject(
+                run,
+                task,
+                json!({ "verdict": "reject", "by": "person", "reason": reason }),
+                &mut effects,
+            );
+        }
+    }
+    Ok(effects)
+}
+
+/// An attempt failed, or its worker vanished ([`FailureKind::Lost`]). `jitter` is uniform over `u32`.
+///
+/// # Errors
+/// When the task is not running or the run is over; nothing is changed.
+pub fn fail(
+    run: &mut Run,
+    task: TaskInHand,
+    failure: &Failure,
+    jitter: u32,
+) -> Result<Vec<Effect>, Refused> {
+    expect_state(run, task, &[TaskState::Running])?;
+    let step = &run.recipe.steps[task.step];
+    let dead = match failure.kind {
+        FailureKind::Permanent => true,
+        FailureKind::Transient => task.attempts >= step.attempts,
+        FailureKind::Crash => task.crashes + 1 >= CRASHES_MAX.min(step.attempts),
+        FailureKind::Lost => task.alone && task.losses_alone + 1 >= LOSSES_ALONE_MAX,
+    };
+    let data = json!({
+        "step": step.name, "attempt": task.attempts, "code": failure.code.as_str(), "message": failure.message,
+    });
+    let mut effects = Vec::new();
+    if dead {
+        run.steps[task.step].dead += 1;
+        effects.push(Effect::Task(TaskState::Dead));
+        effects.push(Effect::Event(EventDraft::new(EventType::TaskDead, data)));
+    } else {
+        let pause = match failure.kind {
+            FailureKind::Lost => Duration::ZERO,
+            _ => backoff(task.attempts, jitter),
+        };
+        effects.push(Effect::Retry(pause));
+        effects.push(Effect::Event(EventDraft::new(
+            EventType::TaskRetrying,
+            data,
+        )));
+    }
+    settle(run, &mut effects);
+    Ok(effects)
+}
+
+/// A worker gives the task back unharmed, because it shuts down. Costs nothing.
+///
+/// # Errors
+/// When the task is not running or the run is over; nothing is changed.
+pub fn hand_back(run: &Run, task: TaskInHand) -> Result<Vec<Effect>, Refused> {
+    expect_state(run, task, &[TaskState::Running])?;
+    Ok(vec![Effect::Task(TaskState::Ready)])
+}
+
+/// A dead task gets another round of attempts, and the steps it took down come back.
+/// Repeating it changes nothing.
+///
+/// # Errors
+/// When the run is over. A task that is not dead is left alone: an empty answer.
+pub fn replay(run: &mut Run, task: TaskInHand) -> Result<Vec<Effect>, Refused> {
+    if !run.state.is_open() {
+        return Err(Refused::RunOver);
+    }
+    if task.state != TaskState::Dead {
+        return Ok(Vec::new());
+    }
+    run.steps[task.step].dead -= 1;
+    let step = run.recipe.steps[task.step].name.clone();
+    let mut effects = vec![
+        Effect::Task(TaskState::Ready),
+        Effect::Event(EventDraft::new(
+            EventType::TaskReplayed,
+            json!({ "step": step }),
+        )),
+    ];
+    settle(run, &mut effects);
+    Ok(effects)
+}
+
+/// Ends the run from outside: a newer generation or a deletion. Raises all fences.
+pub fn cancel(run: &mut Run, reason: ErrorCode) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    cancel_open(run, reason, &mut effects);
+    let unfinished = matches!(
+        run.state,
+        RunState::Uploaded | RunState::Processing | RunState::InReview
+    );
+    if unfinished || reason == ErrorCode::AssetDeleted {
+        run.state = RunState::Cancelled;
+    }
+    effects
+}
+
+impl Run {
+    /// Whether renditions that are recorded may be shown before the run is published: only in a
+    /// first generation, once the gate is passed, and once no step is left that must still touch
+    /// the pixels. With a watermark, nothing without it ever shows.
+    pub fn is_showing(&self) -> bool {
+        self.generation == 1
+            && matches!(
+                self.state,
+                RunState::Uploaded | RunState::Processing | RunState::Ready
+            )
+            && (self.verdict == Some(Verdict::Pass) || !self.has(|o| *o == Operation::Moderate))
+            && self.all_met(|o| *o == Operation::Watermark)
+    }
+
+    /// Whether there is something to look at: the baseline renditions are there and show.
+    pub fn is_viewable(&self) -> bool {
+        self.state == RunState::Ready
+            || (self.is_showing()
+                && self.has(|o| matches!(o, Operation::Resize(_)))
+                && self.all_met(|o| matches!(o, Operation::Resize(_))))
+    }
+
+    /// Ended tasks over all tasks of the steps that publishing needs, between 0 and 1.
+    pub fn progress(&self) -> f64 {
+        let counted = self
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| self.recipe.is_before_publish(*i));
+        let (ended, total) = counted.fold((0, 0), |(ended, total), (_, s)| {
+            (ended + s.total - s.open(), total + s.total)
+        });
+        f64::from(ended) / f64::from(total.max(1))
+    }
+
+    fn has(&self, test: impl Fn(&Operation) -> bool) -> bool {
+        self.recipe.steps.iter().any(|s| test(&s.operation))
+    }
+
+    fn all_met(&self, test: impl Fn(&Operation) -> bool) -> bool {
+        let steps = self.recipe.steps.iter().zip(&self.steps);
+        steps
+            .filter(|(step, _)| test(&step.operation))
+            .all(|(step, status)| status.is_met(step.optional))
+    }
+
+    fn is_met(&self, step: usize) -> bool {
+        self.steps[step].is_met(self.recipe.steps[step].optional)
+    }
+
+    fn is_failed(&self, step: usize) -> bool {
+        self.steps[step].is_failed(self.recipe.steps[step].optional)
+    }
+}
+
+fn expect_state(run: &Run, task: TaskInHand, allowed: &[TaskState]) -> Result<(), Refused> {
+    if !allowed.contains(&task.state) {
+        return Err(Refused::State(task.state));
+    }
+    if !run.state.is_open() {
+        return Err(Refused::RunOver);
+    }
+    Ok(())
+}
+
+fn pass(run: &mut Run, data: serde_json::Value, effects: &mut Vec<Effect>) {
+    run.verdict = Some(Verdict::Pass);
+    if run.state == RunState::InReview {
+        run.state = RunState::Processing;
+    }
+    effects.push(Effect::Event(EventDraft::new(
+        EventType::ModerationDecided,
+        data,
+    )));
+}
+
+fn reject(run: &mut Run, task: TaskInHand, data: serde_json::Value, effects: &mut Vec<Effect>) {
+    run.verdict = Some(Verdict::Reject);
+    run.steps[task.step].succeeded += 1;
+    effects.push(Effect::Task(TaskState::Succeeded));
+    effects.push(Effect::Event(EventDraft::new(
+        EventType::ModerationDecided,
+        data.clone(),
+    )));
+    cancel_open(run, ErrorCode::ModerationRejected, effects);
+    run.state = RunState::Rejected;
+    effects.push(Effect::DropRenditions);
+    effects.push(Effect::Event(EventDraft::new(
+        EventType::AssetRejected,
+        data,
+    )));
+}
+
+fn finish(run: &mut Run, task: TaskInHand, effects: &mut Vec<Effect>) {
+    let was_viewable = run.is_viewable();
+    run.steps[task.step].succeeded += 1;
+    effects.push(Effect::Task(TaskState::Succeeded));
+    let step = &run.recipe.steps[task.step].name;
+    effects.push(Effect::Event(EventDraft::new(
+        EventType::TaskSucceeded,
+        json!({ "step": step, "attempt": task.attempts }),
+    )));
+    if !was_viewable && run.is_viewable() {
+        effects.push(Effect::Event(EventDraft::new(
+            EventType::AssetViewable,
+            json!({ "generation": run.generation }),
+        )));
+    }
+    settle(run, effects);
+}
+
+fn cancel_open(run: &mut Run, reason: ErrorCode, effects: &mut Vec<Effect>) {
+    for index in 0..run.steps.len() {
+        cancel_step(run, index, reason, effects);
+    }
+}
+
+fn cancel_step(run: &mut Run, index: usize, reason: ErrorCode, effects: &mut Vec<Effect>) {
+    let status = &mut run.steps[index];
+    if status.open() > 0 {
+        status.cancelled += status.open();
+        effects.push(Effect::Cancel(index, reason));
+        let data = json!({ "step": run.recipe.steps[index].name, "code": reason.as_str() });
+        effects.push(Effect::Event(EventDraft::new(
+            EventType::TaskCancelled,
+            data,
+        )));
+    }
+}
+
+/// Brings every step that has not begun, and then the run, in line with what has ended.
+/// Steps stand in the recipe in an order in which needs come first, so one pass is enough.
+fn settle(run: &mut Run, effects: &mut Vec<Effect>) {
+    for index in 0..run.steps.len() {
+        let status = run.steps[index];
+        if status.released || status.open() + status.cancelled == 0 {
+            continue;
+        }
+        let recipe = Arc::clone(&run.recipe);
+        let needs = &recipe.steps[index].needs;
+        if needs.iter().any(|&need| run.is_failed(need)) {
+            cancel_step(run, index, ErrorCode::UpstreamDead, effects);
+            continue;
+        }
+        if status.cancelled > 0 {
+            run.steps[index].cancelled = 0;
+            effects.push(Effect::Restore(index));
+        }
+        if needs.iter().all(|&need| run.is_met(need)) {
+            run.steps[index].released = true;
+            if recipe.steps[index].operation == Operation::Publish {
+                publish(run, index, effects);
+            } else {
+                effects.push(Effect::Release(index));
+            }
+        }
+    }
+    conclude(run, effects);
+}
+
+fn publish(run: &mut Run, index: usize, effects: &mut Vec<Effect>) {
+    run.steps[index].succeeded += 1;
+    run.state = RunState::Ready;
+    effects.push(Effect::SucceedByCore(index));
+    effects.push(Effect::Publish);
+    let data = json!({ "generation": run.generation });
+    effects.push(Effect::Event(EventDraft::new(EventType::AssetReady, data)));
+}
+
+/// Whether the run has failed, or is at work again after a replay.
+fn conclude(run: &mut Run, effects: &mut Vec<Effect>) {
+    if matches!(run.state, RunState::Ready | RunState::InReview) || !run.state.is_open() {
+        return;
+    }
+    let recipe = &run.recipe;
+    let counted = |index: &usize| recipe.is_before_publish(*index);
+    let at_work = (0..run.steps.len())
+        .filter(counted)
+        .any(|i| run.steps[i].open() > 0);
+    let next = if at_work {
+        RunState::Processing
+    } else {
+        RunState::Failed
+    };
+    if next == RunState::Failed && run.state != RunState::Failed {
+        let dead = (0..run.steps.len())
+            .filter(counted)
+            .find(|&i| run.steps[i].dead > 0 && run.is_failed(i));
+        let step = dead.map(|i| recipe.steps[i].name.clone());
+        let data = json!({ "generation": run.generation, "step": step });
+        effects.push(Effect::Event(EventDraft::new(EventType::AssetFailed, data)));
+    }
+    run.state = next;
+}

@@ -1,0 +1,3 @@
+//! What the core promises, from outside.
+
+mod recipes;

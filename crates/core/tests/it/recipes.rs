@@ -1,0 +1,88 @@
+//! Recipe files: the built-in one is sound, and every mistake is told with line, step and fix.
+
+use mediaflow_core::Recipe;
+
+const IMAGE: &str = include_str!("../../../../recipes/image.toml");
+
+#[test]
+fn the_built_in_recipe_is_sound() {
+    let recipe = Recipe::parse(IMAGE).expect("the built-in recipe parses");
+    let names: Vec<&str> = recipe.steps.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "inspect",
+            "moderate",
+            "resize",
+            "watermark",
+            "compress",
+            "placeholder",
+            "distribute",
+            "publish"
+        ]
+    );
+}
+
+#[test]
+fn the_hash_ignores_how_it_is_written() {
+    let plain = Recipe::parse(IMAGE).expect("parses");
+    let commented = Recipe::parse(&format!("# another comment\n\n{IMAGE}")).expect("parses");
+    assert_eq!(plain.hash(), commented.hash());
+    let changed = Recipe::parse(&IMAGE.replace("width = 320", "width = 321")).expect("parses");
+    assert_ne!(plain.hash(), changed.hash());
+}
+
+fn refused(text: &str, message: &str) {
+    let error = Recipe::parse(text)
+        .expect_err("must be refused")
+        .to_string();
+    assert!(
+        error.contains(message),
+        "{error:?} should contain {message:?}"
+    );
+}
+
+#[test]
+fn mistakes_are_told_with_line_step_and_fix() {
+    refused(
+        "name = \"x\"\nkind = \"image\"\nwhat = 1",
+        "line 3: unknown field `what`",
+    );
+    refused(
+        &IMAGE.replace("needs = [\"resize\"]\nwhen", "needs = [\"resiz\"]\nwhen"),
+        "step \"watermark\": needs `resiz`, but there is no such step",
+    );
+    refused(
+        &IMAGE.replace("\"image.inspect\"", "\"image.inspekt\""),
+        "step \"inspect\": there is no operation `image.inspekt`",
+    );
+    refused(
+        &IMAGE.replace("[\"distribute\"]", "[\"publish\"]"),
+        "step \"publish\": its needs form a circle",
+    );
+    refused(
+        &IMAGE.replace("effort = 9", "effort = 11"),
+        "avif: `effort` is 11; it must be 0 to 10",
+    );
+    refused(
+        &IMAGE.replace("jpeg_quality = 80", "jpeg_quality = 0"),
+        "`jpeg_quality` must be 1 to 100",
+    );
+    refused(
+        &IMAGE.replace("width = 320", "widht = 320"),
+        "step \"resize\": unknown field `widht`",
+    );
+    refused(
+        &IMAGE.replace("\"compress\", \"placeholder\"]", "\"compress\"]"),
+        "step \"placeholder\": nothing leads from here to `publish`",
+    );
+    refused(
+        &IMAGE.replace("operation = \"publish\"", "operation = \"distribute\""),
+        "exactly one step with operation = \"publish\"",
+    );
+    refused(
+        "name = \"Bad Name\"\nkind = \"image\"",
+        "lower-case letters",
+    );
+    refused("name = \"x\"\nkind = \"image\"", "1 to 64 `[[steps]]`");
+}
