@@ -1,1 +1,48 @@
-//! To be written.
+//! The durable truth: assets, tasks, leases, renditions, events and keys in one transactional database.
+//!
+//! A store's functions are the domain's verbs. Each is one transaction, and the verb calls the core
+//! inside it. The interface is split by who uses it: [`Intake`] takes uploads in, [`Work`] is for workers,
+//! [`Catalog`] reads and changes assets, [`Review`] is for people who decide and replay, [`Upkeep`] for the
+//! background services and [`Keys`] for access.
+
+#![forbid(unsafe_code)]
+
+mod blob;
+mod catalog;
+mod error;
+mod intake;
+mod keys;
+mod review;
+mod upkeep;
+mod work;
+
+pub use blob::{BlobRow, NewBlob};
+pub use catalog::{
+    AssetPage, AssetPatch, AssetRecord, AttemptRecord, Catalog, EventPage, EventRecord, Original,
+    RenditionRecord, RunRecord, Search, Servable, TaskFilter, TaskPage, TaskRecord,
+};
+pub use error::StoreError;
+pub use intake::{Accept, Accepted, Idempotency, Intake};
+pub use keys::{KeyRecord, Keys, NewKey, Scope};
+pub use review::{Generation, ReplayFilter, Review};
+pub use upkeep::{Condemned, Purge, QueueDepth, StoreHealth, Swept, Upkeep};
+pub use work::{
+    Capacity, Claimed, Lease, NewRendition, Output, RenditionBlob, Report, Reusable, Work,
+};
+
+use mediaflow_core::Timestamp;
+
+/// Everything a database must do for MediaFlow.
+pub trait Store: Intake + Work + Catalog + Review + Upkeep + Keys {}
+
+impl<T: Intake + Work + Catalog + Review + Upkeep + Keys> Store for T {}
+
+/// What a verb needs from the outside world: stores own neither clock nor randomness.
+pub trait Environment: Send + Sync + 'static {
+    /// The present.
+    fn now(&self) -> Timestamp;
+    /// A new UUIDv7.
+    fn id(&self) -> uuid::Uuid;
+    /// Uniform over `u32`, for retry jitter.
+    fn jitter(&self) -> u32;
+}

@@ -1,0 +1,70 @@
+//! What can go wrong in a verb, by meaning.
+
+use mediaflow_core::ErrorCode;
+use mediaflow_core::transition::Refused;
+
+/// Why a verb did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No such asset.
+    #[error("there is no such asset")]
+    AssetNotFound,
+    /// The asset was deleted.
+    #[error("the asset was deleted")]
+    AssetDeleted,
+    /// No such task.
+    #[error("there is no such task")]
+    TaskNotFound,
+    /// The asset's or task's state does not allow it.
+    #[error("{0}")]
+    Conflict(String),
+    /// The attempt was overtaken: claimed again, cancelled, or its run is over.
+    #[error("the task was claimed again or cancelled since this attempt began")]
+    StaleFence,
+    /// A blob that the report refers to is being collected; write it again.
+    #[error("a referenced blob is being collected")]
+    BlobCondemned,
+    /// The idempotency key was used with other content.
+    #[error("this Idempotency-Key was used before with other content")]
+    IdempotencyMismatch,
+    /// A cursor or filter that this store did not make or cannot use.
+    #[error("{0}")]
+    InvalidQuery(String),
+    /// Another process holds this database.
+    #[error("{0}")]
+    Locked(String),
+    /// The disk is full or read-only.
+    #[error("the database cannot be written: {0}")]
+    Full(String),
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// The stable code for the outside.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::AssetNotFound => ErrorCode::AssetNotFound,
+            Self::AssetDeleted => ErrorCode::AssetDeleted,
+            Self::TaskNotFound => ErrorCode::TaskNotFound,
+            Self::Conflict(_) => ErrorCode::ConflictState,
+            Self::StaleFence => ErrorCode::FenceStale,
+            Self::IdempotencyMismatch => ErrorCode::IdempotencyMismatch,
+            Self::InvalidQuery(_) => ErrorCode::RequestInvalid,
+            Self::Full(_) => ErrorCode::LimitStorage,
+            Self::BlobCondemned | Self::Locked(_) | Self::Database(_) => {
+                ErrorCode::StoreUnavailable
+            }
+        }
+    }
+}
+
+impl From<Refused> for StoreError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::RunOver => Self::StaleFence,
+            Refused::State(state) => Self::Conflict(format!("the task is {}", state.as_str())),
+        }
+    }
+}

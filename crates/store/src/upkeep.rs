@@ -1,0 +1,101 @@
+//! Verbs of the background services.
+
+use crate::StoreError;
+use async_trait::async_trait;
+use mediaflow_core::{AssetId, BlobId, Queue, Timestamp};
+use std::time::Duration;
+
+/// What a sweep found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Leases that had run out; their tasks count an attempt as `worker.lost`.
+    pub lost: u32,
+    /// Tasks whose retry time had come; they are ready now.
+    pub due: u32,
+}
+
+/// A blob that nothing refers to. Its row cannot be used again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condemned {
+    /// The row to forget once the bytes are gone.
+    pub id: BlobId,
+    /// The bytes to delete.
+    pub key: String,
+}
+
+/// Something caches must forget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purge {
+    /// The outbox row.
+    pub id: i64,
+    /// Whose renditions.
+    pub asset: AssetId,
+    /// Delivery paths, relative to the public base URL (`/media/{asset}/...`).
+    pub paths: Vec<String>,
+    /// Failed tries so far.
+    pub attempts: u32,
+}
+
+/// How much waits and runs in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Which.
+    pub queue: Queue,
+    /// Could be claimed.
+    pub ready: u64,
+    /// Is being worked on.
+    pub running: u64,
+    /// Waits for a retry time or a person.
+    pub waiting: u64,
+    /// Is dead and not replayed.
+    pub dead: u64,
+    /// When the oldest ready task became ready.
+    pub oldest_ready_at: Option<Timestamp>,
+}
+
+/// For readiness and metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// Each queue's.
+    pub queues: Vec<QueueDepth>,
+    /// Assets by state.
+    pub assets: Vec<(mediaflow_core::AssetState, u64)>,
+}
+
+/// Verbs of the background services.
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// Fails leases that ran out and readies tasks whose retry time has come, up to `limit` of each.
+    async fn sweep(&self, limit: u32) -> Result<Swept, StoreError>;
+
+    /// Condemns blobs that nothing refers to and that are older than `grace`, up to `limit`;
+    /// those condemned before and not yet forgotten come first.
+    async fn condemn(&self, grace: Duration, limit: u32) -> Result<Vec<Condemned>, StoreError>;
+
+    /// Removes a condemned row whose bytes are gone.
+    async fn forget(&self, blob: BlobId) -> Result<(), StoreError>;
+
+    /// Which of these keys have a blob row (condemned ones too).
+    async fn known_keys(&self, keys: &[String]) -> Result<Vec<String>, StoreError>;
+
+    /// Whether any attempt of this task with this fence may still write: it holds a lease.
+    async fn is_leased(&self, task: mediaflow_core::TaskId, fence: u64)
+    -> Result<bool, StoreError>;
+
+    /// Due purges, oldest first.
+    async fn purges(&self, limit: u32) -> Result<Vec<Purge>, StoreError>;
+
+    /// A purge was done, or is to be tried again after a pause.
+    async fn purged(&self, id: i64, again_after: Option<Duration>) -> Result<(), StoreError>;
+
+    /// Drops the originals of rejected assets after `rejected_after`, idempotency rows after `idempotency_after`.
+    /// Answers how many originals were dropped.
+    async fn expire(
+        &self,
+        rejected_after: Duration,
+        idempotency_after: Duration,
+    ) -> Result<u32, StoreError>;
+
+    /// Depths and counts.
+    async fn health(&self) -> Result<StoreHealth, StoreError>;
+}
