@@ -5,6 +5,8 @@
 //! while broken metadata and broken profiles are ignored.
 
 mod bmp;
+mod canvas;
+mod fax;
 mod gif;
 mod heif;
 mod jpeg;

@@ -4,10 +4,11 @@ use ::tiff::ColorType;
 use ::tiff::decoder::DecodingResult;
 use ::tiff::tags::Tag;
 
+use super::fax;
 use crate::MediaError;
 use crate::image::ImageLimits;
 use crate::image::color::{Channels, Raster, Samples, Space};
-use crate::image::headers::{Headers, open_tiff, tiff_refused};
+use crate::image::headers::{self, Headers, open_tiff, tiff_refused};
 
 pub(super) fn decode(
     bytes: &[u8],
@@ -16,6 +17,16 @@ pub(super) fn decode(
 ) -> Result<Raster, MediaError> {
     let mut decoder = open_tiff(bytes, limits)?;
     let color = decoder.colortype().map_err(tiff_refused)?;
+    if let Some(gray) = fax::group3(&mut decoder, bytes, headers)? {
+        let samples = Samples::U8(gray);
+        return Ok(Raster {
+            width: headers.width,
+            height: headers.height,
+            channels: Channels::Gray,
+            samples,
+            space: Space::Srgb,
+        });
+    }
     let mut result = DecodingResult::U8(Vec::new());
     let layout = decoder
         .read_image_to_buffer(&mut result)
@@ -29,15 +40,9 @@ pub(super) fn decode(
     let (width, height) = (headers.width as usize, headers.height as usize);
     let planes = if layout.planes > 1 { layout.planes } else { 1 };
     let (channels, samples) = match (color, result) {
-        (ColorType::Gray(bits @ (1 | 2 | 4)), DecodingResult::U8(packed)) => {
-            let scale = 255 / ((1u16 << bits) - 1) as u8;
-            let gray = unpack(&packed, width, height, bits)
-                .into_iter()
-                .map(|v| v * scale)
-                .collect();
-            (Channels::Gray, Samples::U8(gray))
-        }
-        (ColorType::Palette(bits @ (1 | 2 | 4 | 8)), DecodingResult::U8(packed)) => {
+        (ColorType::Gray(bits @ (1 | 2 | 4 | 8)), DecodingResult::U8(packed))
+            if headers::palette_marker(bytes).is_some() =>
+        {
             let map = decoder
                 .get_tag_u16_vec(Tag::ColorMap)
                 .map_err(tiff_refused)?;
@@ -45,6 +50,14 @@ pub(super) fn decode(
                 Channels::Rgb,
                 Samples::U8(paint(&unpack(&packed, width, height, bits), &map)?),
             )
+        }
+        (ColorType::Gray(bits @ (1 | 2 | 4)), DecodingResult::U8(packed)) => {
+            let scale = 255 / ((1u16 << bits) - 1) as u8;
+            let gray = unpack(&packed, width, height, bits)
+                .into_iter()
+                .map(|v| v * scale)
+                .collect();
+            (Channels::Gray, Samples::U8(gray))
         }
         (color, DecodingResult::U8(data)) => pick(color, data, planes, Samples::U8)?,
         (color, DecodingResult::U16(data)) => pick(color, data, planes, Samples::U16)?,

@@ -65,7 +65,10 @@ impl<'a> Jpeg<'a> {
                 break start;
             }
             match marker {
-                0xc0..=0xc2 => frame = Some(read_frame(payload, &mut headers)?),
+                0xc0..=0xc2 => {
+                    headers.progressive = marker == 0xc2;
+                    frame = Some(read_frame(payload, &mut headers)?);
+                }
                 0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
                     return Err(MediaError::unsupported(
                         "lossless, arithmetic-coded and hierarchical JPEG are not supported",

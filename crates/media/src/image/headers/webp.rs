@@ -65,20 +65,69 @@ fn extended(data: &[u8]) -> Option<(u8, u32, u32)> {
 }
 
 fn frame(data: &[u8], headers: &mut Headers<'_>, limits: &ImageLimits) -> Result<(), MediaError> {
-    let cut_off = || MediaError::corrupt("a frame of the WebP is cut off");
-    let (w, h) = le24(data, 6).zip(le24(data, 9)).ok_or_else(cut_off)?;
-    let delay = le24(data, 12).ok_or_else(cut_off)?;
+    let frame =
+        Frame::parse(data).ok_or_else(|| MediaError::corrupt("a frame of the WebP is cut off"))?;
     for (kind, inner) in (Chunks {
-        bytes: data,
-        at: 16,
+        bytes: frame.chunks,
+        at: 0,
     }) {
-        if matches!(&kind, b"VP8 " | b"VP8L") && bitstream(&kind, inner)?.0 != (w + 1, h + 1) {
+        if matches!(&kind, b"VP8 " | b"VP8L") && bitstream(&kind, inner)?.0 != frame.size {
             return Err(contradiction());
         }
     }
     headers.frames += 1;
-    headers.duration_ms += u64::from(shown_delay(delay));
+    headers.duration_ms += u64::from(shown_delay(frame.delay_ms));
+    limits.check(frame.size.0, frame.size.1, 1)?;
     limits.check(headers.width, headers.height, headers.frames)
+}
+
+/// One frame of an animation.
+pub(crate) struct Frame<'a> {
+    /// Left and top edge on the canvas.
+    pub(crate) at: (u32, u32),
+    pub(crate) size: (u32, u32),
+    pub(crate) delay_ms: u32,
+    /// Drawn over what is there, instead of in place of it.
+    pub(crate) blend: bool,
+    /// Cleared before the next frame.
+    pub(crate) dispose: bool,
+    /// The picture's own chunks.
+    chunks: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    fn parse(data: &'a [u8]) -> Option<Self> {
+        let flags = *data.get(15)?;
+        Some(Self {
+            at: (le24(data, 0)? * 2, le24(data, 3)? * 2),
+            size: (le24(data, 6)? + 1, le24(data, 9)? + 1),
+            delay_ms: le24(data, 12)?,
+            blend: flags & 2 == 0,
+            dispose: flags & 1 == 1,
+            chunks: &data[16..],
+        })
+    }
+
+    /// The frame as a file of its own.
+    pub(crate) fn as_file(&self) -> Vec<u8> {
+        let mut out = b"RIFF\0\0\0\0WEBP".to_vec();
+        if self.chunks.starts_with(b"ALPH") {
+            out.extend_from_slice(b"VP8X\x0a\0\0\0\x10\0\0\0");
+            out.extend_from_slice(&(self.size.0 - 1).to_le_bytes()[..3]);
+            out.extend_from_slice(&(self.size.1 - 1).to_le_bytes()[..3]);
+        }
+        out.extend_from_slice(self.chunks);
+        let size = (out.len() - 8) as u32;
+        out[4..8].copy_from_slice(&size.to_le_bytes());
+        out
+    }
+}
+
+/// The frames of an animation, up to the first that is cut off; none for a still image.
+pub(crate) fn frames(bytes: &[u8]) -> impl Iterator<Item = Frame<'_>> {
+    Chunks { bytes, at: 12 }
+        .filter(|(kind, _)| kind == b"ANMF")
+        .map_while(|(_, data)| Frame::parse(data))
 }
 
 /// The size that a bitstream declares, and whether it uses alpha.
