@@ -8,5 +8,6 @@
 
 mod error;
 pub mod image;
+pub mod sniff;
 
 pub use error::{ErrorKind, MediaError};
