@@ -2,12 +2,13 @@
 
 #![allow(
     unsafe_code,
-    reason = "no memory-safe AV1 decoder is at hand; libaom reads back files made a moment ago"
+    reason = "libaom and libwebp read back files made a moment ago"
 )]
 
 use std::io::Cursor;
 
 use libaom_sys as aom;
+use libwebp_sys as webp;
 use mediaflow_media::image::{Pixels, pixels::Layout};
 use zune_jpeg::zune_core::{colorspace::ColorSpace, options::DecoderOptions};
 
@@ -33,7 +34,7 @@ pub(crate) fn png(bytes: &[u8]) -> Pixels {
     Pixels::new(info.width, info.height, layout, data)
 }
 
-pub(crate) fn webp(bytes: &[u8]) -> Pixels {
+pub(crate) fn webp_still(bytes: &[u8]) -> Pixels {
     let mut decoder = image_webp::WebPDecoder::new(Cursor::new(bytes)).expect("a readable WebP");
     let (w, h) = decoder.dimensions();
     let layout = if decoder.has_alpha() {
@@ -46,28 +47,37 @@ pub(crate) fn webp(bytes: &[u8]) -> Pixels {
     Pixels::new(w, h, layout, data)
 }
 
-/// All frames with their delays, and how often they play (0 is for ever).
+/// All frames with their delays, and how often they play (0 is for ever). By libwebp's own player:
+/// image-webp 0.2.4 leaves earlier frames standing where they should be cleared.
 pub(crate) fn webp_animation(bytes: &[u8]) -> (Vec<(Pixels, u32)>, u32) {
-    let mut decoder = image_webp::WebPDecoder::new(Cursor::new(bytes)).expect("a readable WebP");
-    assert!(decoder.is_animated());
-    let (w, h) = decoder.dimensions();
-    let layout = if decoder.has_alpha() {
-        Layout::Rgba
-    } else {
-        Layout::Rgb
-    };
-    let frames = (0..decoder.num_frames())
-        .map(|_| {
-            let mut data = vec![0; decoder.output_buffer_size().expect("a size")];
-            let delay = decoder.read_frame(&mut data).expect("a frame");
-            (Pixels::new(w, h, layout, data), delay)
-        })
-        .collect();
-    let loops = match decoder.loop_count() {
-        image_webp::LoopCount::Forever => 0,
-        image_webp::LoopCount::Times(n) => u32::from(n.get()),
-    };
-    (frames, loops)
+    // SAFETY: the player reads `bytes`, which outlive it; each frame is copied before the next.
+    unsafe {
+        let data = webp::WebPData {
+            bytes: bytes.as_ptr(),
+            size: bytes.len(),
+        };
+        let player = webp::WebPAnimDecoderNew(&data, std::ptr::null());
+        assert!(!player.is_null(), "a readable animation");
+        let mut info = webp::WebPAnimInfo::default();
+        assert_eq!(webp::WebPAnimDecoderGetInfo(player, &mut info), 1);
+        let (w, h) = (info.canvas_width, info.canvas_height);
+        let (mut frames, mut shown_until) = (Vec::new(), 0);
+        while webp::WebPAnimDecoderHasMoreFrames(player) != 0 {
+            let (mut canvas, mut until) = (std::ptr::null_mut(), 0);
+            assert_eq!(
+                webp::WebPAnimDecoderGetNext(player, &mut canvas, &mut until),
+                1
+            );
+            let data = std::slice::from_raw_parts(canvas, w as usize * h as usize * 4).to_vec();
+            frames.push((
+                Pixels::new(w, h, Layout::Rgba, data),
+                (until - shown_until) as u32,
+            ));
+            shown_until = until;
+        }
+        webp::WebPAnimDecoderDelete(player);
+        (frames, info.loop_count)
+    }
 }
 
 pub(crate) fn avif(bytes: &[u8]) -> Pixels {

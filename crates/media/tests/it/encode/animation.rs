@@ -19,11 +19,14 @@ fn frame(step: u32) -> Pixels {
 }
 
 fn animate(loops: u32, delays: &[u32], metadata: &Metadata<'_>) -> Vec<u8> {
-    let mut encoder = AnimationEncoder::new(80, 40, loops, &WebpOptions::default()).unwrap();
+    let mut encoder = AnimationEncoder::new(80, 40, loops, &WebpOptions::default())
+        .expect("an encoder that works");
     for (step, delay) in (0..).zip(delays) {
-        encoder.add_frame(&frame(step), *delay).unwrap();
+        encoder
+            .add_frame(&frame(step), *delay)
+            .expect("an encoder that works");
     }
-    let file = encoder.finish(metadata).unwrap();
+    let file = encoder.finish(metadata).expect("an encoder that works");
     assert_eq!(file.media_type, "image/webp");
     file.bytes
 }
@@ -44,10 +47,8 @@ fn frames_delays_and_loops_survive() {
                 p[3] > 240 && p[0] > 190 && p[2] < 60,
                 "frame {step} shows {p:?}"
             );
-            assert!(
-                drawn::at(pixels, (step * 15 + 40) % 80, 17)[3] < 16,
-                "frame {step} is clear elsewhere"
-            );
+            let rest = drawn::at(pixels, (step * 15 + 40) % 80, 17);
+            assert!(rest[3] < 16, "frame {step} is {rest:?} where nothing is");
         }
     }
 }

@@ -11,7 +11,7 @@ const COPYRIGHT: &str = "© 2031 Zoë Example";
 
 /// Larger than one JPEG marker holds, and odd.
 fn profile() -> Vec<u8> {
-    (0..70_001u32).map(|i| (i * 31 >> 3) as u8).collect()
+    (0..70_001u32).map(|i| ((i * 31) >> 3) as u8).collect()
 }
 
 fn contains(file: &[u8], needle: &[u8]) -> bool {
