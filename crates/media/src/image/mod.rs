@@ -2,15 +2,20 @@
 
 mod color;
 pub mod decode;
+pub mod encode;
 pub mod format;
 mod headers;
+pub mod heif;
 pub mod heif_reader;
 pub mod inspect;
 pub mod limits;
 mod metadata;
 mod orientation;
 pub mod pixels;
+pub mod placeholder;
 pub mod probe;
+pub mod resize;
+pub mod watermark;
 
 pub use color::Cicp;
 pub use decode::{AnimationInfo, DecodeOptions, decode, decode_frames};
