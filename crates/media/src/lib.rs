@@ -8,5 +8,6 @@
 
 mod error;
 pub mod image;
+pub mod sandbox;
 
 pub use error::{ErrorKind, MediaError};
