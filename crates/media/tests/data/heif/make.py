@@ -68,8 +68,9 @@ def nclx(primaries, transfer, matrix, full_range):
     return box(b"colr", b"nclx", struct.pack(">HHHB", primaries, transfer, matrix, full_range << 7))
 
 
-def clap(width, height, x, y):
-    return box(b"clap", struct.pack(">IIIIiIiI", width, 1, height, 1, x, 1, y, 1))
+def clap(width, height):
+    """Keeps the middle."""
+    return box(b"clap", struct.pack(">IIIIiIiI", width, 1, height, 1, 0, 1, 0, 1))
 
 
 def heif(items, references=(), primary=1):
@@ -114,8 +115,9 @@ def write(name, data):
         out.write(data)
 
 
-def avif(picture, depth=8, subsampling="444"):
-    return imagecodecs.avif_encode(picture, level=90, bitspersample=depth, pixelformat=subsampling)
+def avif(picture, depth=8, **colours):
+    options = {"level": 90, "bitspersample": depth, "pixelformat": "444", **colours}
+    return imagecodecs.avif_encode(picture, **options)
 
 
 def heic(name, picture, orientation=1, **options):
@@ -148,18 +150,18 @@ def main():
     # AVIF, by libavif.
     write("quarters.avif", avif(picture))
     write("alpha.avif", avif(np.concatenate([picture, fading], axis=2)))
-    ten = (picture.astype(np.uint16) * 1023 + 127) // 255
-    av1c, data = coded(avif(ten.astype(np.uint16), 10))
+    ten = (picture.astype(np.uint32) * 1023 + 127) // 255
+    av1c, data = coded(avif(ten.astype(np.uint16), 10, primaries=9, transfer=16, matrix=9))
     pq = nclx(9, 16, 9, 1)
     write("10bit-pq.avif", heif([(1, b"av01", data, [ispe(W, H), pixi(10), av1c, pq])]))
-    twelve = (picture.astype(np.uint16) * 4095 + 127) // 255
+    twelve = (picture.astype(np.uint32) * 4095 + 127) // 255
     write("12bit.avif", avif(twelve.astype(np.uint16), 12))
 
-    # Cropped to the right half, then turned by 90 degrees anticlockwise, then mirrored
-    # top to bottom (axis 1 of ISO/IEC 23008-12 swaps left and right, 0 swaps top and bottom).
+    # Cropped to the middle half of its width, then turned by 90 degrees anticlockwise, then
+    # mirrored so that top and bottom change places.
     av1c, data = coded(avif(picture))
     still = [ispe(W, H), pixi(8), av1c, srgb]
-    turns = [clap(W // 2, H, W // 4, 0), box(b"irot", b"\x01"), box(b"imir", b"\x00")]
+    turns = [clap(W // 2, H), box(b"irot", b"\x01"), box(b"imir", b"\x00")]
     write("cropped-turned-mirrored.avif", heif([(1, b"av01", data, still + turns)]))
 
     # A grid of 2 x 2 tiles, whose last column and row reach beyond the picture.
