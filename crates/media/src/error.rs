@@ -28,46 +28,26 @@ pub struct MediaError {
 impl MediaError {
     /// The bytes are not what they claim to be, end early, or contradict themselves.
     pub fn corrupt(message: impl Into<String>) -> Self {
-        Self {
-            code: "input.corrupt",
-            message: message.into(),
-            kind: ErrorKind::Permanent,
-        }
+        Self { code: "input.corrupt", message: message.into(), kind: ErrorKind::Permanent }
     }
 
     /// The bytes are well formed, but of a format or a feature that is not handled.
     pub fn unsupported(message: impl Into<String>) -> Self {
-        Self {
-            code: "input.unsupported",
-            message: message.into(),
-            kind: ErrorKind::Permanent,
-        }
+        Self { code: "input.unsupported", message: message.into(), kind: ErrorKind::Permanent }
     }
 
     /// A limit of the configuration was exceeded; `code` names it (`limit.pixels`, ...).
     pub fn limit(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            kind: ErrorKind::Permanent,
-        }
+        Self { code, message: message.into(), kind: ErrorKind::Permanent }
     }
 
     /// A decoder panicked or its process died.
     pub fn crash(message: impl Into<String>) -> Self {
-        Self {
-            code: "decoder.crashed",
-            message: message.into(),
-            kind: ErrorKind::Crash,
-        }
+        Self { code: "decoder.crashed", message: message.into(), kind: ErrorKind::Crash }
     }
 
     /// An encoder refused pixels that it should have taken: a bug of ours, or no memory.
     pub fn encoder(message: impl Into<String>) -> Self {
-        Self {
-            code: "encoder.failed",
-            message: message.into(),
-            kind: ErrorKind::Transient,
-        }
+        Self { code: "encoder.failed", message: message.into(), kind: ErrorKind::Transient }
     }
 }

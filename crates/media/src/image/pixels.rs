@@ -44,13 +44,7 @@ impl Pixels {
             width as usize * height as usize * layout.channels(),
             "the buffer must hold exactly {width}x{height} pixels"
         );
-        Self {
-            width,
-            height,
-            layout,
-            data,
-            icc: None,
-        }
+        Self { width, height, layout, data, icc: None }
     }
 
     /// Pixels per row.
@@ -103,20 +97,13 @@ impl Pixels {
             data.extend_from_slice(&p[..3]);
         }
         let icc = self.icc;
-        Self {
-            icc,
-            ..Self::new(self.width, self.height, Layout::Rgb, data)
-        }
+        Self { icc, ..Self::new(self.width, self.height, Layout::Rgb, data) }
     }
 }
 
 impl std::fmt::Debug for Pixels {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Pixels({}x{} {:?})",
-            self.width, self.height, self.layout
-        )
+        write!(f, "Pixels({}x{} {:?})", self.width, self.height, self.layout)
     }
 }
 

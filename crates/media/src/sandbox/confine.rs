@@ -1,14 +1,12 @@
-//! What a child does to itself between fork and exec.
+//! What a child does to itself before it execs.
 //!
-//! The code in [`Confinement::enter`] runs in a copy of a process with many threads, of which
-//! only one exists: another may have held the allocator's lock. So nothing there allocates or
-//! locks; everything is prepared in the parent, and the child makes system calls only.
-#![allow(unsafe_code)] // fork, exec and confinement have no safe interface
+//! The code in [`Confinement::enter`] runs while parent and child share their memory (see
+//! [`super::launch`]). So nothing there allocates or locks; everything is prepared before, and the
+//! child makes system calls only.
+#![allow(unsafe_code)] // confinement has no safe interface
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 use seccompiler::{BpfProgram, apply_filter};
 
@@ -79,13 +77,11 @@ impl Confinement {
         })
     }
 
-    /// Makes `command` enter this confinement before it execs.
-    pub(super) fn attach(mut self, command: &mut Command) {
-        // SAFETY: `enter` only makes system calls on what was prepared here; see the module.
-        unsafe { command.pre_exec(move || self.enter()) };
-    }
-
-    fn enter(&mut self) -> io::Result<()> {
+    /// Confines the calling process for good. Only system calls; see the module.
+    ///
+    /// # Errors
+    /// What the first of them that failed says.
+    pub(super) fn enter(&mut self) -> io::Result<()> {
         for (resource, soft, hard) in self.limits {
             lower(resource, soft, hard)?;
         }

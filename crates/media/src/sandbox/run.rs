@@ -1,16 +1,19 @@
 //! Starts a job, reads what it prints, and never leaves without its process being gone.
 
 use std::ffi::OsStr;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::fs::File;
+use std::io::{self, PipeReader, Read, pipe};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Signal, WaitOptions, kill_process_group, waitpid};
 
 use super::confine::Confinement;
+use super::launch::{Launch, Started};
 use super::{Job, Posture, spawner, verdict};
 use crate::{ErrorKind, MediaError};
 
@@ -50,9 +53,9 @@ impl Job {
     ) -> Result<Finished<T>, MediaError> {
         let confinement = Confinement::prepare(&self, Posture::probe())?;
         let deadline = Instant::now() + self.limits.wall;
-        let command = self.command(confinement);
-        let child = spawner::spawn(command).map_err(|e| self.cannot_run(&e))?;
-        let mut running = Running::new(child, deadline).map_err(|e| self.cannot_run(&e))?;
+        let mut running = self
+            .start(confinement, deadline)
+            .map_err(|e| self.cannot_run(&e))?;
 
         let output = read(&mut running.output);
         running.output.close();
@@ -87,20 +90,30 @@ impl Job {
         })
     }
 
-    fn command(&mut self, confinement: Confinement) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .args(&self.args)
-            .env_clear()
-            // One heap for all threads: each further one reserves 64 MiB of address space.
-            .env("MALLOC_ARENA_MAX", "1")
-            .current_dir(self.scratch.as_deref().unwrap_or("/".as_ref()))
-            .stdin(self.stdin.take().map_or_else(Stdio::null, Stdio::from))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        confinement.attach(&mut command);
-        command
+    fn start(&mut self, confinement: Confinement, deadline: Instant) -> io::Result<Running> {
+        let stdin = match self.stdin.take() {
+            Some(file) => file,
+            None => File::open("/dev/null")?,
+        };
+        let (stdout, child_stdout) = pipe()?;
+        let (stderr, child_stderr) = pipe()?;
+        let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES);
+        let streams = [stdin.into(), child_stdout.into(), child_stderr.into()];
+        let folder = self.scratch.as_deref().unwrap_or(Path::new("/"));
+        let launch = Launch::new(&self.program, &self.args, folder, streams, confinement)?;
+        let process = spawner::spawn(launch)?;
+        let output = Stdout {
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            tail: Vec::new(),
+            deadline,
+            ended: false,
+        };
+        Ok(Running {
+            process,
+            output,
+            reaped: false,
+        })
     }
 
     fn cannot_run(&self, error: &io::Error) -> MediaError {
@@ -121,8 +134,8 @@ impl Job {
 ///
 /// Reading also takes in standard error, so that a program never waits for somebody to read it.
 pub struct Stdout {
-    stdout: Option<ChildStdout>,
-    stderr: Option<ChildStderr>,
+    stdout: Option<PipeReader>,
+    stderr: Option<PipeReader>,
     tail: Vec<u8>,
     deadline: Instant,
     ended: bool,
@@ -209,48 +222,18 @@ impl Read for Stdout {
     }
 }
 
-/// A child that is killed and reaped when this is dropped, whatever happens in between.
+/// A process that is killed and reaped when this is dropped, whatever happens in between.
 struct Running {
-    child: Child,
-    pidfd: OwnedFd,
+    process: Started,
     output: Stdout,
     reaped: bool,
 }
 
 impl Running {
-    fn new(mut child: Child, deadline: Instant) -> io::Result<Self> {
-        let pidfd = match pidfd_open(pid(&child), PidfdFlags::empty()) {
-            Ok(pidfd) => pidfd,
-            Err(e) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(e.into());
-            }
-        };
-        let stdout = child.stdout.take();
-        if let Some(stdout) = &stdout {
-            let _ = rustix::pipe::fcntl_setpipe_size(stdout, PIPE_BYTES);
-        }
-        let stderr = child.stderr.take();
-        let output = Stdout {
-            stdout,
-            stderr,
-            tail: Vec::new(),
-            deadline,
-            ended: false,
-        };
-        Ok(Self {
-            child,
-            pidfd,
-            output,
-            reaped: false,
-        })
-    }
-
     /// Waits for the exit, reading standard error meanwhile. False when `until` came first.
     fn wait_until(&mut self, until: Instant) -> bool {
         loop {
-            let mut streams = vec![self.pidfd.as_fd()];
+            let mut streams = vec![self.process.pidfd.as_fd()];
             streams.extend(self.output.stderr.as_ref().map(AsFd::as_fd));
             match readable(&streams, until) {
                 Ok(ready) if ready[0] => return true,
@@ -261,16 +244,18 @@ impl Running {
     }
 
     fn ask_to_end(&mut self) {
-        let _ = kill_process_group(pid(&self.child), Signal::TERM);
+        let _ = kill_process_group(self.process.pid, Signal::TERM);
         self.wait_until(Instant::now() + GRACE);
     }
 
     /// Kills what is left of the group, reaps the process and reads what it last said.
     fn end(&mut self) -> io::Result<ExitStatus> {
         // Until it is reaped, neither its number nor its group's can be anybody else's.
-        let _ = kill_process_group(pid(&self.child), Signal::KILL);
-        let status = self.child.wait()?;
+        let _ = kill_process_group(self.process.pid, Signal::KILL);
+        let ended = waitpid(Some(self.process.pid), WaitOptions::empty())?;
         self.reaped = true;
+        let (_, status) = ended.ok_or(io::ErrorKind::NotFound)?;
+        let status = ExitStatus::from_raw(status.as_raw());
         self.output.drain_stderr();
         Ok(status)
     }
@@ -284,12 +269,8 @@ impl Drop for Running {
     }
 }
 
-fn pid(child: &Child) -> Pid {
-    Pid::from_child(child)
-}
-
 /// Which of `streams` can be read (or have ended) by `until`; none when it comes first.
-fn readable(streams: &[std::os::fd::BorrowedFd<'_>], until: Instant) -> io::Result<Vec<bool>> {
+fn readable(streams: &[BorrowedFd<'_>], until: Instant) -> io::Result<Vec<bool>> {
     let mut polled: Vec<_> = streams
         .iter()
         .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))

@@ -193,6 +193,14 @@ fn too_many_pixels_are_refused_before_a_process_starts() {
 }
 
 #[test]
+fn other_codecs_in_the_same_container_are_unsupported() {
+    let error = helper()
+        .decode(&sample("vvc.heif"), &ImageLimits::default())
+        .unwrap_err();
+    assert_eq!(error.code, "input.unsupported", "{error}");
+}
+
+#[test]
 fn a_helper_that_is_not_one_is_a_crash_and_not_an_image() {
     let mut liar = helper();
     liar.args_prefix = vec![child::ACTOR.into(), "say".into(), "{\"version\":1}".into()];

@@ -1,6 +1,6 @@
 //! What a program in the sandbox can and cannot do, and what its caller hears of it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -223,20 +223,22 @@ fn without_a_sandbox_the_limits_still_hold() {
     fails(job, "timeout");
 }
 
-/// Runs in a process of its own: starts a sandboxed sleeper and says its number.
+/// Runs in a process of its own: starts a sandboxed job and says the number of its process.
 pub(crate) fn run_as_parent(action: &[&str]) {
-    let mut job = actor(action);
-    job.limits.wall = Duration::from_secs(30);
-    std::thread::spawn(|| run(job));
-    std::thread::sleep(Duration::from_millis(300));
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    for task in tasks {
-        let children = task.unwrap().path().join("children");
-        print!("{}", std::fs::read_to_string(children).unwrap());
-    }
-    println!();
-    std::io::stdout().flush().unwrap();
-    std::thread::sleep(Duration::from_secs(30));
+    let job = actor(action);
+    let running = std::thread::spawn(|| run(job));
+    let child = loop {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let children = tasks
+            .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).ok())
+            .collect::<String>();
+        if !children.is_empty() {
+            break children;
+        }
+        std::thread::yield_now();
+    };
+    println!("{child}");
+    let _ = running.join();
 }
 
 #[test]
@@ -256,13 +258,12 @@ fn no_child_outlives_a_parent_that_is_killed() {
     );
     parent.kill().unwrap();
     parent.wait().unwrap();
-    // The orphan's standard output is gone for good once it has died: no waiting by the clock.
-    let state = || {
+    let gone = || {
         std::fs::read_to_string(format!("/proc/{child}/stat"))
             .map_or(true, |stat| stat.contains(") Z "))
     };
     let deadline = Instant::now() + Duration::from_secs(3);
-    while !state() {
+    while !gone() {
         assert!(Instant::now() < deadline, "process {child} is still there");
         std::thread::yield_now();
     }

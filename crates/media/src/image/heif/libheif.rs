@@ -260,9 +260,13 @@ fn refusal(error: HeifError) -> MediaError {
     match (error.code, error.sub_code) {
         (_, HeifErrorSubCode::SecurityLimitExceeded) => MediaError::limit("limit.memory", message),
         (HeifErrorCode::MemoryAllocationError, _) => MediaError::limit("limit.memory", message),
-        (HeifErrorCode::UnsupportedFeature | HeifErrorCode::UnsupportedFileType, _) => {
-            MediaError::unsupported(message)
-        }
+        // The third is what it says when it has no decoder for the codec.
+        (
+            HeifErrorCode::UnsupportedFeature
+            | HeifErrorCode::UnsupportedFileType
+            | HeifErrorCode::PluginLoadingError,
+            _,
+        ) => MediaError::unsupported(message),
         _ => MediaError::corrupt(message),
     }
 }

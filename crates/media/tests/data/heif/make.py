@@ -180,6 +180,9 @@ def main():
     write("grid.avif", heif([grid, *tiles], references))
     # The same without its last tile's data.
     write("grid-truncated.avif", heif([grid, *tiles], references)[:-len(tiles[-1][2])])
+    # A codec that the format knows and we do not link: VVC.
+    vvc = box(b"vvcC", bytes(4), b"\xfe", bytes(12))
+    write("vvc.heif", heif([(1, b"vvc1", data, [ispe(W, H), pixi(8), vvc])]))
     # Headers that promise 30000 x 30000 pixels.
     write("bomb.avif", heif([(1, b"av01", data, [ispe(30000, 30000), pixi(8), av1c, srgb])]))
 
