@@ -1,11 +1,12 @@
 //! What an image may ask of this machine. Checked from headers, before anything is allocated.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::MediaError;
 
 /// Limits on one input image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageLimits {
     /// Largest width times height of one frame, in pixels (`limit.pixels`).
