@@ -43,14 +43,14 @@ codes! {
     InputUnsupported "input.unsupported" 415 "The file's real type (found from its bytes, not its name) is not handled, or uses a feature that is not.";
     InputDigest "input.digest" 422 "The uploaded bytes do not have the SHA-256 that the client announced: they changed on the way.";
     InputInterrupted "input.interrupted" 400 "The connection ended before the whole body arrived. Nothing was kept; send it again.";
-    LimitBytes "limit.bytes" 413 "The body is larger than `limits.upload_bytes_max`.";
+    LimitBytes "limit.bytes" 413 "The body is larger than `limits.upload.bytes_max`.";
     LimitPixels "limit.pixels" 422 "The picture has more pixels than `limits.image.pixels_max`, or a side longer than `limits.image.side_max`.";
     LimitFrames "limit.frames" 422 "The animation has more frames, or more pixels over all frames, than `limits.image` allows.";
     LimitMemory "limit.memory" 422 "The task needs more memory than a worker's whole budget (`worker.memory_bytes`).";
     LimitMetadata "limit.metadata" 422 "Title, tags, metadata or a text block inside the file exceed their limits.";
     LimitTasks "limit.tasks" 422 "The recipe would expand to more tasks than `limits.tasks_max`.";
     LimitRate "limit.rate" 429 "Too much is waiting already. Try again after the time in `Retry-After`.";
-    LimitStorage "limit.storage" 507 "The disk has less free space than `storage.free_bytes_min`. Uploads are refused; reading and deleting go on.";
+    LimitStorage "limit.storage" 507 "The disk has less free space than `limits.upload.free_bytes_min`. Uploads are refused; reading and deleting go on.";
     Timeout "timeout" 504 "The work took longer than its step allows.";
     WorkerLost "worker.lost" 500 "The process that worked on the task vanished. Counted as an attempt; after two losses while running alone the task is quarantined.";
     DecoderCrashed "decoder.crashed" 500 "A decoder panicked or its process died on this file. The file is isolated; nothing else is affected.";

@@ -265,17 +265,24 @@ impl Operation {
         let decoded = facts.pixels.saturating_mul(4);
         // Decoding, colour conversion and the turned copy hold the picture up to twice; the
         // cascade below it at most once more. AVIF's encoder was measured at under 16 bytes a pixel.
-        let (memory_bytes, cpu_ns_per_pixel) = match self {
-            Self::Inspect => (facts.bytes + 8 * MIB, 1),
-            Self::Moderate => (decoded.saturating_mul(2) + facts.bytes + 8 * MIB, 5),
-            Self::Distribute | Self::Publish => (MIB, 0),
-            Self::Placeholder => (decoded.saturating_mul(2) + facts.bytes + 8 * MIB, 5),
-            Self::Resize(_) | Self::Watermark => {
-                (decoded.saturating_mul(3) + facts.bytes + 16 * MIB, 15)
+        let (pictures, fixed, cpu_ns_per_pixel) = match self {
+            Self::Distribute | Self::Publish => {
+                return Cost {
+                    memory_bytes: MIB,
+                    cpu_ms: 1,
+                };
             }
-            Self::Compress(_) => (decoded.saturating_mul(5) + facts.bytes + 32 * MIB, 150),
-            Self::Squeeze(_) => (decoded.saturating_mul(6) + facts.bytes + 32 * MIB, 2000),
+            Self::Inspect => (0, 8 * MIB, 1),
+            Self::Moderate | Self::Placeholder => (2, 8 * MIB, 5),
+            Self::Resize(_) | Self::Watermark => (3, 16 * MIB, 15),
+            Self::Compress(_) => (5, 32 * MIB, 150),
+            Self::Squeeze(_) => (6, 32 * MIB, 2000),
         };
+        // Sizes come from untrusted headers: a sum that wrapped would let a bomb in as a trifle.
+        let memory_bytes = decoded
+            .saturating_mul(pictures)
+            .saturating_add(facts.bytes)
+            .saturating_add(fixed);
         let animated = u64::from(facts.frames.max(1));
         let cpu_ns = facts
             .pixels

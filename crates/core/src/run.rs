@@ -28,14 +28,15 @@ impl StepStatus {
         self.total - self.succeeded - self.skipped - self.dead - self.cancelled
     }
 
-    /// Whether steps that need this one may go on.
+    /// Whether the step's own tasks ended well: done, skipped, or dead where that is allowed.
+    /// A cancelled one never counts: it did not even try, because what it needs has failed.
     pub const fn is_met(self, optional: bool) -> bool {
-        self.open() == 0 && (optional || self.dead + self.cancelled == 0)
+        self.open() == 0 && self.cancelled == 0 && (optional || self.dead == 0)
     }
 
     /// Whether this step can no longer be met without a replay.
     pub const fn is_failed(self, optional: bool) -> bool {
-        !optional && self.dead + self.cancelled > 0
+        self.cancelled > 0 || (!optional && self.dead > 0)
     }
 }
 

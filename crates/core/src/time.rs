@@ -6,6 +6,11 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// 0000-01-01T00:00:00.000Z, the first moment that RFC 3339 can say.
+const YEAR_0_MS: i64 = -62_167_219_200_000;
+/// 9999-12-31T23:59:59.999Z, the last one.
+const YEAR_9999_MS: i64 = 253_402_300_799_999;
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
@@ -30,17 +35,19 @@ impl Timestamp {
     /// Reads an RFC 3339 date and time.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let t = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        i64::try_from(t.unix_timestamp_nanos() / 1_000_000)
+        i64::try_from(t.unix_timestamp_nanos().div_euclid(1_000_000))
             .ok()
             .map(Self)
     }
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with milliseconds, as every API answer shows it.
+    /// RFC 3339 in UTC with milliseconds, as every API answer shows it. The format ends with the
+    /// year 9999; what lies beyond shows as its last millisecond.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let shown = self.0.clamp(YEAR_0_MS, YEAR_9999_MS);
+        let t = OffsetDateTime::from_unix_timestamp_nanos(i128::from(shown) * 1_000_000)
+            .expect("years 0 to 9999 are dates");
         write!(
             f,
             "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",

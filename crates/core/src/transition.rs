@@ -9,7 +9,7 @@ use crate::operation::Operation;
 use crate::recipe::Condition;
 use crate::{
     Decision, ErrorCode, EventDraft, EventType, Failure, FailureKind, Recipe, Run, RunSettings,
-    RunState, StepStatus, TaskState, Verdict,
+    RunState, Step, StepStatus, TaskState, Verdict,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -106,7 +106,8 @@ pub fn start(recipe: Arc<Recipe>, settings: &RunSettings, generation: u32) -> (R
     (run, effects)
 }
 
-/// A worker finished the task. `verdict` is the gate's, for a moderation task.
+/// A worker finished the task. `verdict` is the gate's, for a moderation task: there none at all
+/// asks for a person, so that nothing passes by mistake. Other tasks have no say.
 ///
 /// # Errors
 /// When the task is not running or the run is over; nothing is changed.
@@ -116,8 +117,9 @@ pub fn succeed(
     verdict: Option<Verdict>,
 ) -> Result<Vec<Effect>, Refused> {
     expect_state(run, task, &[TaskState::Running])?;
+    let gates = run.recipe.steps[task.step].operation == Operation::Moderate;
     let mut effects = Vec::new();
-    match verdict {
+    match gates.then(|| verdict.unwrap_or(Verdict::Review)) {
         Some(Verdict::Reject) => reject(
             run,
             task,
@@ -132,11 +134,11 @@ pub fn succeed(
                 json!({}),
             )));
         }
-        Some(Verdict::Pass) => {
-            pass(run, json!({ "verdict": "pass" }), &mut effects);
-            finish(run, task, &mut effects);
+        Some(Verdict::Pass) => pass(run, task, json!({ "verdict": "pass" }), &mut effects),
+        None => {
+            let was_viewable = run.is_viewable();
+            finish(run, task, was_viewable, &mut effects);
         }
-        None => finish(run, task, &mut effects),
     }
     Ok(effects)
 }
@@ -152,24 +154,25 @@ pub fn decide(
     reason: Option<&str>,
 ) -> Result<Vec<Effect>, Refused> {
     expect_state(run, task, &[TaskState::Waiting])?;
+    // A task also waits between two attempts; then nobody has been asked.
+    let gates = run.recipe.steps[task.step].operation == Operation::Moderate;
+    if !gates || run.state != RunState::InReview {
+        return Err(Refused::State(task.state));
+    }
     let mut effects = Vec::new();
     match decision {
-        Decision::Approve => {
-            pass(
-                run,
-                json!({ "verdict": "pass", "by": "person", "reason": reason }),
-                &mut effects,
-            );
-            finish(run, task, &mut effects);
-        }
-        Decision::Reject => {
-            reject(
-                run,
-                task,
-                json!({ "verdict": "reject", "by": "person", "reason": reason }),
-                &mut effects,
-            );
-        }
+        Decision::Approve => pass(
+            run,
+            task,
+            json!({ "verdict": "pass", "by": "person", "reason": reason }),
+            &mut effects,
+        ),
+        Decision::Reject => reject(
+            run,
+            task,
+            json!({ "verdict": "reject", "by": "person", "reason": reason }),
+            &mut effects,
+        ),
     }
     Ok(effects)
 }
@@ -189,7 +192,7 @@ pub fn fail(
     let dead = match failure.kind {
         FailureKind::Permanent => true,
         FailureKind::Transient => task.attempts >= step.attempts,
-        FailureKind::Crash => task.crashes + 1 >= CRASHES_MAX.min(step.attempts),
+        FailureKind::Crash => task.attempts >= step.attempts || task.crashes + 1 >= CRASHES_MAX,
         FailureKind::Lost => task.alone && task.losses_alone + 1 >= LOSSES_ALONE_MAX,
     };
     let data = json!({
@@ -236,6 +239,7 @@ pub fn replay(run: &mut Run, task: TaskInHand) -> Result<Vec<Effect>, Refused> {
     if task.state != TaskState::Dead {
         return Ok(Vec::new());
     }
+    let was_viewable = run.is_viewable();
     run.steps[task.step].dead -= 1;
     let step = run.recipe.steps[task.step].name.clone();
     let mut effects = vec![
@@ -246,16 +250,19 @@ pub fn replay(run: &mut Run, task: TaskInHand) -> Result<Vec<Effect>, Refused> {
         )),
     ];
     settle(run, &mut effects);
+    announce_viewable(run, was_viewable, &mut effects);
     Ok(effects)
 }
 
-/// Ends the run from outside: a newer generation or a deletion. Raises all fences.
+/// Ends the run from outside: a newer generation or a deletion. Raises all fences. Only a published
+/// run outlives a newer generation, because readers keep it until that one is published; a failed
+/// one is over too, so that no replay can publish it late.
 pub fn cancel(run: &mut Run, reason: ErrorCode) -> Vec<Effect> {
     let mut effects = Vec::new();
     cancel_open(run, reason, &mut effects);
     let unfinished = matches!(
         run.state,
-        RunState::Uploaded | RunState::Processing | RunState::InReview
+        RunState::Uploaded | RunState::Processing | RunState::InReview | RunState::Failed
     );
     if unfinished || reason == ErrorCode::AssetDeleted {
         run.state = RunState::Cancelled;
@@ -309,12 +316,23 @@ impl Run {
             .all(|(step, status)| status.is_met(step.optional))
     }
 
+    /// Whether steps that need this one may go on. A skipped step hands its own needs on:
+    /// what comes after it still comes after what was before it.
     fn is_met(&self, step: usize) -> bool {
-        self.steps[step].is_met(self.recipe.steps[step].optional)
+        let Step {
+            optional, needs, ..
+        } = &self.recipe.steps[step];
+        let status = self.steps[step];
+        status.is_met(*optional) && (status.skipped == 0 || needs.iter().all(|&n| self.is_met(n)))
     }
 
     fn is_failed(&self, step: usize) -> bool {
-        self.steps[step].is_failed(self.recipe.steps[step].optional)
+        let Step {
+            optional, needs, ..
+        } = &self.recipe.steps[step];
+        let status = self.steps[step];
+        status.is_failed(*optional)
+            || (status.skipped > 0 && needs.iter().any(|&n| self.is_failed(n)))
     }
 }
 
@@ -328,7 +346,8 @@ fn expect_state(run: &Run, task: TaskInHand, allowed: &[TaskState]) -> Result<()
     Ok(())
 }
 
-fn pass(run: &mut Run, data: serde_json::Value, effects: &mut Vec<Effect>) {
+fn pass(run: &mut Run, task: TaskInHand, data: serde_json::Value, effects: &mut Vec<Effect>) {
+    let was_viewable = run.is_viewable();
     run.verdict = Some(Verdict::Pass);
     if run.state == RunState::InReview {
         run.state = RunState::Processing;
@@ -337,6 +356,7 @@ fn pass(run: &mut Run, data: serde_json::Value, effects: &mut Vec<Effect>) {
         EventType::ModerationDecided,
         data,
     )));
+    finish(run, task, was_viewable, effects);
 }
 
 fn reject(run: &mut Run, task: TaskInHand, data: serde_json::Value, effects: &mut Vec<Effect>) {
@@ -356,8 +376,7 @@ fn reject(run: &mut Run, task: TaskInHand, data: serde_json::Value, effects: &mu
     )));
 }
 
-fn finish(run: &mut Run, task: TaskInHand, effects: &mut Vec<Effect>) {
-    let was_viewable = run.is_viewable();
+fn finish(run: &mut Run, task: TaskInHand, was_viewable: bool, effects: &mut Vec<Effect>) {
     run.steps[task.step].succeeded += 1;
     effects.push(Effect::Task(TaskState::Succeeded));
     let step = &run.recipe.steps[task.step].name;
@@ -365,13 +384,17 @@ fn finish(run: &mut Run, task: TaskInHand, effects: &mut Vec<Effect>) {
         EventType::TaskSucceeded,
         json!({ "step": step, "attempt": task.attempts }),
     )));
+    announce_viewable(run, was_viewable, effects);
+    settle(run, effects);
+}
+
+fn announce_viewable(run: &Run, was_viewable: bool, effects: &mut Vec<Effect>) {
     if !was_viewable && run.is_viewable() {
         effects.push(Effect::Event(EventDraft::new(
             EventType::AssetViewable,
             json!({ "generation": run.generation }),
         )));
     }
-    settle(run, effects);
 }
 
 fn cancel_open(run: &mut Run, reason: ErrorCode, effects: &mut Vec<Effect>) {

@@ -1,1 +1,33 @@
-//! To be written.
+//! Use cases (accept an upload, change an asset, start a generation) and the background services.
+//!
+//! The engine joins store, blobs and core. It knows no HTTP, no codec and no command line: what recognises a
+//! file's type is handed in as a [`Recognise`], so that this crate builds without any codec.
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod cdn;
+mod change;
+mod config;
+mod engine;
+mod environment;
+mod error;
+mod recipes;
+mod recognise;
+pub mod services;
+mod watermark;
+
+pub use accept::{Receipt, Upload};
+pub use cdn::{Cdn, CdnError};
+pub use config::{
+    CdnConfig, CdnDriver, ClassifierConfig, MetadataConfig, ModerationConfig, Position,
+    RetentionConfig, UploadLimits, WatermarkConfig,
+};
+pub use engine::{Engine, Parts};
+pub use environment::SystemEnvironment;
+pub use error::EngineError;
+pub use recipes::{RecipeFileError, Recipes};
+pub use recognise::{Recognise, Recognised};
+
+pub use mediaflow_blob as blob;
+pub use mediaflow_store as store;

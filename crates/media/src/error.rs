@@ -35,6 +35,15 @@ impl MediaError {
         }
     }
 
+    /// There are no bytes at all.
+    pub fn empty() -> Self {
+        Self {
+            code: "input.empty",
+            message: "the file is empty".into(),
+            kind: ErrorKind::Permanent,
+        }
+    }
+
     /// The bytes are well formed, but of a format or a feature that is not handled.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self {

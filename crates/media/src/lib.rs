@@ -8,5 +8,7 @@
 
 mod error;
 pub mod image;
+pub mod sandbox;
+pub mod sniff;
 
 pub use error::{ErrorKind, MediaError};

@@ -203,6 +203,10 @@ pub(super) fn meaning(
     if count(|o| *o == Operation::Moderate) > 1 {
         return Err(file_error("a recipe has at most one `moderate`"));
     }
+    if count(|o| *o == Operation::Watermark) > 1 {
+        return Err(file_error("a recipe has at most one `image.watermark`"));
+    }
+    let mut added: Vec<Format> = Vec::new();
     for (index, step) in recipe.steps.iter().enumerate() {
         let place = place(&step.name);
         let squeezes = matches!(step.operation, Operation::Squeeze(_));
@@ -212,8 +216,26 @@ pub(super) fn meaning(
         if squeezes && !(step.optional && recipe.reaches(recipe.publish(), index)) {
             return Err(place.error("`image.squeeze` runs after publishing: it needs the publish step and `optional = true`"));
         }
-        if step.optional && matches!(step.operation, Operation::Moderate | Operation::Publish) {
-            return Err(place.error("this operation cannot be optional"));
+        let decides_what_shows = matches!(
+            step.operation,
+            Operation::Moderate | Operation::Publish | Operation::Resize(_) | Operation::Watermark
+        );
+        if step.optional && decides_what_shows {
+            return Err(place.error(format!(
+                "`{}` cannot be optional: without it nothing may be shown; remove `optional`",
+                step.operation.name()
+            )));
+        }
+        if let Operation::Compress(c) = &step.operation {
+            for format in c.formats.iter().map(|f| f.format) {
+                if added.contains(&format) {
+                    return Err(place.error(format!(
+                        "another step already adds `{}`; each format is made once",
+                        format.as_str()
+                    )));
+                }
+                added.push(format);
+            }
         }
         let takes_variants = matches!(
             step.operation,

@@ -106,10 +106,18 @@ impl Recipe {
     }
 
     fn reaches(&self, from: usize, to: usize) -> bool {
-        self.steps[to]
-            .needs
-            .iter()
-            .any(|&need| need == from || self.reaches(from, need))
+        // Needs point backwards, so one pass marks all that `to` stands on. Following the paths one
+        // by one would take two to the power of 64 steps on a dense graph.
+        let mut marked = vec![false; self.steps.len()];
+        marked[to] = true;
+        for step in (from + 1..=to).rev().filter(|_| from < to) {
+            if marked[step] {
+                for &need in &self.steps[step].needs {
+                    marked[need] = true;
+                }
+            }
+        }
+        from < to && marked[from]
     }
 
     /// The sizes it makes, if it makes any.

@@ -96,11 +96,12 @@ pub(super) fn parse(text: &str) -> Result<Recipe, RecipeError> {
     let mut steps: Vec<Step> = Vec::with_capacity(order.len());
     for index in order {
         let (place, step) = &raw[index];
-        let needs = step
+        let mut needs: Vec<usize> = step
             .needs
             .iter()
             .filter_map(|need| steps.iter().position(|s| &s.name == need))
             .collect();
+        needs.sort_unstable();
         steps.push(make_step(place, step, needs)?);
     }
     let recipe = Recipe {
@@ -201,23 +202,69 @@ fn syntax_error(text: &str, error: &toml::de::Error) -> RecipeError {
     RecipeError {
         line: line_of(text, start),
         step: step_at(text, start),
-        message: error.message().to_owned(),
+        message: plain(error.message()),
+    }
+}
+
+/// The reader's words, where they speak of this program's types, in words of the file.
+fn plain(message: &str) -> String {
+    if let Some(field) = message.strip_prefix("missing field ") {
+        let fix = match field {
+            "`name`" => "add `name = \"...\"`",
+            "`kind`" => "add `kind = \"image\"` at the top of the file",
+            "`operation`" => "add `operation = \"...\"`, for example \"image.resize\"",
+            "`fit`" => "add `fit = \"width\"`, \"cover\" or \"original\"",
+            "`format`" => "add `format = \"webp\"` or \"avif\"",
+            _ => "add it",
+        };
+        return format!("{field} is missing; {fix}");
+    }
+    let known = [
+        ("expected u8", "expected a whole number from 0 to 255"),
+        (
+            "expected u32",
+            "expected a whole number from 0 to 4294967295",
+        ),
+        ("expected u64", "expected a whole number, 0 or more"),
+        (
+            "map, expected a sequence",
+            "a single table, expected a list (steps begin with `[[steps]]`, in double brackets)",
+        ),
+        ("expected a sequence", "expected a list: [ ... ]"),
+        (
+            "expected struct RawStep",
+            "expected a step: a table that begins with `[[steps]]`",
+        ),
+        (
+            "expected struct Variant",
+            "expected a size, for example { name = \"small\", fit = \"width\", width = 320 }",
+        ),
+        (
+            "expected struct Encoding",
+            "expected an encoding, for example { format = \"webp\", quality = 80, effort = 2 }",
+        ),
+        (
+            "expected struct Tuning",
+            "expected { quality = ..., effort = ... }",
+        ),
+    ];
+    match known.iter().find(|(theirs, _)| message.contains(theirs)) {
+        Some((theirs, ours)) => message.replace(theirs, ours),
+        None => message.to_owned(),
     }
 }
 
 /// The name of the step whose table holds the byte at `offset`, as far as the text tells: the file could not be read.
 fn step_at(text: &str, offset: usize) -> Option<String> {
-    let head = text.get(..offset)?.rfind("[[steps]]")?;
-    let table = &text[head + "[[steps]]".len()..];
-    let table = &table[..table.find("[[").unwrap_or(table.len())];
-    table.lines().find_map(|line| {
-        let value = line
-            .trim()
-            .strip_prefix("name")?
-            .trim_start()
-            .strip_prefix('=')?
-            .trim();
-        Some(value.trim_matches('"').to_owned())
+    let begins = |line: &&str| line.trim_start().starts_with("[[steps]]");
+    let lines: Vec<&str> = text.lines().collect();
+    let upto = line_of(text, offset).min(lines.len());
+    let first = lines[..upto].iter().rposition(begins)?;
+    let mut table = lines[first + 1..].iter().take_while(|l| !begins(l));
+    table.find_map(|line| {
+        let value = line.trim().strip_prefix("name")?.trim_start();
+        let value = value.strip_prefix('=')?.trim().strip_prefix('"')?;
+        Some(value.split_once('"')?.0.to_owned())
     })
 }
 

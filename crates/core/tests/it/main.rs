@@ -1,3 +1,11 @@
 //! What the core promises, from outside.
 
+mod generate;
+mod interleavings;
+mod model;
+mod moderation;
+mod parser;
 mod recipes;
+mod retry;
+mod states;
+mod values;

@@ -85,4 +85,34 @@ fn mistakes_are_told_with_line_step_and_fix() {
         "lower-case letters",
     );
     refused("name = \"x\"\nkind = \"image\"", "1 to 64 `[[steps]]`");
+    refused(
+        &IMAGE.replace("jpeg_quality = 80", "jpeg_quality = 300"),
+        "step \"resize\": invalid value: integer `300`, expected a whole number from 0 to 255",
+    );
+    refused(
+        &IMAGE.replace("kind = \"image\"\n", ""),
+        "`kind` is missing; add `kind = \"image\"`",
+    );
+    refused(
+        &IMAGE.replace("operation = \"moderate\"\n", ""),
+        "step \"moderate\": `operation` is missing",
+    );
+    refused(
+        "name = \"x\"\nkind = \"image\"\n[steps]\nname = \"a\"",
+        "steps begin with `[[steps]]`, in double brackets",
+    );
+    refused(
+        &IMAGE.replace(
+            "when = \"watermark\"",
+            "when = \"watermark\"\noptional = true",
+        ),
+        "`image.watermark` cannot be optional: without it nothing may be shown",
+    );
+    let twice = "[[steps]]\nname = \"again\"\noperation = \"image.compress\"\nneeds = [\"compress\"]\nformats = [{ format = \"webp\", quality = 50, effort = 2 }]\n";
+    refused(
+        &format!("{IMAGE}{twice}").replace("\"compress\", \"pl", "\"again\", \"pl"),
+        "step \"again\": another step already adds `webp`",
+    );
+    let mark = "[[steps]]\nname = \"again\"\noperation = \"image.watermark\"\nneeds = [\"resize\"]\nwhen = \"watermark\"\n";
+    refused(&format!("{IMAGE}{mark}"), "at most one `image.watermark`");
 }

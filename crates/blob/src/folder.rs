@@ -1,0 +1,152 @@
+//! Bytes in a folder. A key appears only when all of its bytes are durable:
+//! temporary name, sync, length check, rename, sync of the folder.
+
+use crate::write::sync_folder;
+use crate::{BlobError, BlobKey, BlobReader, BlobWriter, Written};
+use bytes::Bytes;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// A blob store in a folder of a local or mounted file system.
+#[derive(Debug, Clone)]
+pub struct FolderBlobs {
+    root: Arc<Path>,
+}
+
+const AREAS: [&str; 2] = ["originals", "renditions"];
+
+impl FolderBlobs {
+    /// Opens the folder, making it where it is missing, and removes what an interrupted run left
+    /// under temporary names. Only one process may have it open.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, read or written.
+    pub fn open(root: &Path) -> Result<Self, BlobError> {
+        let fail = || BlobError::io("opening the blob folder", "");
+        let temporary = root.join("tmp");
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary).map_err(fail())?;
+        }
+        for area in AREAS {
+            for shard in 0..=255u8 {
+                fs::create_dir_all(root.join(area).join(format!("{shard:02x}"))).map_err(fail())?;
+            }
+            sync_folder(&root.join(area))?;
+        }
+        fs::create_dir_all(&temporary).map_err(fail())?;
+        sync_folder(root)?;
+        Ok(Self { root: root.into() })
+    }
+
+    /// Where a key's bytes are, for programs that need a file.
+    pub fn path(&self, key: &BlobKey) -> PathBuf {
+        self.root.join(key.as_str())
+    }
+
+    /// Begins a write whose bytes arrive piece by piece.
+    pub fn writer(&self) -> BlobWriter {
+        BlobWriter::new(Arc::clone(&self.root))
+    }
+
+    /// Writes several blobs and makes them durable together. Blocks: for threads that do media work.
+    ///
+    /// # Errors
+    /// When any could not be written; those before it exist and have no row, so the collector takes them.
+    pub fn put_all(&self, blobs: &[(BlobKey, &[u8])]) -> Result<Vec<Written>, BlobError> {
+        let mut written = Vec::with_capacity(blobs.len());
+        let mut folders: Vec<PathBuf> = Vec::new();
+        for (key, bytes) in blobs {
+            let mut writer = BlobWriter::new(Arc::clone(&self.root));
+            written.push(writer.write_now(key, bytes)?);
+            let folder = self
+                .path(key)
+                .parent()
+                .map(Path::to_path_buf)
+                .unwrap_or_default();
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        for folder in folders {
+            sync_folder(&folder)?;
+        }
+        Ok(written)
+    }
+
+    /// All bytes of a key. Blocks: for threads that do media work.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn read_all(&self, key: &BlobKey) -> Result<Vec<u8>, BlobError> {
+        fs::read(self.path(key)).map_err(BlobError::io("reading a blob", key.as_str()))
+    }
+
+    /// Opens a key for reading.
+    ///
+    /// # Errors
+    /// When nothing is stored under it.
+    pub async fn open_key(&self, key: &BlobKey) -> Result<BlobReader, BlobError> {
+        BlobReader::open(self.path(key), key).await
+    }
+
+    /// The whole content in memory, where it is small.
+    ///
+    /// # Errors
+    /// When nothing is stored under the key.
+    pub async fn get(&self, key: &BlobKey) -> Result<Bytes, BlobError> {
+        let bytes = tokio::fs::read(self.path(key)).await;
+        bytes
+            .map(Bytes::from)
+            .map_err(BlobError::io("reading a blob", key.as_str()))
+    }
+
+    /// Removes the bytes. Removing what is gone is no error.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub async fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
+        match tokio::fs::remove_file(self.path(key)).await {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(BlobError::io("deleting a blob", key.as_str())(e)),
+        }
+    }
+
+    /// Keys in one of the 256 shards that were written longer than `age` ago. Blocks.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn older_than(&self, shard: u8, age: Duration) -> Result<Vec<BlobKey>, BlobError> {
+        let fail = || BlobError::io("listing blobs", "");
+        let limit = SystemTime::now() - age;
+        let mut keys = Vec::new();
+        for area in AREAS {
+            let name = format!("{area}/{shard:02x}");
+            for entry in fs::read_dir(self.root.join(&name)).map_err(fail())? {
+                let entry = entry.map_err(fail())?;
+                let Ok(modified) = entry.metadata().and_then(|m| m.modified()) else {
+                    continue;
+                };
+                let key = format!("{name}/{}", entry.file_name().to_string_lossy());
+                if modified < limit
+                    && let Ok(key) = key.parse()
+                {
+                    keys.push(key);
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Bytes that can still be written here.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    pub fn free_bytes(&self) -> Result<u64, BlobError> {
+        let stat = rustix::fs::statvfs(&*self.root)
+            .map_err(|e| BlobError::io("asking for free space", "")(e.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}

@@ -1,0 +1,368 @@
+//! Taking an upload in: stream to disk, hash, recognise, record. What was answered is never lost.
+
+use crate::{Engine, EngineError, Recognised};
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
+use mediaflow_blob::{BlobKey, Written};
+use mediaflow_core::operation::Facts;
+use mediaflow_core::{AssetId, AssetOptions, ErrorCode, Sha256, TenantId};
+use mediaflow_store::{Accept, Idempotency, NewBlob};
+use std::pin::pin;
+use std::time::Duration;
+
+/// The beginning of a file that is kept in memory while the rest goes to disk: enough for the
+/// headers of nearly all pictures.
+const HEAD_BYTES: usize = 128 << 10;
+
+/// What a client asks for, without the bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Upload {
+    /// As the client names it; for display.
+    pub filename: Option<String>,
+    /// A recipe other than the kind's default.
+    pub recipe: Option<String>,
+    /// What the user says.
+    pub options: AssetOptions,
+    /// What the client expects the bytes to be.
+    pub sha256: Option<Sha256>,
+    /// The body's length, where it was announced.
+    pub length: Option<u64>,
+    /// Makes a repeat return the first answer.
+    pub idempotency_key: Option<String>,
+    /// Follows the asset everywhere.
+    pub correlation_id: String,
+}
+
+/// The answer to an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The asset.
+    pub asset: AssetId,
+    /// Whether this is the first answer again.
+    pub repeated: bool,
+    /// Of the bytes.
+    pub sha256: Sha256,
+    /// How many.
+    pub bytes: u64,
+    /// What they really are.
+    pub media_type: String,
+}
+
+struct Stored {
+    written: Written,
+    head: Bytes,
+}
+
+impl Engine {
+    /// Accepts an upload: when this returns, bytes and tasks are durable.
+    ///
+    /// # Errors
+    /// Limits, unsupported types, a digest that differs, an interrupted body, no room. Nothing is kept then.
+    pub async fn accept<S, E>(
+        &self,
+        tenant: TenantId,
+        mut upload: Upload,
+        body: S,
+    ) -> Result<Receipt, EngineError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        self.check_options(&upload.options)?;
+        upload.filename = upload.filename.as_deref().and_then(display_name);
+        let running = self.begin_key(tenant, upload.idempotency_key.as_deref())?;
+        self.check_room()?;
+        let _place = self.receiving.try_acquire().map_err(|_| {
+            EngineError::new(
+                ErrorCode::LimitRate,
+                "too many uploads at the same time; try again shortly",
+            )
+        })?;
+        let stored = self.receive(&upload, body).await?;
+        let key = stored.written.key.clone();
+        let accepted = self.record(tenant, &upload, stored).await;
+        drop(running);
+        match accepted {
+            Ok((receipt, false)) => Ok(receipt),
+            Ok((receipt, true)) => {
+                self.discard(&key).await;
+                Ok(receipt)
+            }
+            Err(error) => {
+                // After an unknown outcome the row may exist: then the collector decides, not we.
+                if error.code != ErrorCode::StoreUnavailable {
+                    self.discard(&key).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn receive<S, E>(&self, upload: &Upload, body: S) -> Result<Stored, EngineError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let limits = &self.parts.limits;
+        let too_large = || {
+            let message = format!(
+                "the body is larger than {} bytes (limits.upload.bytes_max)",
+                limits.bytes_max
+            );
+            EngineError::new(ErrorCode::LimitBytes, message)
+        };
+        if upload.length.is_some_and(|n| n > limits.bytes_max) {
+            return Err(too_large());
+        }
+        let mut body = pin!(body);
+        let mut writer = self.parts.blobs.writer();
+        let mut head = BytesMut::new();
+        let mut total: u64 = 0;
+        loop {
+            let next =
+                tokio::time::timeout(Duration::from_secs(limits.idle_s_max), body.next()).await;
+            let piece = match next {
+                Err(_) => {
+                    return Err(EngineError::new(
+                        ErrorCode::RequestTimeout,
+                        "the body stopped arriving",
+                    ));
+                }
+                Ok(None) => break,
+                Ok(Some(Err(e))) => {
+                    return Err(EngineError {
+                        code: ErrorCode::InputInterrupted,
+                        message: "the body ended early; nothing was kept".into(),
+                        reason: Some(Box::new(e)),
+                    });
+                }
+                Ok(Some(Ok(piece))) => piece,
+            };
+            total += piece.len() as u64;
+            if total > limits.bytes_max {
+                return Err(too_large());
+            }
+            let missing = HEAD_BYTES.saturating_sub(head.len());
+            head.extend_from_slice(&piece[..piece.len().min(missing)]);
+            writer.write(piece).await?;
+        }
+        if total == 0 {
+            return Err(EngineError::new(
+                ErrorCode::InputEmpty,
+                "the upload has no bytes",
+            ));
+        }
+        if upload.length.is_some_and(|n| n != total) {
+            return Err(EngineError::new(
+                ErrorCode::InputInterrupted,
+                "the body is shorter than its announced length",
+            ));
+        }
+        // Refused before the sync, which is what costs.
+        self.recognise(&head, total == head.len() as u64)?;
+        let key = BlobKey::original(self.parts.environment.id());
+        let written = writer.finish(key).await?;
+        Ok(Stored {
+            written,
+            head: head.freeze(),
+        })
+    }
+
+    async fn record(
+        &self,
+        tenant: TenantId,
+        upload: &Upload,
+        stored: Stored,
+    ) -> Result<(Receipt, bool), EngineError> {
+        let Stored { written, head } = stored;
+        let sha256 = Sha256(written.sha256);
+        if let Some(expected) = upload.sha256.filter(|&s| s != sha256) {
+            let message = format!("the bytes have SHA-256 {sha256}, not {expected}");
+            return Err(EngineError::new(ErrorCode::InputDigest, message));
+        }
+        let found = self.measure(&written, &head).await?;
+        let recipe = self
+            .parts
+            .recipes
+            .find(upload.recipe.as_deref(), found.kind)
+            .ok_or_else(|| {
+                let known: Vec<&str> = self.parts.recipes.names().collect();
+                let wanted = upload.recipe.as_deref().unwrap_or(found.kind.as_str());
+                let message = format!(
+                    "there is no recipe `{wanted}` for {}s; there are: {}",
+                    found.kind.as_str(),
+                    known.join(", ")
+                );
+                EngineError::new(ErrorCode::RecipeUnknown, message)
+            })?;
+        let pixels = found
+            .dimensions
+            .map_or(0, |(w, h)| u64::from(w) * u64::from(h));
+        let accepted = self
+            .parts
+            .store
+            .accept(Accept {
+                tenant,
+                original: NewBlob {
+                    sha256,
+                    bytes: written.bytes,
+                    key: written.key.as_str().to_owned(),
+                },
+                media_type: found.media_type.to_owned(),
+                filename: upload.filename.clone(),
+                dimensions: found.dimensions,
+                facts: Facts {
+                    pixels,
+                    frames: found.frames,
+                    bytes: written.bytes,
+                },
+                kind: found.kind,
+                recipe,
+                settings: self.settings(upload.options.watermark),
+                options: upload.options.clone(),
+                correlation_id: upload.correlation_id.clone(),
+                idempotency: upload.idempotency_key.clone().map(|key| Idempotency {
+                    key,
+                    digest: digest(upload, sha256),
+                }),
+            })
+            .await?;
+        let receipt = Receipt {
+            asset: accepted.asset,
+            repeated: accepted.repeated,
+            sha256,
+            bytes: written.bytes,
+            media_type: found.media_type.to_owned(),
+        };
+        Ok((receipt, accepted.surplus))
+    }
+
+    fn recognise(&self, bytes: &[u8], is_whole: bool) -> Result<Recognised, EngineError> {
+        self.parts
+            .recognise
+            .recognise(bytes, is_whole)
+            .map_err(|(code, message)| EngineError::new(code, message))
+    }
+
+    /// Type and size; of the whole file where its beginning does not tell, one such file at a time.
+    async fn measure(&self, written: &Written, head: &Bytes) -> Result<Recognised, EngineError> {
+        let is_whole = written.bytes == head.len() as u64;
+        let found = self.recognise(head, is_whole)?;
+        if found.dimensions.is_some() || is_whole {
+            return Ok(found);
+        }
+        let _turn = self.measuring.acquire().await;
+        let whole = self.parts.blobs.get(&written.key).await?;
+        self.recognise(&whole, true)
+    }
+
+    async fn discard(&self, key: &BlobKey) {
+        if let Err(error) = self.parts.blobs.delete(key).await {
+            tracing::warn!(%key, %error, "surplus bytes stay until the collector finds them");
+        }
+    }
+
+    /// # Errors
+    /// `limit.metadata` when something is too long, `request.invalid` when something is no sense.
+    pub(crate) fn check_options(&self, options: &AssetOptions) -> Result<(), EngineError> {
+        let limits = &self.parts.limits;
+        let too_long = |what: &str, most: usize| {
+            Err(EngineError::new(
+                ErrorCode::LimitMetadata,
+                format!("{what}; at most {most} are allowed"),
+            ))
+        };
+        if options
+            .title
+            .as_ref()
+            .is_some_and(|t| t.chars().count() > limits.title_chars_max)
+        {
+            return too_long("the title has too many characters", limits.title_chars_max);
+        }
+        if options.tags.len() > limits.tags_max {
+            return too_long("there are too many tags", limits.tags_max);
+        }
+        if options
+            .tags
+            .iter()
+            .any(|t| t.chars().count() > limits.tag_chars_max)
+        {
+            return too_long("a tag has too many characters", limits.tag_chars_max);
+        }
+        if options.tags.iter().any(|t| t.trim().is_empty()) {
+            return Err(EngineError::new(
+                ErrorCode::RequestInvalid,
+                "a tag is empty",
+            ));
+        }
+        let metadata = serde_json::to_vec(&options.metadata).map_or(usize::MAX, |json| json.len());
+        if metadata > limits.metadata_bytes_max {
+            return too_long("`metadata` has too many bytes", limits.metadata_bytes_max);
+        }
+        if options.focus.is_some_and(|f| !f.is_valid()) {
+            return Err(EngineError::new(
+                ErrorCode::RequestInvalid,
+                "focus x and y must be between 0 and 1",
+            ));
+        }
+        Ok(())
+    }
+
+    fn begin_key(
+        &self,
+        tenant: TenantId,
+        key: Option<&str>,
+    ) -> Result<Option<RunningKey<'_>>, EngineError> {
+        let Some(key) = key else { return Ok(None) };
+        if key.is_empty() || key.len() > 255 {
+            return Err(EngineError::new(
+                ErrorCode::RequestInvalid,
+                "`Idempotency-Key` must have 1 to 255 bytes",
+            ));
+        }
+        let entry = (tenant, key.to_owned());
+        let mut running = self
+            .running_keys
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !running.insert(entry.clone()) {
+            let message = "a request with this Idempotency-Key is still running";
+            return Err(EngineError::new(ErrorCode::ConflictRunning, message));
+        }
+        Ok(Some(RunningKey {
+            engine: self,
+            entry,
+        }))
+    }
+}
+
+/// An idempotency key whose request is being answered.
+struct RunningKey<'a> {
+    engine: &'a Engine,
+    entry: (TenantId, String),
+}
+
+impl Drop for RunningKey<'_> {
+    fn drop(&mut self) {
+        let mut running = self
+            .engine
+            .running_keys
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        running.remove(&self.entry);
+    }
+}
+
+/// Everything that the request says: the same key with another digest is a mistake of the client.
+fn digest(upload: &Upload, content: Sha256) -> Sha256 {
+    let said = serde_json::json!([upload.filename, upload.recipe, upload.options, content]);
+    Sha256::of(said.to_string().as_bytes())
+}
+
+/// The last part of a client's file name without control characters; only ever displayed.
+fn display_name(name: &str) -> Option<String> {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let clean: String = last.chars().filter(|c| !c.is_control()).take(255).collect();
+    let clean = clean.trim();
+    (!clean.is_empty()).then(|| clean.to_owned())
+}

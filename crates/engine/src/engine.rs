@@ -1,0 +1,121 @@
+//! The handle that everything outside holds.
+
+use crate::config::{
+    MetadataConfig, ModerationConfig, RetentionConfig, THRESHOLDS_DEFAULT, UploadLimits,
+};
+use crate::{Cdn, EngineError, Recipes, Recognise};
+use mediaflow_blob::FolderBlobs;
+use mediaflow_core::run::WatermarkSettings;
+use mediaflow_core::{RunSettings, TenantId};
+use mediaflow_store::{Environment, Store};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// The bytes.
+    pub blobs: FolderBlobs,
+    /// Clock, ids and randomness; the same that the store has.
+    pub environment: Arc<dyn Environment>,
+    /// What uploads can ask for.
+    pub recipes: Recipes,
+    /// Who knows file types.
+    pub recognise: Arc<dyn Recognise>,
+    /// What stands in front of delivery.
+    pub cdn: Cdn,
+    /// `[limits.upload]`.
+    pub limits: UploadLimits,
+    /// `[moderation]`.
+    pub moderation: ModerationConfig,
+    /// `[metadata]`.
+    pub metadata: MetadataConfig,
+    /// `[retention]`.
+    pub retention: RetentionConfig,
+    /// The mark, already pinned by [`Engine::pin_watermark`].
+    pub watermark: Option<WatermarkSettings>,
+}
+
+/// Use cases over store and blobs. Cheap to share behind an `Arc`.
+pub struct Engine {
+    pub(crate) parts: Parts,
+    pub(crate) receiving: Arc<Semaphore>,
+    pub(crate) measuring: Semaphore,
+    pub(crate) running_keys: Mutex<HashSet<(TenantId, String)>>,
+}
+
+impl Engine {
+    /// Joins the parts. Does nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        let receiving = Arc::new(Semaphore::new(parts.limits.concurrent_max));
+        Self {
+            parts,
+            receiving,
+            measuring: Semaphore::new(1),
+            running_keys: Mutex::default(),
+        }
+    }
+
+    /// The truth, for reading.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.parts.store
+    }
+
+    /// The bytes.
+    pub fn blobs(&self) -> &FolderBlobs {
+        &self.parts.blobs
+    }
+
+    /// Clock, ids and randomness.
+    pub fn environment(&self) -> &Arc<dyn Environment> {
+        &self.parts.environment
+    }
+
+    /// What uploads can ask for.
+    pub fn recipes(&self) -> &Recipes {
+        &self.parts.recipes
+    }
+
+    /// What stands in front of delivery.
+    pub fn cdn(&self) -> &Cdn {
+        &self.parts.cdn
+    }
+
+    /// `[limits.upload]`.
+    pub fn limits(&self) -> &UploadLimits {
+        &self.parts.limits
+    }
+
+    /// Whether there is room for uploads.
+    ///
+    /// # Errors
+    /// `limit.storage` when there is not.
+    pub fn check_room(&self) -> Result<(), EngineError> {
+        let free = self.parts.blobs.free_bytes()?;
+        let least = self.parts.limits.free_bytes_min;
+        if free < least {
+            let message = format!(
+                "the disk has {free} bytes free and uploads need at least {least} (limits.upload.free_bytes_min); reading and deleting go on"
+            );
+            return Err(EngineError::new(
+                mediaflow_core::ErrorCode::LimitStorage,
+                message,
+            ));
+        }
+        Ok(())
+    }
+
+    /// The settings as they are frozen into a run that begins now.
+    pub(crate) fn settings(&self, watermark: bool) -> RunSettings {
+        RunSettings {
+            moderation: self.parts.moderation.policy,
+            thresholds: self.parts.moderation.thresholds.clone(),
+            default_thresholds: Some(THRESHOLDS_DEFAULT),
+            watermark: self.parts.watermark.clone().filter(|_| watermark),
+            record_positions: self.parts.metadata.record_positions,
+            keep_copyright: self.parts.metadata.keep_copyright,
+        }
+    }
+}

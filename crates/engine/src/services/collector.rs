@@ -1,0 +1,61 @@
+//! Deletes bytes that nothing refers to: first the row is condemned, then the bytes go, then the row.
+//! Bytes that never got a row (an attempt that was killed) go once nobody can still write them.
+
+use super::Round;
+use crate::{Engine, EngineError};
+use mediaflow_blob::BlobKey;
+use mediaflow_core::{ErrorCode, TaskId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+pub(super) const PAUSE: Duration = Duration::from_secs(5);
+const LIMIT: u32 = 200;
+
+/// The shard whose files are compared with rows next: the whole folder is seen every 256 rounds.
+static SHARD: AtomicU8 = AtomicU8::new(0);
+
+pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
+    let grace = Duration::from_secs(engine.parts.retention.unreferenced_s);
+    let condemned = engine.store().condemn(grace, LIMIT).await?;
+    for blob in &condemned {
+        engine.blobs().delete(&key(&blob.key)?).await?;
+        engine.store().forget(blob.id).await?;
+    }
+    delete_strays(&engine, SHARD.fetch_add(1, Ordering::Relaxed), grace).await?;
+    Ok(Round::of(condemned.len(), LIMIT))
+}
+
+async fn delete_strays(
+    engine: &Arc<Engine>,
+    shard: u8,
+    grace: Duration,
+) -> Result<(), EngineError> {
+    let blobs = engine.blobs().clone();
+    let old = tokio::task::spawn_blocking(move || blobs.older_than(shard, grace))
+        .await
+        .map_err(|e| EngineError {
+            code: ErrorCode::Internal,
+            message: "listing blobs".into(),
+            reason: Some(Box::new(e)),
+        })??;
+    let names: Vec<String> = old.iter().map(|k| k.as_str().to_owned()).collect();
+    let known = engine.store().known_keys(&names).await?;
+    for stray in old
+        .iter()
+        .filter(|k| !known.iter().any(|n| n == k.as_str()))
+    {
+        if let Some((task, fence)) = stray.attempt()
+            && engine.store().is_leased(TaskId(task), fence).await?
+        {
+            continue;
+        }
+        tracing::info!(key = %stray, "deleting bytes that no row refers to");
+        engine.blobs().delete(stray).await?;
+    }
+    Ok(())
+}
+
+fn key(text: &str) -> Result<BlobKey, EngineError> {
+    Ok(text.parse::<BlobKey>()?)
+}

@@ -1,0 +1,22 @@
+//! Ends what has a retention time: originals of rejected assets, answers to idempotency keys.
+
+use super::Round;
+use crate::{Engine, EngineError};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) const PAUSE: Duration = Duration::from_secs(60);
+
+pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
+    let retention = &engine.parts.retention;
+    let rejected = Duration::from_secs(retention.rejected_days * 86_400);
+    let idempotency = Duration::from_secs(retention.idempotency_hours * 3_600);
+    let dropped = engine.store().expire(rejected, idempotency).await?;
+    if dropped > 0 {
+        tracing::info!(
+            dropped,
+            "originals of rejected assets reached the end of their retention"
+        );
+    }
+    Ok(Round::Done)
+}

@@ -1,0 +1,135 @@
+//! Background services, one file each. Every one has a name and a visible status, survives errors of its
+//! round, and ends at once when told.
+
+mod collector;
+mod expirer;
+mod purger;
+mod sweeper;
+
+use crate::Engine;
+use mediaflow_core::Timestamp;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How a service's last round went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceStatus {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What it said, if it failed.
+    pub error: Option<String>,
+}
+
+/// The services of one process.
+pub struct Services {
+    tasks: JoinSet<()>,
+    board: Board,
+}
+
+/// Where services leave their status.
+#[derive(Clone, Default)]
+pub struct Board(Arc<Mutex<BTreeMap<&'static str, ServiceStatus>>>);
+
+impl Board {
+    /// Each service's last round, by name.
+    pub fn read(&self) -> BTreeMap<&'static str, ServiceStatus> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+
+    fn write(&self, name: &'static str, status: ServiceStatus) {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(name, status);
+    }
+}
+
+impl Services {
+    /// Starts all of them; they end when `stop` is cancelled.
+    pub fn start(engine: &Arc<Engine>, stop: &CancellationToken) -> Self {
+        let mut services = Self {
+            tasks: JoinSet::new(),
+            board: Board::default(),
+        };
+        services.every(engine, stop, "sweeper", sweeper::PAUSE, sweeper::round);
+        services.every(
+            engine,
+            stop,
+            "collector",
+            collector::PAUSE,
+            collector::round,
+        );
+        services.every(engine, stop, "purger", purger::PAUSE, purger::round);
+        services.every(engine, stop, "expirer", expirer::PAUSE, expirer::round);
+        services
+    }
+
+    /// Where they leave their status.
+    pub fn board(&self) -> Board {
+        self.board.clone()
+    }
+
+    /// Waits until all have ended.
+    pub async fn join(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn every<F>(
+        &mut self,
+        engine: &Arc<Engine>,
+        stop: &CancellationToken,
+        name: &'static str,
+        pause: Duration,
+        round: impl Fn(Arc<Engine>) -> F + Send + 'static,
+    ) where
+        F: Future<Output = Result<Round, crate::EngineError>> + Send + 'static,
+    {
+        let (engine, stop, board) = (Arc::clone(engine), stop.clone(), self.board.clone());
+        self.tasks.spawn(async move {
+            loop {
+                let outcome = tokio::select! {
+                    () = stop.cancelled() => return,
+                    outcome = round(Arc::clone(&engine)) => outcome,
+                };
+                let error = outcome.as_ref().err().map(ToString::to_string);
+                if let Err(e) = &outcome {
+                    tracing::warn!(service = name, error = %e, reason = ?e.reason, "a round failed");
+                }
+                board.write(name, ServiceStatus { at: engine.environment().now(), error });
+                if matches!(outcome, Ok(Round::More)) {
+                    continue;
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        });
+    }
+}
+
+/// What a round found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// As much as it takes at once: go on without a pause.
+    More,
+    /// All there was.
+    Done,
+}
+
+impl Round {
+    pub(crate) fn of(found: usize, limit: u32) -> Self {
+        if found as u64 >= u64::from(limit) {
+            Self::More
+        } else {
+            Self::Done
+        }
+    }
+}

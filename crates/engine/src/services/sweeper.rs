@@ -1,0 +1,20 @@
+//! Fails leases that ran out and readies tasks whose retry time has come.
+
+use super::Round;
+use crate::{Engine, EngineError};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) const PAUSE: Duration = Duration::from_millis(250);
+const LIMIT: u32 = 500;
+
+pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
+    let swept = engine.store().sweep(LIMIT).await?;
+    if swept.lost > 0 {
+        tracing::warn!(
+            lost = swept.lost,
+            "leases ran out; their tasks count an attempt"
+        );
+    }
+    Ok(Round::of(swept.lost.max(swept.due) as usize, LIMIT))
+}

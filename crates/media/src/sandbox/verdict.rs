@@ -1,0 +1,62 @@
+//! From the way a process ended to the error that its task gets.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use crate::{ErrorKind, MediaError};
+
+/// The error for a process that was ended by a signal, if it was.
+///
+/// `stderr` is the end of what it said; allocators complain there before they abort.
+pub(super) fn of_signal(name: &str, status: ExitStatus, stderr: &str) -> Option<MediaError> {
+    let signal = status.signal()?;
+    Some(match signal {
+        libc::SIGXCPU => timeout(format!("{name} used all the CPU time it was given")),
+        libc::SIGXFSZ => {
+            MediaError::limit("limit.output", format!("{name} wrote too large a file"))
+        }
+        libc::SIGABRT if ran_out_of_memory(stderr) => MediaError::limit(
+            "limit.memory",
+            format!("{name} needed more memory than it was given"),
+        ),
+        _ => MediaError::crash(match last_line(stderr) {
+            Some(line) => format!("{name} was ended by signal {signal}: {line}"),
+            None => format!("{name} was ended by signal {signal}"),
+        }),
+    })
+}
+
+/// The error for a process that was still running after `wall`.
+pub(super) fn of_deadline(name: &str, wall: Duration) -> MediaError {
+    timeout(format!(
+        "{name} was not done after {} s",
+        wall.as_secs_f32()
+    ))
+}
+
+/// Counted as a crash: the same bytes may be done in time on a machine that is less busy, but
+/// each try is an attempt.
+fn timeout(message: String) -> MediaError {
+    MediaError {
+        code: "timeout",
+        message,
+        kind: ErrorKind::Crash,
+    }
+}
+
+fn ran_out_of_memory(stderr: &str) -> bool {
+    ["memory allocation of", "bad_alloc", "out of memory"]
+        .iter()
+        .any(|words| stderr.contains(words))
+}
+
+/// What a hostile file can make a decoder say is shown to people: one short line, no controls.
+fn last_line(stderr: &str) -> Option<String> {
+    let line = stderr
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty())?;
+    Some(line.chars().filter(|c| !c.is_control()).take(200).collect())
+}
