@@ -65,6 +65,12 @@ impl Verdict {
             Self::Reject => "reject",
         }
     }
+
+    /// The verdict of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [Self::Pass, Self::Review, Self::Reject];
+        all.into_iter().find(|v| v.as_str() == name)
+    }
 }
 
 /// A person's answer to an asset in review.

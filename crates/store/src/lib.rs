@@ -3,7 +3,7 @@
 //! A store's functions are the domain's verbs. Each is one transaction, and the verb calls the core
 //! inside it. The interface is split by who uses it: [`Intake`] takes uploads in, [`Work`] is for workers,
 //! [`Catalog`] reads and changes assets, [`Review`] is for people who decide and replay, [`Upkeep`] for the
-//! background services and [`Keys`] for access.
+//! background services, [`Keys`] for access and [`Signals`] for whoever waits for any of it.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,8 @@ mod error;
 mod intake;
 mod keys;
 mod review;
+mod signals;
+mod sqlite;
 mod upkeep;
 mod work;
 
@@ -25,6 +27,8 @@ pub use error::StoreError;
 pub use intake::{Accept, Accepted, Idempotency, Intake};
 pub use keys::{KeyRecord, Keys, NewKey, Scope};
 pub use review::{Generation, ReplayFilter, Review};
+pub use signals::Signals;
+pub use sqlite::SqliteStore;
 pub use upkeep::{Condemned, Purge, QueueDepth, StoreHealth, Swept, Upkeep};
 pub use work::{
     Capacity, Claimed, Lease, NewRendition, Output, RenditionBlob, Report, Reusable, Work,
@@ -33,9 +37,9 @@ pub use work::{
 use mediaflow_core::Timestamp;
 
 /// Everything a database must do for MediaFlow.
-pub trait Store: Intake + Work + Catalog + Review + Upkeep + Keys {}
+pub trait Store: Intake + Work + Catalog + Review + Upkeep + Keys + Signals {}
 
-impl<T: Intake + Work + Catalog + Review + Upkeep + Keys> Store for T {}
+impl<T: Intake + Work + Catalog + Review + Upkeep + Keys + Signals> Store for T {}
 
 /// What a verb needs from the outside world: stores own neither clock nor randomness.
 pub trait Environment: Send + Sync + 'static {

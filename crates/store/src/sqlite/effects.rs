@@ -1,0 +1,179 @@
+//! The core's effects, done to rows in the order in which the core gives them.
+
+use super::live::Live;
+use super::renditions::{self, Which};
+use super::rows::id;
+use super::task::{Hand, make_ready};
+use super::writer::Session;
+use crate::StoreError;
+use mediaflow_core::transition::Effect;
+use mediaflow_core::{ErrorCode, TaskId, TaskState};
+use rusqlite::params;
+use std::time::Duration;
+
+impl Live {
+    /// Does what the core decided. `hand` is the task in hand, where there is one.
+    pub(super) fn apply(
+        &mut self,
+        s: &Session<'_>,
+        effects: &[Effect],
+        hand: Option<&Hand>,
+    ) -> Result<(), StoreError> {
+        let in_hand = || hand.expect("the core moves a task in hand only when it was given one");
+        for effect in effects {
+            match effect {
+                Effect::Task(TaskState::Ready) => requeue(s, in_hand())?,
+                Effect::Task(state) => settle(s, in_hand(), *state)?,
+                Effect::Retry(pause) => retry(s, in_hand(), *pause)?,
+                Effect::Release(step) => self.release(s, *step)?,
+                Effect::SucceedByCore(step) => self.succeed_by_core(s, *step)?,
+                Effect::Cancel(step, reason) => self.cancel(s, *step, *reason)?,
+                Effect::Restore(step) => self.restore(s, *step)?,
+                Effect::Publish => self.publish(s)?,
+                Effect::DropRenditions => self.drop_renditions(s)?,
+                Effect::Event(event) => self.record(s, event)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn release(&self, s: &Session<'_>, step: usize) -> Result<(), StoreError> {
+        let mut statement = s.conn.prepare_cached(
+            "SELECT id, cpu_ms FROM tasks
+             WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'pending' ORDER BY number",
+        )?;
+        let tasks = statement
+            .query_map(
+                params![self.asset.as_bytes(), self.run.generation, step],
+                |row| Ok((id::<TaskId>(row, "id")?, row.get("cpu_ms")?)),
+            )?
+            .collect::<Result<Vec<_>, _>>()?;
+        for (task, cpu_ms) in tasks {
+            make_ready(s, self.tenant, task, cpu_ms)?;
+        }
+        Ok(())
+    }
+
+    fn succeed_by_core(&self, s: &Session<'_>, step: usize) -> Result<(), StoreError> {
+        s.conn
+            .prepare_cached(
+                "UPDATE tasks SET state = 'succeeded', queued_at = ?4, started_at = ?4, finished_at = ?4
+                 WHERE asset = ?1 AND generation = ?2 AND step = ?3",
+            )?
+            .execute(params![
+                self.asset.as_bytes(),
+                self.run.generation,
+                step,
+                s.now.0
+            ])?;
+        Ok(())
+    }
+
+    fn cancel(&self, s: &Session<'_>, step: usize, reason: ErrorCode) -> Result<(), StoreError> {
+        s.conn
+            .prepare_cached(
+                "UPDATE attempts SET ended_at = ?4, outcome = 'cancelled', code = ?5, message = ?6
+                 WHERE ended_at IS NULL AND task IN (
+                    SELECT id FROM tasks WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'running')",
+            )?
+            .execute(params![
+                self.asset.as_bytes(), self.run.generation, step, s.now.0, reason.as_str(), reason.meaning()
+            ])?;
+        s.conn
+            .prepare_cached(
+                "UPDATE tasks SET state = 'cancelled', fence = fence + 1, lease_until = NULL, retry_at = NULL,
+                        finished_at = ?4, error_code = ?5, error_message = ?6
+                 WHERE asset = ?1 AND generation = ?2 AND step = ?3
+                   AND state IN ('pending', 'ready', 'running', 'waiting')",
+            )?
+            .execute(params![
+                self.asset.as_bytes(), self.run.generation, step, s.now.0, reason.as_str(), reason.meaning()
+            ])?;
+        Ok(())
+    }
+
+    fn restore(&self, s: &Session<'_>, step: usize) -> Result<(), StoreError> {
+        s.conn
+            .prepare_cached(
+                "UPDATE tasks SET state = 'pending', finished_at = NULL, error_code = NULL, error_message = NULL
+                 WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'cancelled'",
+            )?
+            .execute(params![self.asset.as_bytes(), self.run.generation, step])?;
+        Ok(())
+    }
+
+    fn publish(&mut self, s: &Session<'_>) -> Result<(), StoreError> {
+        let generation = self.run.generation;
+        let which = Which::Before(generation);
+        let paths = renditions::withdraw(s, self.asset, self.published, which)?;
+        renditions::purge(s, self.asset, &paths)?;
+        self.set_published(s, generation)
+    }
+
+    fn drop_renditions(&mut self, s: &Session<'_>) -> Result<(), StoreError> {
+        let paths = renditions::withdraw(s, self.asset, self.published, Which::All)?;
+        renditions::purge(s, self.asset, &paths)?;
+        self.set_published(s, 0)
+    }
+
+    fn set_published(&mut self, s: &Session<'_>, generation: u32) -> Result<(), StoreError> {
+        self.published = generation;
+        s.conn
+            .prepare_cached("UPDATE assets SET published = ?2 WHERE id = ?1")?
+            .execute(params![self.asset.as_bytes(), generation])?;
+        Ok(())
+    }
+}
+
+/// The task ends, or waits for a person.
+fn settle(s: &Session<'_>, hand: &Hand, state: TaskState) -> Result<(), StoreError> {
+    let clean = matches!(state, TaskState::Succeeded | TaskState::Waiting);
+    s.conn
+        .prepare_cached(
+            "UPDATE tasks SET state = ?2, lease_until = NULL, retry_at = NULL, finished_at = ?3,
+                    error_code = iif(?4, NULL, error_code), error_message = iif(?4, NULL, error_message)
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            hand.id.as_bytes(),
+            state.as_str(),
+            state.is_ended().then_some(s.now.0),
+            clean,
+        ])?;
+    Ok(())
+}
+
+/// Back into the queue: given back unharmed, in its old place, or replayed, as if new.
+fn requeue(s: &Session<'_>, hand: &Hand) -> Result<(), StoreError> {
+    if hand.task.state == TaskState::Running {
+        s.conn
+            .prepare_cached(
+                "UPDATE tasks SET state = 'ready', lease_until = NULL, queued_at = ?2,
+                        attempts = attempts - 1, tries = tries - 1
+                 WHERE id = ?1",
+            )?
+            .execute(params![hand.id.as_bytes(), s.now.0])?;
+        s.woke.set(true);
+        return Ok(());
+    }
+    s.conn
+        .prepare_cached(
+            "UPDATE tasks SET attempts = 0, crashes = 0, alone = 0, losses_alone = 0,
+                    error_code = NULL, error_message = NULL
+             WHERE id = ?1",
+        )?
+        .execute(params![hand.id.as_bytes()])?;
+    make_ready(s, hand.tenant, hand.id, hand.cpu_ms)
+}
+
+fn retry(s: &Session<'_>, hand: &Hand, pause: Duration) -> Result<(), StoreError> {
+    if pause.is_zero() {
+        return make_ready(s, hand.tenant, hand.id, hand.cpu_ms);
+    }
+    s.conn
+        .prepare_cached(
+            "UPDATE tasks SET state = 'waiting', lease_until = NULL, retry_at = ?2 WHERE id = ?1",
+        )?
+        .execute(params![hand.id.as_bytes(), s.now.after(pause).0])?;
+    Ok(())
+}

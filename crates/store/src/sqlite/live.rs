@@ -1,0 +1,278 @@
+//! The newest run of an asset: loaded to be decided about, saved with all that follows from it.
+
+use super::frozen::freeze;
+use super::rows::{clamp, id, named, sha, to_json};
+use super::writer::Session;
+use crate::StoreError;
+use mediaflow_core::operation::Facts;
+use mediaflow_core::{
+    AssetId, AssetState, EventDraft, Focus, Recipe, Run, RunSettings, RunState, StepStatus,
+    TaskState, TenantId, Verdict, transition,
+};
+use rusqlite::{Row, params};
+use std::sync::Arc;
+
+/// A run in hand. Nothing of it is stored before [`Live::save`].
+pub(super) struct Live {
+    pub(super) tenant: TenantId,
+    pub(super) asset: AssetId,
+    /// What the asset's row says.
+    pub(super) state: AssetState,
+    pub(super) published: u32,
+    pub(super) run: Run,
+    pub(super) settings: Arc<RunSettings>,
+    pub(super) sequence: u64,
+}
+
+/// What a new run is made of.
+pub(super) struct Beginning {
+    pub(super) tenant: TenantId,
+    pub(super) asset: AssetId,
+    pub(super) published: u32,
+    pub(super) generation: u32,
+    pub(super) recipe: Arc<Recipe>,
+    pub(super) settings: RunSettings,
+    pub(super) watermark: bool,
+    pub(super) focus: Option<Focus>,
+    pub(super) facts: Facts,
+    pub(super) state: AssetState,
+    pub(super) sequence: u64,
+}
+
+/// Counters as stored: total, succeeded, skipped, dead, cancelled, released.
+type Counters = Vec<[u32; 6]>;
+
+fn counters(run: &Run) -> String {
+    let rows = run.steps.iter().map(|s| {
+        let released = u32::from(s.released);
+        [
+            s.total,
+            s.succeeded,
+            s.skipped,
+            s.dead,
+            s.cancelled,
+            released,
+        ]
+    });
+    to_json(&rows.collect::<Counters>())
+}
+
+/// The run in a row of `runs`, with its recipe.
+pub(super) fn run(row: &Row<'_>, recipe: Arc<Recipe>) -> rusqlite::Result<Run> {
+    let steps: Counters = super::rows::json(row, "steps")?;
+    let steps = steps
+        .into_iter()
+        .map(
+            |[total, succeeded, skipped, dead, cancelled, released]| StepStatus {
+                total,
+                succeeded,
+                skipped,
+                dead,
+                cancelled,
+                released: released != 0,
+            },
+        );
+    let verdict: Option<String> = row.get("verdict")?;
+    Ok(Run {
+        generation: row.get("generation")?,
+        state: named(row, "state", RunState::parse)?,
+        verdict: verdict.as_deref().and_then(Verdict::parse),
+        steps: steps.collect(),
+        recipe,
+    })
+}
+
+/// What an asset shows: deleted and rejected win, then what is published, then the newest run.
+fn shown(deleted: bool, published: u32, run: &Run) -> AssetState {
+    match run.state {
+        _ if deleted => AssetState::Deleted,
+        RunState::Rejected => AssetState::Rejected,
+        _ if published > 0 => AssetState::Ready,
+        state => state.asset_state(),
+    }
+}
+
+impl Live {
+    /// The asset's newest run.
+    pub(super) fn load(s: &Session<'_>, asset: AssetId) -> Result<Self, StoreError> {
+        let mut statement = s.conn.prepare_cached(
+            "SELECT a.tenant, a.state AS asset_state, a.published, r.generation, r.state, r.verdict,
+                    r.steps, r.sequence, r.recipe, r.settings
+             FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.generation
+             WHERE a.id = ?1",
+        )?;
+        let mut rows = statement.query([asset.as_bytes()])?;
+        let row = rows.next()?.ok_or(StoreError::AssetNotFound)?;
+        let recipe = s.frozen.recipe(s.conn, sha(row, "recipe")?)?;
+        Ok(Self {
+            tenant: id(row, "tenant")?,
+            asset,
+            state: named(row, "asset_state", AssetState::parse)?,
+            published: row.get("published")?,
+            run: run(row, recipe)?,
+            settings: s.frozen.settings(s.conn, sha(row, "settings")?)?,
+            sequence: row.get("sequence")?,
+        })
+    }
+
+    /// The same for a caller who may only see one tenant's.
+    pub(super) fn of(
+        s: &Session<'_>,
+        tenant: TenantId,
+        asset: AssetId,
+    ) -> Result<Self, StoreError> {
+        let live = Self::load(s, asset)?;
+        if live.tenant != tenant {
+            return Err(StoreError::AssetNotFound);
+        }
+        Ok(live)
+    }
+
+    /// Stores a new run and its tasks, after `first` was recorded as what began it.
+    pub(super) fn begin(
+        s: &Session<'_>,
+        new: Beginning,
+        first: EventDraft,
+    ) -> Result<Self, StoreError> {
+        let (recipe_hash, settings_hash) = freeze(s.conn, &new.recipe, &new.settings)?;
+        let (run, effects) = transition::start(new.recipe, &new.settings, new.generation);
+        let mut live = Self {
+            tenant: new.tenant,
+            asset: new.asset,
+            state: new.state,
+            published: new.published,
+            run,
+            settings: Arc::new(new.settings),
+            sequence: new.sequence,
+        };
+        s.conn
+            .prepare_cached(
+                "INSERT INTO runs (asset, generation, state, steps, showing, sequence, recipe,
+                                   settings, watermark, focus, updated_at)
+                 VALUES (?1, ?2, ?3, '[]', 0, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                live.asset.as_bytes(),
+                live.run.generation,
+                live.run.state.as_str(),
+                live.sequence,
+                recipe_hash.0,
+                settings_hash.0,
+                new.watermark,
+                new.focus.as_ref().map(to_json),
+                s.now.0,
+            ])?;
+        live.insert_tasks(s, new.facts)?;
+        live.record(s, &first)?;
+        live.apply(s, &effects, None)?;
+        live.save(s)?;
+        Ok(live)
+    }
+
+    fn insert_tasks(&self, s: &Session<'_>, facts: Facts) -> Result<(), StoreError> {
+        let mut statement = s.conn.prepare_cached(
+            "INSERT INTO tasks (id, tenant, asset, generation, step, number, operation, queue, lane,
+                                state, memory_bytes, cpu_ms, created_at, finished_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?;
+        for (index, step) in self.run.recipe.steps.iter().enumerate() {
+            let skipped = self.run.steps[index].skipped > 0;
+            let state = if skipped {
+                TaskState::Skipped
+            } else {
+                TaskState::Pending
+            };
+            let cost = step.operation.cost(facts);
+            statement.execute(params![
+                s.env.id().as_bytes(),
+                self.tenant.as_bytes(),
+                self.asset.as_bytes(),
+                self.run.generation,
+                index,
+                step.operation.name(),
+                step.operation.queue().as_str(),
+                step.operation.lane(),
+                state.as_str(),
+                clamp(cost.memory_bytes),
+                cost.cpu_ms,
+                s.now.0,
+                skipped.then_some(s.now.0),
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Adds a fact to the asset's history.
+    pub(super) fn record(&mut self, s: &Session<'_>, event: &EventDraft) -> Result<(), StoreError> {
+        self.sequence += 1;
+        s.conn
+            .prepare_cached(
+                "INSERT INTO events (tenant, asset, sequence, id, type, at, data)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                self.tenant.as_bytes(),
+                self.asset.as_bytes(),
+                self.sequence,
+                s.env.id().as_bytes(),
+                event.kind.as_str(),
+                s.now.0,
+                event.data.to_string(),
+            ])?;
+        let position =
+            u64::try_from(s.conn.last_insert_rowid()).expect("positions count up from 1");
+        s.position.set(Some(position));
+        Ok(())
+    }
+
+    /// Stores the run, and the asset's state where it changed.
+    pub(super) fn save(&mut self, s: &Session<'_>) -> Result<(), StoreError> {
+        self.save_run(s)?;
+        let deleted = self.state == AssetState::Deleted;
+        self.set_state(s, shown(deleted, self.published, &self.run))
+    }
+
+    /// Stores the run alone, because another one decides what the asset shows.
+    pub(super) fn save_run(&self, s: &Session<'_>) -> Result<(), StoreError> {
+        s.conn
+            .prepare_cached(
+                "UPDATE runs SET state = ?3, verdict = ?4, steps = ?5, showing = ?6, sequence = ?7, updated_at = ?8
+                 WHERE asset = ?1 AND generation = ?2",
+            )?
+            .execute(params![
+                self.asset.as_bytes(),
+                self.run.generation,
+                self.run.state.as_str(),
+                self.run.verdict.map(Verdict::as_str),
+                counters(&self.run),
+                self.run.is_showing(),
+                self.sequence,
+                s.now.0,
+            ])?;
+        Ok(())
+    }
+
+    /// Stores what the asset shows, if that is new.
+    pub(super) fn set_state(
+        &mut self,
+        s: &Session<'_>,
+        state: AssetState,
+    ) -> Result<(), StoreError> {
+        if state == self.state {
+            return Ok(());
+        }
+        self.state = state;
+        let rejected_at = (state == AssetState::Rejected).then_some(s.now.0);
+        s.conn
+            .prepare_cached(
+                "UPDATE assets SET state = ?2, updated_at = ?3, rejected_at = ?4 WHERE id = ?1",
+            )?
+            .execute(params![
+                self.asset.as_bytes(),
+                state.as_str(),
+                s.now.0,
+                rejected_at
+            ])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,28 @@
+//! The database's shape: numbered steps, each applied once and in one transaction.
+
+use crate::StoreError;
+use rusqlite::Connection;
+
+const STEPS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+
+/// Brings the database to this program's version.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
+    let version: usize = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > STEPS.len() {
+        return Err(StoreError::Database(
+            format!(
+                "it was written by a newer MediaFlow (its version is {version}, this program knows {}); \
+                 start the newer program or restore a backup",
+                STEPS.len()
+            )
+            .into(),
+        ));
+    }
+    for (index, step) in STEPS.iter().enumerate().skip(version) {
+        let tx = conn.transaction()?;
+        tx.execute_batch(step)?;
+        tx.pragma_update(None, "user_version", index + 1)?;
+        tx.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! The store on SQLite: one process, one file, one writer.
+//!
+//! A verb that changes anything runs on the writer's thread, a verb that only reads on one of the readers'
+//! threads; none of them blocks the runtime. Deleting needs a little space itself: the log keeps what it once
+//! grew to, so that there is some left when the disk is full.
+
+mod blobs;
+mod catalog;
+mod claim;
+mod effects;
+mod events;
+mod frozen;
+mod intake;
+mod keys;
+mod live;
+mod lock;
+mod migrate;
+mod output;
+mod reader;
+mod record;
+mod renditions;
+mod review;
+mod rows;
+mod search;
+mod task;
+mod tasks;
+mod upkeep;
+mod work;
+mod writer;
+
+use crate::{Environment, Signals, StoreError};
+use frozen::Frozen;
+use reader::Readers;
+use rusqlite::{Connection, OpenFlags};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::watch;
+use writer::{Bells, Session, Writer};
+
+const READERS: usize = 4;
+/// Distinct statements that a connection keeps prepared.
+const STATEMENTS_MAX: usize = 256;
+
+/// MediaFlow's truth in one SQLite file.
+///
+/// It belongs to one process: opening it takes a lock, and whatever was running is counted as lost.
+pub struct SqliteStore {
+    // Fields are dropped in this order: the lock goes last.
+    readers: Option<Readers>,
+    writer: Writer,
+    frozen: Arc<Frozen>,
+    bells: Arc<Bells>,
+    _lock: Option<File>,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, making or migrating it as needed. Blocks; meant for the start of a process.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another process has it open, [`StoreError::Full`] when it cannot be
+    /// written, [`StoreError::Database`] when it is damaged or of a newer version.
+    pub fn open(path: &Path, env: Arc<dyn Environment>) -> Result<Self, StoreError> {
+        let lock = lock::take(path)?;
+        let conn = Connection::open(path)?;
+        conn.pragma_update(None, "journal_mode", "wal")?;
+        let readers = || {
+            let connections = (0..READERS).map(|_| {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                let conn = Connection::open_with_flags(path, flags)?;
+                prepare(&conn, 16)?;
+                Ok(conn)
+            });
+            let connections = connections.collect::<Result<_, StoreError>>()?;
+            Readers::start(connections).map_err(|e| StoreError::Database(Box::new(e)))
+        };
+        Self::start(conn, env, Some(lock), |_| readers().map(Some))
+    }
+
+    /// A database that is gone when it is dropped, for tests and simulation. It has no readers: the writer reads too.
+    ///
+    /// # Errors
+    /// When memory or threads cannot be had.
+    pub fn open_in_memory(env: Arc<dyn Environment>) -> Result<Self, StoreError> {
+        Self::start(Connection::open_in_memory()?, env, None, |_| Ok(None))
+    }
+
+    fn start(
+        mut conn: Connection,
+        env: Arc<dyn Environment>,
+        lock: Option<File>,
+        readers: impl FnOnce(&Connection) -> Result<Option<Readers>, StoreError>,
+    ) -> Result<Self, StoreError> {
+        prepare(&conn, 64)?;
+        migrate::migrate(&mut conn)?;
+        let frozen = Arc::<Frozen>::default();
+        void_leases(&conn, &*env, &frozen)?;
+        let readers = readers(&conn)?;
+        let bells = Arc::new(Bells {
+            ready: watch::Sender::new(0),
+            event: watch::Sender::new(events::end(&conn)?),
+        });
+        let writer = Writer::start(conn, env, Arc::clone(&frozen), Arc::clone(&bells))
+            .map_err(|e| StoreError::Database(Box::new(e)))?;
+        Ok(Self {
+            readers,
+            writer,
+            frozen,
+            bells,
+            _lock: lock,
+        })
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(verb).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection, &Frozen) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.readers {
+            Some(readers) => {
+                let frozen = Arc::clone(&self.frozen);
+                readers.run(move |conn| query(conn, &frozen)).await
+            }
+            None => self.write(move |s| query(s.conn, s.frozen)).await,
+        }
+    }
+}
+
+impl Signals for SqliteStore {
+    fn on_ready(&self) -> watch::Receiver<u64> {
+        self.bells.ready.subscribe()
+    }
+
+    fn on_event(&self) -> watch::Receiver<u64> {
+        self.bells.event.subscribe()
+    }
+}
+
+/// What every connection needs; a commit is durable when it returns, even if the power fails.
+fn prepare(conn: &Connection, cache_mib: i64) -> Result<(), StoreError> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    conn.busy_timeout(std::time::Duration::from_secs(5))?;
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "cache_size", -1024 * cache_mib)?;
+    conn.pragma_update(None, "temp_store", "memory")?;
+    conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    Ok(())
+}
+
+/// Whoever held a lease here was a thread of a process that is gone.
+fn void_leases(
+    conn: &Connection,
+    env: &dyn Environment,
+    frozen: &Frozen,
+) -> Result<(), StoreError> {
+    let tx = conn.unchecked_transaction()?;
+    let session = Session {
+        conn: &tx,
+        now: env.now(),
+        env,
+        frozen,
+        woke: std::cell::Cell::new(false),
+        position: std::cell::Cell::new(None),
+    };
+    for task in task::running(&tx)? {
+        work::lose(&session, task)?;
+    }
+    tx.commit()?;
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! What a finished task leaves behind, recorded in the transaction that ends it.
+
+use super::blobs::{adopt, orphan, usable};
+use super::live::Live;
+use super::renditions::{add_paths, purge};
+use super::rows::{clamp, id, sha};
+use super::search::index_words;
+use super::writer::Session;
+use crate::{NewRendition, Output, RenditionBlob, StoreError};
+use mediaflow_core::{BlobId, EventDraft, EventType, Operation, Sha256};
+use rusqlite::{OptionalExtension, params};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+impl Live {
+    /// Records renditions and facts of a step of this run.
+    pub(super) fn keep(
+        &mut self,
+        s: &Session<'_>,
+        operation: &Operation,
+        output: &Output,
+    ) -> Result<(), StoreError> {
+        for rendition in &output.renditions {
+            self.keep_rendition(s, operation, rendition)?;
+        }
+        if *operation == Operation::Moderate {
+            self.keep_facts(s, operation, &self.moderation(output))?;
+        } else if !output.facts.is_null() {
+            self.keep_facts(s, operation, &output.facts)?;
+        }
+        if let Some((width, height)) = output.dimensions {
+            s.conn
+                .prepare_cached(
+                    "UPDATE assets SET width = ?2, height = ?3,
+                            fact_pixels = iif(fact_pixels = 0, ?4, fact_pixels)
+                     WHERE id = ?1",
+                )?
+                .execute(params![
+                    self.asset.as_bytes(),
+                    width,
+                    height,
+                    clamp(u64::from(width) * u64::from(height))
+                ])?;
+        }
+        if let Some(text) = &output.search_text {
+            s.conn
+                .prepare_cached("UPDATE assets SET search_text = ?2 WHERE id = ?1")?
+                .execute(params![self.asset.as_bytes(), text])?;
+            index_words(s, self.asset)?;
+        }
+        Ok(())
+    }
+
+    /// Stores what an operation found out, over what an earlier run found.
+    pub(super) fn keep_facts(
+        &self,
+        s: &Session<'_>,
+        operation: &Operation,
+        facts: &Value,
+    ) -> Result<(), StoreError> {
+        s.conn
+            .prepare_cached(
+                "INSERT INTO facts VALUES (?1, ?2, ?3, ?4) ON CONFLICT (asset, operation)
+                 DO UPDATE SET generation = excluded.generation, json = excluded.json",
+            )?
+            .execute(params![
+                self.asset.as_bytes(),
+                operation.name(),
+                self.run.generation,
+                facts.to_string()
+            ])?;
+        Ok(())
+    }
+
+    /// The gate's document: the policy and the verdict, with what the task says beside them.
+    fn moderation(&self, output: &Output) -> Value {
+        let mut document: Map<String, Value> =
+            output.facts.as_object().cloned().unwrap_or_default();
+        document.insert("policy".into(), self.settings.moderation.as_str().into());
+        let verdict = output.verdict.map(|v| v.as_str().into());
+        document.insert("verdict".into(), verdict.unwrap_or(Value::Null));
+        Value::Object(document)
+    }
+
+    fn keep_rendition(
+        &mut self,
+        s: &Session<'_>,
+        operation: &Operation,
+        new: &NewRendition,
+    ) -> Result<(), StoreError> {
+        let blob = match &new.blob {
+            RenditionBlob::New(new) => adopt(s, self.tenant, new)?,
+            RenditionBlob::Existing(id) => usable(s, self.tenant, *id)?,
+        };
+        let before = self.rendition_before(s, new)?;
+        s.conn
+            .prepare_cached(
+                "INSERT OR REPLACE INTO renditions (asset, generation, profile, format, tenant, width, height,
+                                                    animated, derivation, blob)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                self.asset.as_bytes(),
+                self.run.generation,
+                new.profile,
+                new.format.as_str(),
+                self.tenant.as_bytes(),
+                new.width,
+                new.height,
+                new.animated,
+                new.derivation.0,
+                blob.id.as_bytes(),
+            ])?;
+        let Some((old, old_sha256, old_bytes)) = before.filter(|(old, ..)| *old != blob.id) else {
+            return Ok(());
+        };
+        orphan(s, old)?;
+        if self.published == self.run.generation || self.run.is_showing() {
+            let mut paths = BTreeSet::new();
+            add_paths(&mut paths, self.asset, &new.profile, new.format, old_sha256);
+            purge(s, self.asset, &paths)?;
+        }
+        if matches!(operation, Operation::Squeeze(_)) {
+            let data = json!({
+                "profile": new.profile, "format": new.format.as_str(),
+                "bytes": blob.bytes, "bytes_before": old_bytes,
+            });
+            self.record(s, &EventDraft::new(EventType::RenditionImproved, data))?;
+        }
+        Ok(())
+    }
+
+    fn rendition_before(
+        &self,
+        s: &Session<'_>,
+        new: &NewRendition,
+    ) -> Result<Option<(BlobId, Sha256, u64)>, StoreError> {
+        Ok(s.conn
+            .prepare_cached(
+                "SELECT r.blob, b.sha256, b.bytes FROM renditions r JOIN blobs b ON b.id = r.blob
+                 WHERE r.asset = ?1 AND r.generation = ?2 AND r.profile = ?3 AND r.format = ?4",
+            )?
+            .query_row(
+                params![
+                    self.asset.as_bytes(),
+                    self.run.generation,
+                    new.profile,
+                    new.format.as_str()
+                ],
+                |row| Ok((id(row, "blob")?, sha(row, "sha256")?, row.get("bytes")?)),
+            )
+            .optional()?)
+    }
+}
+
+/// Adds a person's decision to the gate's document.
+pub(super) fn decided(
+    document: Option<&str>,
+    verdict: &str,
+    by: &str,
+    reason: Option<&str>,
+) -> Value {
+    let mut document: Map<String, Value> = document
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    document.insert("verdict".into(), verdict.into());
+    document.insert("decided_by".into(), by.into());
+    document.insert("reason".into(), reason.into());
+    Value::Object(document)
+}

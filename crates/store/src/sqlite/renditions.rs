@@ -1,0 +1,101 @@
+//! Rendition rows: recorded, swapped and withdrawn, and the paths under which caches know them.
+
+use super::blobs::orphan;
+use super::rows::{id, named, sha, to_json};
+use super::writer::Session;
+use crate::{RenditionRecord, StoreError};
+use mediaflow_core::operation::Format;
+use mediaflow_core::{AssetId, BlobId, Sha256};
+use rusqlite::{Row, params};
+use std::collections::BTreeSet;
+
+/// Which of an asset's renditions.
+#[derive(Clone, Copy)]
+pub(super) enum Which {
+    /// All of them.
+    All,
+    /// Those of generations before this one.
+    Before(u32),
+}
+
+/// The rendition in a row of `renditions` joined with its blob.
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<RenditionRecord> {
+    Ok(RenditionRecord {
+        generation: row.get("generation")?,
+        profile: row.get("profile")?,
+        format: named(row, "format", Format::parse)?,
+        width: row.get("width")?,
+        height: row.get("height")?,
+        animated: row.get("animated")?,
+        derivation: sha(row, "derivation")?,
+        bytes: row.get("blob_bytes")?,
+        sha256: sha(row, "blob_sha256")?,
+    })
+}
+
+/// Removes rows and answers the paths of those that readers may have seen: the published
+/// generation's, and the first one's, which shows before it is published.
+pub(super) fn withdraw(
+    s: &Session<'_>,
+    asset: AssetId,
+    published: u32,
+    which: Which,
+) -> Result<BTreeSet<String>, StoreError> {
+    let end = match which {
+        Which::All => u32::MAX,
+        Which::Before(generation) => generation,
+    };
+    let mut statement = s.conn.prepare_cached(
+        "SELECT r.generation, r.profile, r.format, r.blob, b.sha256
+         FROM renditions r JOIN blobs b ON b.id = r.blob WHERE r.asset = ?1 AND r.generation < ?2",
+    )?;
+    let mut rows = statement.query(params![asset.as_bytes(), end])?;
+    let mut paths = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        let generation: u32 = row.get("generation")?;
+        if generation == published || generation == 1 {
+            let profile: String = row.get("profile")?;
+            let format = named(row, "format", Format::parse)?;
+            add_paths(&mut paths, asset, &profile, format, sha(row, "sha256")?);
+        }
+        orphan(s, id::<BlobId>(row, "blob")?)?;
+    }
+    s.conn
+        .prepare_cached("DELETE FROM renditions WHERE asset = ?1 AND generation < ?2")?
+        .execute(params![asset.as_bytes(), end])?;
+    Ok(paths)
+}
+
+/// Adds every path that a rendition is delivered under.
+pub(super) fn add_paths(
+    paths: &mut BTreeSet<String>,
+    asset: AssetId,
+    profile: &str,
+    format: Format,
+    sha256: Sha256,
+) {
+    let extension = match format {
+        Format::Jpeg => "jpg",
+        Format::Png => "png",
+        Format::Webp => "webp",
+        Format::Avif => "avif",
+    };
+    paths.insert(format!("/media/{asset}/{profile}"));
+    paths.insert(format!("/media/{asset}/{profile}.{extension}"));
+    paths.insert(format!("/media/{asset}/{sha256}/{profile}.{extension}"));
+}
+
+/// Has caches forget these paths, once this is committed.
+pub(super) fn purge(
+    s: &Session<'_>,
+    asset: AssetId,
+    paths: &BTreeSet<String>,
+) -> Result<(), StoreError> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    s.conn
+        .prepare_cached("INSERT INTO purges (asset, paths, due_at) VALUES (?1, ?2, ?3)")?
+        .execute(params![asset.as_bytes(), to_json(paths), s.now.0])?;
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Tasks for display, with their attempts.
+
+use super::frozen::Frozen;
+use super::rows::{error, id, maybe_time, named, sha, time};
+use super::search::{Query, decode, encode, page_size};
+use crate::{AttemptRecord, StoreError, TaskFilter, TaskPage, TaskRecord};
+use mediaflow_core::{AssetId, Queue, TaskId, TaskState, TenantId};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+const COLUMNS: &str = "t.id, t.asset, t.generation, t.step, t.number, t.operation, t.queue, t.state, t.tries,
+     t.created_at, t.queued_at, t.started_at, t.finished_at, t.retry_at, t.worker, t.error_code, t.error_message,
+     r.recipe FROM tasks t";
+const RUNS: &str = "CROSS JOIN runs r ON r.asset = t.asset AND r.generation = t.generation";
+
+/// A page of tasks: one asset's in recipe order, otherwise newest first.
+pub(super) fn page(
+    conn: &Connection,
+    frozen: &Frozen,
+    tenant: TenantId,
+    filter: &TaskFilter,
+) -> Result<TaskPage, StoreError> {
+    let size = page_size(filter.limit)?;
+    let query = match filter.asset {
+        Some(asset) => of_asset(conn, tenant, asset, filter, size)?,
+        None => of_all(tenant, filter, size)?,
+    };
+    let mut statement = conn.prepare_cached(&query.sql)?;
+    let mut rows = statement.query(params_from_iter(query.args))?;
+    let mut items = Vec::new();
+    let mut last = (0, 0);
+    while let Some(row) = rows.next()? {
+        if items.len() == size {
+            let place = items.last().map(|t: &TaskRecord| t.id);
+            let next_cursor = match filter.asset {
+                Some(_) => Some(encode(&last)),
+                None => place.map(|id| encode(&id)),
+            };
+            return Ok(TaskPage { items, next_cursor });
+        }
+        last = (row.get::<_, u32>("step")?, row.get::<_, u32>("number")?);
+        items.push(task(conn, frozen, row)?);
+    }
+    Ok(TaskPage {
+        items,
+        next_cursor: None,
+    })
+}
+
+fn of_asset(
+    conn: &Connection,
+    tenant: TenantId,
+    asset: AssetId,
+    filter: &TaskFilter,
+    size: usize,
+) -> Result<Query, StoreError> {
+    let generation: Option<u32> = conn
+        .prepare_cached("SELECT generation FROM assets WHERE id = ?1 AND tenant = ?2")?
+        .query_row(params![asset.as_bytes(), tenant.as_bytes()], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    let generation = generation.ok_or(StoreError::AssetNotFound)?;
+    let mut query = Query::new(&format!(
+        "SELECT {COLUMNS} INDEXED BY tasks_by_step {RUNS} WHERE t.asset = ?"
+    ));
+    query.args.push(asset.as_bytes().to_vec().into());
+    query.and("t.generation = ?", [generation.into()]);
+    narrow(&mut query, filter);
+    if let Some(cursor) = &filter.cursor {
+        let (step, number): (u32, u32) = decode(cursor)?;
+        let last = [step.into(), number.into()];
+        query.and("(t.step, t.number) > (?, ?)", last);
+    }
+    let order = format!(" ORDER BY t.step, t.number LIMIT {}", size + 1);
+    query.sql.push_str(&order);
+    Ok(query)
+}
+
+fn of_all(tenant: TenantId, filter: &TaskFilter, size: usize) -> Result<Query, StoreError> {
+    let index = match (&filter.code, filter.state) {
+        (Some(_), _) => "INDEXED BY tasks_by_code",
+        (None, Some(_)) => "INDEXED BY tasks_by_state",
+        (None, None) => "",
+    };
+    let mut query = Query::new(&format!(
+        "SELECT {COLUMNS} {index} {RUNS} WHERE t.tenant = ?"
+    ));
+    query.args.push(tenant.as_bytes().to_vec().into());
+    narrow(&mut query, filter);
+    if let Some(cursor) = &filter.cursor {
+        let last: TaskId = decode(cursor)?;
+        query.and("t.id < ?", [last.as_bytes().to_vec().into()]);
+    }
+    let order = format!(" ORDER BY t.id DESC LIMIT {}", size + 1);
+    query.sql.push_str(&order);
+    Ok(query)
+}
+
+fn narrow(query: &mut Query, filter: &TaskFilter) {
+    if let Some(state) = filter.state {
+        query.and("t.state = ?", [Value::from(state.as_str().to_owned())]);
+    }
+    if let Some(code) = &filter.code {
+        query.and("t.error_code = ?", [Value::from(code.clone())]);
+    }
+}
+
+fn task(conn: &Connection, frozen: &Frozen, row: &Row<'_>) -> Result<TaskRecord, StoreError> {
+    let task: TaskId = id(row, "id")?;
+    let recipe = frozen.recipe(conn, sha(row, "recipe")?)?;
+    let step: usize = row.get("step")?;
+    Ok(TaskRecord {
+        id: task,
+        asset: id::<AssetId>(row, "asset")?,
+        generation: row.get("generation")?,
+        step: recipe.steps[step].name.clone(),
+        operation: row.get("operation")?,
+        queue: named(row, "queue", Queue::parse)?,
+        state: named(row, "state", TaskState::parse)?,
+        attempts: row.get("tries")?,
+        created_at: time(row, "created_at")?,
+        queued_at: maybe_time(row, "queued_at")?,
+        started_at: maybe_time(row, "started_at")?,
+        finished_at: maybe_time(row, "finished_at")?,
+        retry_at: maybe_time(row, "retry_at")?,
+        worker: row.get("worker")?,
+        error: error(row, "error_code", "error_message")?,
+        tries: tries(conn, task)?,
+    })
+}
+
+/// Attempts that count: one that was handed back unharmed does not.
+fn tries(conn: &Connection, task: TaskId) -> Result<Vec<AttemptRecord>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT number, worker, started_at, ended_at, code, message FROM attempts
+         WHERE task = ?1 AND outcome IS NOT 'handed_back' ORDER BY fence",
+    )?;
+    let tries = statement.query_map([task.as_bytes()], |row| {
+        Ok(AttemptRecord {
+            number: row.get("number")?,
+            worker: row.get("worker")?,
+            started_at: time(row, "started_at")?,
+            ended_at: maybe_time(row, "ended_at")?,
+            error: error(row, "code", "message")?,
+        })
+    })?;
+    Ok(tries.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,272 @@
+//! Verbs of the background services.
+
+use super::blobs::{is_referenced, orphan};
+use super::rows::{id, json, maybe_time};
+use super::task::make_ready;
+use super::writer::Session;
+use super::{SqliteStore, work};
+use crate::{Condemned, Purge, QueueDepth, StoreError, StoreHealth, Swept, Upkeep};
+use async_trait::async_trait;
+use mediaflow_core::{AssetId, AssetState, BlobId, Queue, TaskId, TenantId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::time::Duration;
+
+/// Rows that one transaction of [`Upkeep::expire`] touches, so that others are not kept waiting.
+const EXPIRED_MAX: u32 = 500;
+
+#[async_trait]
+impl Upkeep for SqliteStore {
+    async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
+        self.write(move |s| sweep(s, limit)).await
+    }
+
+    async fn condemn(&self, grace: Duration, limit: u32) -> Result<Vec<Condemned>, StoreError> {
+        self.write(move |s| condemn(s, grace, limit)).await
+    }
+
+    async fn forget(&self, blob: BlobId) -> Result<(), StoreError> {
+        self.write(move |s| {
+            s.conn
+                .prepare_cached("DELETE FROM blobs WHERE id = ?1 AND condemned_at IS NOT NULL")?
+                .execute([blob.as_bytes()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn known_keys(&self, keys: &[String]) -> Result<Vec<String>, StoreError> {
+        let keys = keys.to_vec();
+        self.read(move |conn, _| {
+            let mut statement = conn.prepare_cached("SELECT 1 FROM blobs WHERE key = ?1")?;
+            let mut known = Vec::new();
+            for key in keys {
+                if statement.exists([&key])? {
+                    known.push(key);
+                }
+            }
+            Ok(known)
+        })
+        .await
+    }
+
+    async fn is_leased(&self, task: TaskId, fence: u64) -> Result<bool, StoreError> {
+        self.read(move |conn, _| {
+            let mut statement = conn.prepare_cached(
+                "SELECT 1 FROM tasks WHERE id = ?1 AND fence = ?2 AND state = 'running'",
+            )?;
+            Ok(statement.exists(params![task.as_bytes(), fence])?)
+        })
+        .await
+    }
+
+    async fn purges(&self, limit: u32) -> Result<Vec<Purge>, StoreError> {
+        // Only the writer knows the time.
+        self.write(move |s| {
+            let mut statement = s.conn.prepare_cached(
+                "SELECT id, asset, paths, attempts FROM purges WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2",
+            )?;
+            let purges = statement.query_map(params![s.now.0, limit], |row| {
+                Ok(Purge {
+                    id: row.get("id")?,
+                    asset: id::<AssetId>(row, "asset")?,
+                    paths: json(row, "paths")?,
+                    attempts: row.get("attempts")?,
+                })
+            })?;
+            Ok(purges.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn purged(&self, id: i64, again_after: Option<Duration>) -> Result<(), StoreError> {
+        self.write(move |s| {
+            match again_after {
+                None => s
+                    .conn
+                    .prepare_cached("DELETE FROM purges WHERE id = ?1")?
+                    .execute([id])?,
+                Some(pause) => s
+                    .conn
+                    .prepare_cached(
+                        "UPDATE purges SET attempts = attempts + 1, due_at = ?2 WHERE id = ?1",
+                    )?
+                    .execute(params![id, s.now.after(pause).0])?,
+            };
+            Ok(())
+        })
+        .await
+    }
+
+    async fn expire(
+        &self,
+        rejected_after: Duration,
+        idempotency_after: Duration,
+    ) -> Result<u32, StoreError> {
+        let mut dropped = 0;
+        loop {
+            let (originals, keys) = self
+                .write(move |s| {
+                    let originals = drop_rejected(s, before(s.now, rejected_after))?;
+                    let keys = drop_idempotency(s, before(s.now, idempotency_after))?;
+                    Ok((originals, keys))
+                })
+                .await?;
+            dropped += originals;
+            if originals < EXPIRED_MAX && keys < EXPIRED_MAX {
+                return Ok(dropped);
+            }
+        }
+    }
+
+    async fn health(&self) -> Result<StoreHealth, StoreError> {
+        self.read(|conn, _| health(conn)).await
+    }
+}
+
+fn before(now: Timestamp, age: Duration) -> i64 {
+    now.0
+        .saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
+}
+
+pub(super) const EXPIRED: &str = "SELECT id FROM tasks
+     WHERE state = 'running' AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2";
+pub(super) const DUE: &str = "SELECT id, tenant, cpu_ms FROM tasks
+     WHERE state = 'waiting' AND retry_at <= ?1 ORDER BY retry_at LIMIT ?2";
+
+fn sweep(s: &Session<'_>, limit: u32) -> Result<Swept, StoreError> {
+    let expired = s
+        .conn
+        .prepare_cached(EXPIRED)?
+        .query_map(params![s.now.0, limit], |row| id::<TaskId>(row, "id"))?
+        .collect::<Result<Vec<_>, _>>()?;
+    let due = s
+        .conn
+        .prepare_cached(DUE)?
+        .query_map(params![s.now.0, limit], |row| {
+            let tenant: TenantId = id(row, "tenant")?;
+            Ok((id::<TaskId>(row, "id")?, tenant, row.get("cpu_ms")?))
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut swept = Swept::default();
+    for task in expired {
+        work::lose(s, task)?;
+        swept.lost += 1;
+    }
+    for (task, tenant, cpu_ms) in due {
+        make_ready(s, tenant, task, cpu_ms)?;
+        swept.due += 1;
+    }
+    Ok(swept)
+}
+
+pub(super) const CONDEMNED: &str =
+    "SELECT id, key FROM blobs WHERE condemned_at IS NOT NULL ORDER BY condemned_at LIMIT ?1";
+pub(super) const ORPHANS: &str =
+    "SELECT blob FROM orphans WHERE since <= ?1 ORDER BY since LIMIT ?2";
+
+fn condemn(s: &Session<'_>, grace: Duration, limit: u32) -> Result<Vec<Condemned>, StoreError> {
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Condemned {
+            id: id(row, "id")?,
+            key: row.get("key")?,
+        })
+    };
+    let mut condemned = s
+        .conn
+        .prepare_cached(CONDEMNED)?
+        .query_map([limit], read)?
+        .collect::<Result<Vec<_>, _>>()?;
+    let left = limit.saturating_sub(u32::try_from(condemned.len()).unwrap_or(limit));
+    let old = s
+        .conn
+        .prepare_cached(ORPHANS)?
+        .query_map(params![before(s.now, grace), left], |row| {
+            id::<BlobId>(row, "blob")
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    for blob in old {
+        s.conn
+            .prepare_cached("DELETE FROM orphans WHERE blob = ?1")?
+            .execute([blob.as_bytes()])?;
+        if !is_referenced(s, blob)? {
+            let row = s
+                .conn
+                .prepare_cached(
+                    "UPDATE blobs SET condemned_at = ?2 WHERE id = ?1 RETURNING id, key",
+                )?
+                .query_row(params![blob.as_bytes(), s.now.0], read)
+                .optional()?;
+            condemned.extend(row);
+        }
+    }
+    Ok(condemned)
+}
+
+fn drop_rejected(s: &Session<'_>, until: i64) -> Result<u32, StoreError> {
+    let found = s
+        .conn
+        .prepare_cached(
+            "SELECT id, original FROM assets INDEXED BY assets_rejected
+             WHERE rejected_at <= ?1 ORDER BY rejected_at LIMIT ?2",
+        )?
+        .query_map(params![until, EXPIRED_MAX], |row| {
+            Ok((id::<AssetId>(row, "id")?, id::<BlobId>(row, "original")?))
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut dropped = 0;
+    for (asset, original) in found {
+        orphan(s, original)?;
+        s.conn
+            .prepare_cached("UPDATE assets SET original = NULL, rejected_at = NULL WHERE id = ?1")?
+            .execute([asset.as_bytes()])?;
+        dropped += 1;
+    }
+    Ok(dropped)
+}
+
+fn drop_idempotency(s: &Session<'_>, until: i64) -> Result<u32, StoreError> {
+    let dropped = s
+        .conn
+        .prepare_cached(
+            "DELETE FROM idempotency WHERE (tenant, key) IN (
+                SELECT tenant, key FROM idempotency WHERE created_at <= ?1 ORDER BY created_at LIMIT ?2)",
+        )?
+        .execute(params![until, EXPIRED_MAX])?;
+    Ok(u32::try_from(dropped).unwrap_or(u32::MAX))
+}
+
+fn health(conn: &Connection) -> Result<StoreHealth, StoreError> {
+    let mut count =
+        conn.prepare_cached("SELECT tasks FROM task_counts WHERE queue = ?1 AND state = ?2")?;
+    let mut oldest = conn.prepare_cached(
+        "SELECT min(queued_at) AS oldest FROM tasks WHERE state = 'ready' AND queue = ?1",
+    )?;
+    let mut depth = |queue: Queue| -> Result<QueueDepth, rusqlite::Error> {
+        let name = queue.as_str();
+        let mut of = |state: &str| -> Result<u64, rusqlite::Error> {
+            let found = count
+                .query_row([name, state], |row| row.get(0))
+                .optional()?;
+            Ok(found.unwrap_or(0))
+        };
+        Ok(QueueDepth {
+            queue,
+            ready: of("ready")?,
+            running: of("running")?,
+            waiting: of("waiting")?,
+            dead: of("dead")?,
+            oldest_ready_at: oldest.query_row([name], |row| maybe_time(row, "oldest"))?,
+        })
+    };
+    let queues = Queue::ALL.iter().map(|queue| depth(*queue));
+    let queues = queues.collect::<Result<_, _>>()?;
+    let mut count = conn.prepare_cached("SELECT assets FROM asset_counts WHERE state = ?1")?;
+    let assets = AssetState::ALL.iter().map(|state| {
+        let found = count
+            .query_row([state.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok((*state, found.unwrap_or(0)))
+    });
+    let assets = assets.collect::<Result<_, StoreError>>()?;
+    Ok(StoreHealth { queues, assets })
+}

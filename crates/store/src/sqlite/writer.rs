@@ -1,0 +1,228 @@
+//! The one thread that writes, with group commit: each request runs in a savepoint of its own, many
+//! requests share a COMMIT, and nobody is answered before it.
+
+use super::frozen::Frozen;
+use crate::{Environment, StoreError};
+use mediaflow_core::Timestamp;
+use rusqlite::Connection;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Most requests in one transaction: bounds how long the first of them waits.
+const BATCH_MAX: usize = 256;
+/// Most requests that wait for the writer; beyond it callers wait to be let in.
+const WAITING_MAX: usize = 4096;
+
+/// What a verb works with inside its transaction.
+pub(super) struct Session<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) now: Timestamp,
+    pub(super) env: &'a dyn Environment,
+    pub(super) frozen: &'a Frozen,
+    /// Set when a task became ready.
+    pub(super) woke: Cell<bool>,
+    /// The newest event's position, when one was written.
+    pub(super) position: Cell<Option<u64>>,
+}
+
+/// Why a COMMIT failed; shared by all whose work was in it.
+#[derive(Clone)]
+struct Lost {
+    full: bool,
+    text: String,
+}
+
+impl From<rusqlite::Error> for Lost {
+    fn from(error: rusqlite::Error) -> Self {
+        let text = error.to_string();
+        let full = matches!(StoreError::from(error), StoreError::Full(_));
+        Self { full, text }
+    }
+}
+
+impl From<Lost> for StoreError {
+    fn from(lost: Lost) -> Self {
+        if lost.full {
+            Self::Full(lost.text)
+        } else {
+            Self::Database(lost.text.into())
+        }
+    }
+}
+
+type Answer = Box<dyn FnOnce(Result<(), Lost>) + Send>;
+/// Answers whether its changes are to be kept. Without a session it only answers why there is none.
+type Request = Box<dyn FnOnce(Result<&Session<'_>, Lost>) -> (Answer, bool) + Send>;
+
+/// Signals that are raised after a COMMIT.
+pub(super) struct Bells {
+    pub(super) ready: watch::Sender<u64>,
+    pub(super) event: watch::Sender<u64>,
+}
+
+impl Bells {
+    pub(super) fn ring(&self, woke: bool, position: Option<u64>) {
+        if let Some(position) = position {
+            self.event.send_replace(position);
+        }
+        if woke {
+            self.ready.send_modify(|n| *n = n.wrapping_add(1));
+        }
+    }
+}
+
+/// The handle of the thread.
+pub(super) struct Writer {
+    requests: Option<mpsc::Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        conn: Connection,
+        env: Arc<dyn Environment>,
+        frozen: Arc<Frozen>,
+        bells: Arc<Bells>,
+    ) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || run(&conn, &*env, &frozen, &bells, receiver))?;
+        Ok(Self {
+            requests: Some(sender),
+            thread: Some(thread),
+        })
+    }
+
+    /// Runs `verb` in a transaction and answers after it is durable. An error undoes the verb's own
+    /// changes and nobody else's.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, answer) = oneshot::channel();
+        let request: Request = Box::new(move |session| {
+            let result = session.map_err(StoreError::from).and_then(verb);
+            let keep = result.is_ok();
+            let answer: Answer = Box::new(move |committed| {
+                let result = match committed {
+                    Err(lost) if keep => Err(lost.into()),
+                    _ => result,
+                };
+                // Nobody waits any more when the caller was cancelled; the work is done all the same.
+                let _ = sender.send(result);
+            });
+            (answer, keep)
+        });
+        let stopped = || StoreError::Database("its writer has stopped".into());
+        let requests = self.requests.as_ref().ok_or_else(stopped)?;
+        requests.send(request).await.map_err(|_| stopped())?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Database("a bug stopped this request".into())))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            // It only ends early by a panic, which its hook has reported.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(
+    conn: &Connection,
+    env: &dyn Environment,
+    frozen: &Frozen,
+    bells: &Bells,
+    mut requests: mpsc::Receiver<Request>,
+) {
+    let mut session = Session {
+        conn,
+        now: env.now(),
+        env,
+        frozen,
+        woke: Cell::new(false),
+        position: Cell::new(None),
+    };
+    while let Some(first) = requests.blocking_recv() {
+        let mut answers = Vec::new();
+        let committed = batch(&mut session, first, &mut requests, &mut answers);
+        match &committed {
+            Ok((woke, position)) => bells.ring(*woke, *position),
+            Err(lost) => {
+                tracing::error!(error = lost.text, "a commit failed");
+                if !conn.is_autocommit()
+                    && let Err(again) = execute(conn, "ROLLBACK")
+                {
+                    tracing::error!(error = again.text, "a rollback failed");
+                }
+            }
+        }
+        for answer in answers {
+            answer(committed.as_ref().map(|_| ()).map_err(Lost::clone));
+        }
+    }
+}
+
+/// One transaction over all requests that wait. On an error nothing of it remains.
+fn batch(
+    session: &mut Session<'_>,
+    first: Request,
+    requests: &mut mpsc::Receiver<Request>,
+    answers: &mut Vec<Answer>,
+) -> Result<(bool, Option<u64>), Lost> {
+    let conn = session.conn;
+    let mut next = Some(first);
+    let (mut woke, mut position) = (false, None);
+    while let Some(request) = next {
+        let begun = match answers.len() {
+            0 => execute(conn, "BEGIN IMMEDIATE"),
+            _ => Ok(()),
+        };
+        if let Err(lost) = begun.and_then(|()| execute(conn, "SAVEPOINT request")) {
+            answers.push(request(Err(lost.clone())).0);
+            return Err(lost);
+        }
+        session.now = session.env.now();
+        session.woke.set(false);
+        session.position.set(None);
+        let done = catch_unwind(AssertUnwindSafe(|| request(Ok(session))));
+        let keep = matches!(&done, Ok((_, true)));
+        // After a panic the caller learns from its dropped channel.
+        answers.push(done.map_or_else(|_| Box::new(|_| ()) as Answer, |(answer, _)| answer));
+        // SQLite gives up the whole transaction on some errors, a full disk among them.
+        if conn.is_autocommit() {
+            return Err(Lost {
+                full: true,
+                text: "the transaction was given up because another request in it met a full disk"
+                    .into(),
+            });
+        }
+        if keep {
+            woke |= session.woke.get();
+            position = session.position.get().or(position);
+        } else {
+            execute(conn, "ROLLBACK TO request")?;
+        }
+        execute(conn, "RELEASE request")?;
+        next = if answers.len() < BATCH_MAX {
+            requests.try_recv().ok()
+        } else {
+            None
+        };
+    }
+    execute(conn, "COMMIT")?;
+    Ok((woke, position))
+}
+
+fn execute(conn: &Connection, sql: &str) -> Result<(), Lost> {
+    conn.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! A store with a clock that tests move, and the few things that tests keep doing to it.
+
+use mediaflow_core::operation::{Facts, Format};
+use mediaflow_core::{
+    AssetId, AssetOptions, Failure, Kind, ModerationPolicy, Operation, Queue, Recipe, RunSettings,
+    Sha256, TenantId, Timestamp, Verdict, WorkerId,
+};
+use mediaflow_store::{
+    Accept, Accepted, AssetRecord, Capacity, Claimed, Environment, NewBlob, NewRendition, Output,
+    RenditionBlob, Report, SqliteStore, Store, StoreError,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+use uuid::Uuid;
+
+pub(crate) const TENANT: TenantId = TenantId::DEFAULT;
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
+/// Time stands still until a test moves it; ids and jitter are counted.
+pub(crate) struct FakeWorld {
+    now: AtomicI64,
+    ids: AtomicU64,
+}
+
+impl Default for FakeWorld {
+    fn default() -> Self {
+        Self {
+            now: AtomicI64::new(1_700_000_000_000),
+            ids: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Environment for FakeWorld {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.now.load(Ordering::SeqCst))
+    }
+
+    fn id(&self) -> Uuid {
+        let n = self.ids.fetch_add(1, Ordering::SeqCst);
+        let ms = u128::try_from(self.now().0).unwrap();
+        Uuid::from_u128(ms << 80 | 0x7 << 76 | 0x8 << 60 | u128::from(n))
+    }
+
+    fn jitter(&self) -> u32 {
+        u32::MAX / 2
+    }
+}
+
+impl FakeWorld {
+    pub(crate) fn pass(&self, time: Duration) {
+        let ms = i64::try_from(time.as_millis()).unwrap();
+        self.now.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+/// A store under test. New implementations add themselves in [`Given::new`].
+pub(crate) struct Given {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) world: Arc<FakeWorld>,
+    pub(crate) path: std::path::PathBuf,
+    folder: Arc<tempfile::TempDir>,
+    uploads: u64,
+}
+
+pub(crate) fn recipe() -> Arc<Recipe> {
+    recipe_from(include_str!("../../../../recipes/image.toml"))
+}
+
+/// The built-in recipe with its last step switched on.
+pub(crate) fn squeezing() -> Arc<Recipe> {
+    let text = include_str!("../../../../recipes/image.toml");
+    let (head, tail) = text.split_once("# [[steps]]").unwrap();
+    recipe_from(&format!("{head}[[steps]]{}", tail.replace("\n# ", "\n")))
+}
+
+pub(crate) fn recipe_from(text: &str) -> Arc<Recipe> {
+    Arc::new(Recipe::parse(text).unwrap())
+}
+
+impl Given {
+    pub(crate) fn new() -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let path = folder.path().join("mediaflow.db");
+        let world = Arc::<FakeWorld>::default();
+        let store = SqliteStore::open(&path, Arc::clone(&world) as Arc<dyn Environment>).unwrap();
+        Self {
+            store: Arc::new(store),
+            world,
+            path,
+            folder,
+            uploads: 0,
+        }
+    }
+
+    /// The same database after its process ended and another began.
+    pub(crate) fn reopened(self) -> Self {
+        let Self {
+            store,
+            world,
+            path,
+            folder,
+            uploads,
+        } = self;
+        drop(store);
+        let store = SqliteStore::open(&path, Arc::clone(&world) as Arc<dyn Environment>).unwrap();
+        Self {
+            store: Arc::new(store),
+            world,
+            path,
+            folder,
+            uploads,
+        }
+    }
+
+    /// An upload of bytes that nobody sent before.
+    pub(crate) fn upload(&mut self) -> Accept {
+        self.uploads += 1;
+        self.upload_of(&format!("bytes {}", self.uploads))
+    }
+
+    /// An upload of these bytes, under a key of its own.
+    pub(crate) fn upload_of(&mut self, bytes: &str) -> Accept {
+        self.uploads += 1;
+        Accept {
+            tenant: TENANT,
+            original: NewBlob {
+                sha256: Sha256::of(bytes.as_bytes()),
+                bytes: bytes.len() as u64,
+                key: format!("originals/{}", self.uploads),
+            },
+            media_type: "image/jpeg".into(),
+            filename: Some(format!("photo-{}.jpg", self.uploads)),
+            dimensions: Some((4000, 3000)),
+            facts: Facts {
+                pixels: 12_000_000,
+                frames: 1,
+                bytes: bytes.len() as u64,
+            },
+            kind: Kind::Image,
+            recipe: recipe(),
+            settings: RunSettings::default(),
+            options: AssetOptions::default(),
+            correlation_id: format!("correlation-{}", self.uploads),
+            idempotency: None,
+        }
+    }
+
+    pub(crate) async fn accept(&self, upload: Accept) -> Accepted {
+        self.store.accept(upload).await.unwrap()
+    }
+
+    /// An asset that was just uploaded.
+    pub(crate) async fn asset(&mut self) -> AssetId {
+        let upload = self.upload();
+        self.accept(upload).await.asset
+    }
+
+    /// An asset whose moderation policy is this.
+    pub(crate) async fn asset_under(&mut self, moderation: ModerationPolicy) -> AssetId {
+        let mut upload = self.upload();
+        upload.settings.moderation = moderation;
+        self.accept(upload).await.asset
+    }
+
+    pub(crate) async fn record(&self, asset: AssetId) -> AssetRecord {
+        self.store.asset(TENANT, asset).await.unwrap()
+    }
+
+    pub(crate) async fn claim(&self) -> Vec<Claimed> {
+        self.claim_with(&roomy()).await
+    }
+
+    pub(crate) async fn claim_with(&self, capacity: &Capacity) -> Vec<Claimed> {
+        self.store.claim(self.world.id(), capacity).await.unwrap()
+    }
+
+    /// The task of this step, claimed together with whatever else was ready.
+    pub(crate) async fn claim_step(&self, step: &str) -> Claimed {
+        let claimed = self.claim().await;
+        let found = claimed.into_iter().find(|c| step_of(c) == step);
+        found.unwrap_or_else(|| panic!("{step} is not ready"))
+    }
+
+    pub(crate) async fn succeeds(&self, claimed: &Claimed) {
+        let report = Report::Succeeded(output(claimed));
+        self.store
+            .report(claimed.lease, report, None)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn fails(&self, claimed: &Claimed, failure: Failure) {
+        self.store
+            .report(claimed.lease, Report::Failed(failure), None)
+            .await
+            .unwrap();
+    }
+
+    /// Workers do everything there is to do.
+    pub(crate) async fn all_done(&self) {
+        loop {
+            let claimed = self.claim().await;
+            if claimed.is_empty() {
+                return;
+            }
+            for task in claimed {
+                match self
+                    .store
+                    .report(task.lease, Report::Succeeded(output(&task)), None)
+                    .await
+                {
+                    Ok(_) | Err(StoreError::StaleFence) => {}
+                    Err(e) => panic!("{}: {e}", step_of(&task)),
+                }
+            }
+        }
+    }
+}
+
+/// A worker with room for everything.
+pub(crate) fn roomy() -> Capacity {
+    Capacity {
+        worker: WorkerId(Uuid::nil()),
+        worker_name: "test:1".into(),
+        slots: vec![(Queue::Image, 100), (Queue::Network, 100)],
+        memory_free: 64 << 30,
+        memory_total: 64 << 30,
+        idle: true,
+        lease: LEASE,
+        idle_lane: true,
+    }
+}
+
+pub(crate) fn step_of(claimed: &Claimed) -> &str {
+    &claimed.recipe.steps[claimed.step].name
+}
+
+/// What an honest worker would report of this task, with bytes of this attempt's own.
+pub(crate) fn output(claimed: &Claimed) -> Output {
+    let operation = &claimed.recipe.steps[claimed.step].operation;
+    let mut output = Output::default();
+    match operation {
+        Operation::Moderate => {
+            output.verdict = Some(match claimed.settings.moderation {
+                ModerationPolicy::Review => Verdict::Review,
+                _ => Verdict::Pass,
+            });
+        }
+        Operation::Inspect => {
+            output.facts = serde_json::json!({ "camera": "Brownie" });
+            output.dimensions = Some((4000, 3000));
+            output.search_text = Some("Kodak Brownie".into());
+        }
+        Operation::Placeholder => output.facts = serde_json::json!({ "blurhash": "LEHV6n" }),
+        Operation::Resize(resize) => {
+            let profiles = resize.variants.iter().map(|v| v.name.clone());
+            output.renditions = profiles
+                .map(|p| rendition(claimed, &p, Format::Jpeg))
+                .collect();
+        }
+        Operation::Compress(compress) | Operation::Squeeze(compress) => {
+            for encoding in &compress.formats {
+                for variant in &claimed.recipe.resize().unwrap().variants {
+                    let made = rendition(claimed, &variant.name, encoding.format);
+                    output.renditions.push(made);
+                }
+            }
+        }
+        Operation::Watermark | Operation::Distribute | Operation::Publish => {}
+    }
+    output
+}
+
+fn rendition(claimed: &Claimed, profile: &str, format: Format) -> NewRendition {
+    let step = step_of(claimed);
+    let what = format!(
+        "{} {step} {profile} {}",
+        claimed.original.sha256,
+        format.as_str()
+    );
+    let attempt = format!("{what} {} {}", claimed.lease.task, claimed.lease.fence);
+    NewRendition {
+        profile: profile.into(),
+        format,
+        width: 100,
+        height: 75,
+        animated: false,
+        derivation: Sha256::of(what.as_bytes()),
+        blob: RenditionBlob::New(NewBlob {
+            sha256: Sha256::of(attempt.as_bytes()),
+            bytes: attempt.len() as u64,
+            key: format!(
+                "tasks/{}/{}/{profile}.{}",
+                claimed.lease.task,
+                claimed.lease.fence,
+                format.as_str()
+            ),
+        }),
+    }
+}

@@ -1,0 +1,4 @@
+//! What every store must do, told as the domain sees it. The suite runs over each implementation.
+
+mod given;
+mod happy;
