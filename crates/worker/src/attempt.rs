@@ -1,0 +1,154 @@
+//! One attempt: what an operation may ask while it runs.
+
+use crate::ops::failure::{from_blob, from_engine};
+use crate::scratch::AssetScratch;
+use crate::toolbox::Toolbox;
+use mediaflow_core::{ErrorCode, Failure};
+use mediaflow_engine::Engine;
+use mediaflow_engine::blob::BlobKey;
+use mediaflow_engine::store::{Claimed, NewBlob, RenditionBlob};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A claimed task with everything that running it needs.
+pub(crate) struct Attempt {
+    pub(crate) task: Claimed,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) toolbox: Arc<Toolbox>,
+    pub(crate) scratch: Arc<AssetScratch>,
+    pub(crate) lost: CancellationToken,
+    pub(crate) deadline: Instant,
+    /// Processor time of media threads spent on it.
+    pub(crate) cpu_ns: Arc<AtomicU64>,
+    outputs: AtomicUsize,
+}
+
+impl Attempt {
+    pub(crate) fn new(
+        task: Claimed,
+        engine: Arc<Engine>,
+        toolbox: Arc<Toolbox>,
+        scratch: Arc<AssetScratch>,
+        lost: CancellationToken,
+        cpu_ns: Arc<AtomicU64>,
+    ) -> Self {
+        let deadline = Instant::now() + task.recipe.steps[task.step].timeout();
+        Self {
+            task,
+            engine,
+            toolbox,
+            scratch,
+            lost,
+            deadline,
+            cpu_ns,
+            outputs: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether going on makes sense. Asked between pieces of work that cannot be interrupted.
+    ///
+    /// # Errors
+    /// When the lease is lost or the time is over.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if self.lost.is_cancelled() {
+            return Err(Failure::transient(
+                ErrorCode::FenceStale,
+                "the lease was taken away",
+            ));
+        }
+        if Instant::now() >= self.deadline {
+            return Err(timed_out());
+        }
+        Ok(())
+    }
+
+    /// The original's bytes. Blocks.
+    pub(crate) fn original(&self) -> Result<Arc<Vec<u8>>, Failure> {
+        self.scratch.original(|| {
+            let original = &self.task.original;
+            let key: BlobKey = original.key.parse().map_err(|e| from_blob(&e))?;
+            let bytes = self
+                .engine
+                .blobs()
+                .read_all(&key)
+                .map_err(|e| from_blob(&e))?;
+            if bytes.len() as u64 != original.bytes {
+                let message = format!(
+                    "the original has {} bytes on disk, {} were recorded",
+                    bytes.len(),
+                    original.bytes
+                );
+                return Err(Failure::permanent(ErrorCode::StorageCorrupt, message));
+            }
+            Ok(bytes)
+        })
+    }
+
+    /// Writes outputs under keys of this attempt alone and makes them durable. Blocks.
+    pub(crate) fn store(&self, outputs: &[Vec<u8>]) -> Result<Vec<RenditionBlob>, Failure> {
+        self.check()?;
+        let lease = self.task.lease;
+        let first = self.outputs.fetch_add(outputs.len(), Ordering::Relaxed);
+        let named: Vec<(BlobKey, &[u8])> = outputs
+            .iter()
+            .enumerate()
+            .map(|(i, bytes)| {
+                (
+                    BlobKey::output(lease.task.0, lease.fence, first + i),
+                    bytes.as_slice(),
+                )
+            })
+            .collect();
+        let written = self
+            .engine
+            .blobs()
+            .put_all(&named)
+            .map_err(|e| from_blob(&e))?;
+        Ok(written
+            .into_iter()
+            .map(|w| {
+                let blob = NewBlob {
+                    sha256: mediaflow_core::Sha256(w.sha256),
+                    bytes: w.bytes,
+                    key: w.key.as_str().to_owned(),
+                };
+                RenditionBlob::New(blob)
+            })
+            .collect())
+    }
+
+    /// The configured mark's bytes, as they were when the run began.
+    pub(crate) async fn mark(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(settings) = &self.task.settings.watermark else {
+            return Ok(None);
+        };
+        let pin = format!("watermark/{}", settings.sha256);
+        let row = self
+            .engine
+            .store()
+            .pinned(self.task.tenant, &pin)
+            .await
+            .map_err(|e| from_engine(e.into()))?;
+        let row = row.ok_or_else(|| {
+            Failure::permanent(ErrorCode::StorageCorrupt, "the watermark's bytes are gone")
+        })?;
+        let key: BlobKey = row.key.parse().map_err(|e| from_blob(&e))?;
+        let bytes = self
+            .engine
+            .blobs()
+            .get(&key)
+            .await
+            .map_err(|e| from_blob(&e))?;
+        Ok(Some(bytes.to_vec()))
+    }
+}
+
+/// What an attempt that took too long reports.
+pub(crate) fn timed_out() -> Failure {
+    Failure::transient(
+        ErrorCode::Timeout,
+        "the attempt took longer than its step allows",
+    )
+}

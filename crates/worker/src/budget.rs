@@ -1,0 +1,174 @@
+//! What a worker can still take on. Whoever asks the store for tasks first takes all that is free and
+//! gives back what was not used, so that two requests can never promise the same memory twice.
+
+use crate::WorkerConfig;
+use mediaflow_core::Queue;
+use mediaflow_engine::store::Claimed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Slots and memory, free or held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Amount {
+    cpu: u32,
+    network: u32,
+    memory: u64,
+}
+
+const NOTHING: Amount = Amount {
+    cpu: 0,
+    network: 0,
+    memory: 0,
+};
+
+/// The worker's budget.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    total: Amount,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    free: Amount,
+    running: u32,
+    /// A task that must run alone is running: nothing else is claimed.
+    is_alone: bool,
+}
+
+/// A part of the budget, held until dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    budget: Arc<Budget>,
+    amount: Amount,
+    runs_task: bool,
+    alone: bool,
+}
+
+impl Budget {
+    pub(crate) fn new(config: &WorkerConfig) -> Arc<Self> {
+        let total = Amount {
+            cpu: config.cpu_slots(),
+            network: config.network,
+            memory: config.memory_bytes - config.scratch_bytes,
+        };
+        Arc::new(Self {
+            total,
+            state: Mutex::new(State {
+                free: total,
+                running: 0,
+                is_alone: false,
+            }),
+        })
+    }
+
+    /// Takes all that is free.
+    pub(crate) fn take_all(self: &Arc<Self>) -> Share {
+        let mut state = self.lock();
+        let amount = if state.is_alone {
+            NOTHING
+        } else {
+            std::mem::replace(&mut state.free, NOTHING)
+        };
+        Share {
+            budget: Arc::clone(self),
+            amount,
+            runs_task: false,
+            alone: false,
+        }
+    }
+
+    /// An empty share.
+    pub(crate) fn nothing(self: &Arc<Self>) -> Share {
+        Share {
+            budget: Arc::clone(self),
+            amount: NOTHING,
+            runs_task: false,
+            alone: false,
+        }
+    }
+
+    /// Memory that tasks have when none runs.
+    pub(crate) fn memory_total(&self) -> u64 {
+        self.total.memory
+    }
+
+    /// Tasks that are running.
+    pub(crate) fn running(&self) -> u32 {
+        self.lock().running
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Share {
+    /// The same slots and memory, no longer for a running task.
+    pub(crate) fn finished(mut self) -> Self {
+        let mut state = self.budget.lock();
+        state.running -= u32::from(self.runs_task);
+        state.is_alone &= !self.alone;
+        drop(state);
+        (self.runs_task, self.alone) = (false, false);
+        self
+    }
+
+    /// Adds another share to this one.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.amount.cpu += other.amount.cpu;
+        self.amount.network += other.amount.network;
+        self.amount.memory += other.amount.memory;
+        other.amount = NOTHING;
+    }
+
+    /// Slots per queue that it can fill.
+    pub(crate) fn slots(&self) -> Vec<(Queue, u32)> {
+        [
+            (Queue::Image, self.amount.cpu),
+            (Queue::Network, self.amount.network),
+        ]
+        .into_iter()
+        .filter(|(_, slots)| *slots > 0)
+        .collect()
+    }
+
+    /// Memory that it can fill.
+    pub(crate) fn memory(&self) -> u64 {
+        self.amount.memory
+    }
+
+    /// What the task needs of this share, as a share of its own. A task that costs more memory than
+    /// there is gets what there is: it is refused before it begins.
+    pub(crate) fn split(&mut self, task: &Claimed) -> Self {
+        let needs = Amount {
+            cpu: u32::from(task.recipe.steps[task.step].operation.queue() == Queue::Image)
+                .min(self.amount.cpu),
+            network: u32::from(task.recipe.steps[task.step].operation.queue() == Queue::Network)
+                .min(self.amount.network),
+            memory: task.cost.memory_bytes.min(self.amount.memory),
+        };
+        self.amount.cpu -= needs.cpu;
+        self.amount.network -= needs.network;
+        self.amount.memory -= needs.memory;
+        let mut state = self.budget.lock();
+        state.running += 1;
+        state.is_alone |= task.alone;
+        Self {
+            budget: Arc::clone(&self.budget),
+            amount: needs,
+            runs_task: true,
+            alone: task.alone,
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut state = self.budget.lock();
+        state.free.cpu += self.amount.cpu;
+        state.free.network += self.amount.network;
+        state.free.memory += self.amount.memory;
+        state.running -= u32::from(self.runs_task);
+        state.is_alone &= !self.alone;
+    }
+}

@@ -1,0 +1,48 @@
+//! From the errors of media, blobs and store to the core's failures: one place decides what is retried.
+
+use mediaflow_core::{ErrorCode, Failure, FailureKind};
+use mediaflow_engine::EngineError;
+use mediaflow_engine::blob::BlobError;
+use mediaflow_media::{ErrorKind, MediaError};
+
+/// The stable code of a media error.
+pub(crate) fn code_of(error: &MediaError) -> ErrorCode {
+    ErrorCode::parse(error.code).unwrap_or(ErrorCode::Internal)
+}
+
+pub(crate) fn from_media(error: MediaError) -> Failure {
+    let kind = match error.kind {
+        ErrorKind::Permanent => FailureKind::Permanent,
+        ErrorKind::Transient => FailureKind::Transient,
+        ErrorKind::Crash => FailureKind::Crash,
+    };
+    Failure {
+        code: code_of(&error),
+        message: error.message,
+        kind,
+    }
+}
+
+pub(crate) fn from_blob(error: &BlobError) -> Failure {
+    let code = match error {
+        BlobError::Full => ErrorCode::LimitStorage,
+        _ => ErrorCode::StorageUnavailable,
+    };
+    tracing::warn!(%error, "the blob store failed");
+    Failure::transient(code, "bytes could not be written or read")
+}
+
+pub(crate) fn from_engine(error: EngineError) -> Failure {
+    if let Some(reason) = &error.reason {
+        tracing::warn!(%reason, "the store failed");
+    }
+    Failure::transient(error.code, error.message)
+}
+
+pub(crate) fn panicked() -> Failure {
+    Failure {
+        code: ErrorCode::DecoderCrashed,
+        message: "a codec panicked on this file".into(),
+        kind: FailureKind::Crash,
+    }
+}

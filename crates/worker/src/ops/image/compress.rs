@@ -1,0 +1,247 @@
+//! `image.compress` and `image.squeeze`: every variant in WebP and AVIF. An animation stays one in WebP;
+//! its AVIF is the first frame.
+
+use super::source::{self, Marker};
+use super::writing::{Made, Notes, Wanted, produce, still, wanted};
+use crate::attempt::Attempt;
+use crate::ops::failure::{from_engine, from_media};
+use crate::threads::MediaThreads;
+use mediaflow_core::operation::{Encoding, Format};
+use mediaflow_core::{Failure, Operation};
+use mediaflow_engine::store::{NewRendition, Output, RenditionBlob};
+use mediaflow_media::MediaError;
+use mediaflow_media::image::encode::{avif, webp};
+use mediaflow_media::image::resize::{self, cascade};
+use mediaflow_media::image::{Pixels, decode_frames};
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub(crate) async fn compress(
+    attempt: Arc<Attempt>,
+    threads: &MediaThreads,
+) -> Result<Output, Failure> {
+    let mark = attempt.mark().await?.map(Arc::new);
+    let mut renditions = Vec::new();
+    for encoding in encodings(&attempt) {
+        let wanted = wanted(&attempt, |v| {
+            json!([encoding.format, encoding.tuning(&v.name)])
+        });
+        let mark = mark.clone();
+        let made = produce(
+            Arc::clone(&attempt),
+            threads,
+            wanted,
+            move |attempt, missing| {
+                encode(
+                    attempt,
+                    missing,
+                    &encoding,
+                    mark.as_deref().map(Vec::as_slice),
+                )
+            },
+        );
+        renditions.extend(made.await?);
+    }
+    Ok(Output {
+        renditions,
+        ..Output::default()
+    })
+}
+
+/// Encodes again with more effort, and keeps what came out smaller.
+pub(crate) async fn squeeze(
+    attempt: Arc<Attempt>,
+    threads: &MediaThreads,
+) -> Result<Output, Failure> {
+    let recorded = attempt
+        .engine
+        .store()
+        .recorded(attempt.task.asset, attempt.task.generation)
+        .await;
+    let recorded = recorded.map_err(|e| from_engine(e.into()))?;
+    let mark = attempt.mark().await?.map(Arc::new);
+    let mut renditions = Vec::new();
+    for encoding in encodings(&attempt) {
+        let wanted = wanted(&attempt, |v| {
+            json!([encoding.format, encoding.tuning(&v.name)])
+        });
+        let before: HashMap<String, u64> = recorded
+            .iter()
+            .filter(|(r, _)| r.format == encoding.format)
+            .map(|(r, _)| (r.profile.clone(), r.bytes))
+            .collect();
+        let mark = mark.clone();
+        let made = produce(
+            Arc::clone(&attempt),
+            threads,
+            wanted,
+            move |attempt, missing| {
+                encode(
+                    attempt,
+                    missing,
+                    &encoding,
+                    mark.as_deref().map(Vec::as_slice),
+                )
+            },
+        );
+        renditions.extend(made.await?.into_iter().filter(|r| is_smaller(r, &before)));
+    }
+    let facts = json!({ "improved": renditions.len() });
+    Ok(Output {
+        renditions,
+        facts,
+        ..Output::default()
+    })
+}
+
+fn is_smaller(rendition: &NewRendition, before: &HashMap<String, u64>) -> bool {
+    match &rendition.blob {
+        RenditionBlob::New(blob) => before
+            .get(&rendition.profile)
+            .is_none_or(|&bytes| blob.bytes < bytes),
+        // Another asset with the same bytes was squeezed already, and gained by it.
+        RenditionBlob::Existing(_) => true,
+    }
+}
+
+fn encodings(attempt: &Attempt) -> Vec<Encoding> {
+    match &attempt.task.recipe.steps[attempt.task.step].operation {
+        Operation::Compress(c) | Operation::Squeeze(c) => c.formats.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn encode(
+    attempt: &Attempt,
+    missing: Vec<Wanted>,
+    encoding: &Encoding,
+    mark: Option<&[u8]>,
+) -> Result<Vec<Made>, Failure> {
+    if encoding.format == Format::Webp && attempt.task.facts.frames > 1 {
+        return animation(attempt, missing, encoding, mark);
+    }
+    let sizes = source::sizes(attempt, mark)?;
+    let notes = Notes::of(attempt, source::pixels(attempt)?.icc.clone())?;
+    // Different variants of a small picture can be the same pixels: they are encoded once.
+    let mut done: HashMap<(*const Pixels, (u8, u8)), usize> = HashMap::new();
+    let mut made: Vec<Made> = Vec::with_capacity(missing.len());
+    for wanted in missing {
+        attempt.check()?;
+        let pixels = &sizes[wanted.variant];
+        let tuning = encoding.tuning(&source::variants(attempt)[wanted.variant].name);
+        let size = (pixels.width(), pixels.height());
+        if let Some(&same) = done.get(&(Arc::as_ptr(pixels), tuning)) {
+            let bytes = made[same].bytes.clone();
+            made.push(Made {
+                wanted,
+                format: encoding.format,
+                width: size.0,
+                height: size.1,
+                animated: false,
+                bytes,
+            });
+            continue;
+        }
+        done.insert((Arc::as_ptr(pixels), tuning), made.len());
+        let (quality, effort) = tuning;
+        let encoded = if encoding.format == Format::Webp {
+            webp::encode(pixels, &webp_options(quality, effort), &notes.as_metadata())
+        } else {
+            let options = avif::AvifOptions {
+                quality,
+                speed: effort,
+            };
+            avif::encode(pixels, &options, &notes.as_metadata())
+        };
+        made.push(still(
+            wanted,
+            encoding.format,
+            size,
+            encoded.map_err(from_media)?,
+        ));
+    }
+    Ok(made)
+}
+
+fn webp_options(quality: u8, method: u8) -> webp::WebpOptions {
+    webp::WebpOptions {
+        quality: f32::from(quality),
+        method,
+        lossless: false,
+    }
+}
+
+/// All variants at once from one pass over the frames, of which one exists at a time.
+fn animation(
+    attempt: &Attempt,
+    missing: Vec<Wanted>,
+    encoding: &Encoding,
+    mark: Option<&[u8]>,
+) -> Result<Vec<Made>, Failure> {
+    let bytes = attempt.original()?;
+    let variants = source::variants(attempt);
+    let all = source::fits(attempt);
+    let fits: Vec<resize::Fit> = missing.iter().map(|w| all[w.variant]).collect();
+    let marker = mark.map(|m| Marker::new(attempt, m)).transpose()?;
+    let notes = Notes::of(attempt, source::pixels(attempt)?.icc.clone())?;
+    let mut encoders: Vec<webp::AnimationEncoder> = Vec::new();
+    let mut sizes: Vec<(u32, u32)> = Vec::new();
+    let loops = loops(attempt, &bytes)?;
+    let options = attempt.toolbox.decoding(source::keeps_profile(attempt));
+    decode_frames(&bytes, &options, &mut |frame| {
+        attempt.check().map_err(stopped)?;
+        let frame_sizes = cascade(&Arc::new(frame.pixels), &fits)?;
+        for (index, pixels) in frame_sizes.iter().enumerate() {
+            let marked = marker
+                .as_ref()
+                .map(|m| m.apply(pixels).map_err(stopped))
+                .transpose()?;
+            let pixels = marked.as_ref().unwrap_or(pixels);
+            if encoders.len() <= index {
+                let (quality, effort) = encoding.tuning(&variants[missing[index].variant].name);
+                let (width, height) = (pixels.width(), pixels.height());
+                encoders.push(webp::AnimationEncoder::new(
+                    width,
+                    height,
+                    loops,
+                    &webp_options(quality, effort),
+                )?);
+                sizes.push((width, height));
+            }
+            encoders[index].add_frame(pixels, frame.delay_ms)?;
+        }
+        Ok(())
+    })
+    .map_err(from_media)?;
+    let mut made = Vec::with_capacity(missing.len());
+    for ((wanted, encoder), size) in missing.into_iter().zip(encoders).zip(sizes) {
+        attempt.check()?;
+        let encoded = encoder.finish(&notes.as_metadata()).map_err(from_media)?;
+        made.push(Made {
+            animated: true,
+            ..still(wanted, Format::Webp, size, encoded)
+        });
+    }
+    Ok(made)
+}
+
+/// How often the original plays, which the encoder must know before the first frame.
+fn loops(attempt: &Attempt, bytes: &[u8]) -> Result<u32, Failure> {
+    let options = mediaflow_media::image::InspectOptions {
+        limits: attempt.toolbox.limits,
+        record_positions: false,
+        heif: None,
+    };
+    let info = mediaflow_media::image::inspect(bytes, &options).map_err(from_media)?;
+    Ok(info.loops.unwrap_or(0))
+}
+
+/// A failure on its way through the decoder; its code survives.
+fn stopped(failure: Failure) -> MediaError {
+    MediaError {
+        code: failure.code.as_str(),
+        message: failure.message,
+        kind: mediaflow_media::ErrorKind::Transient,
+    }
+}

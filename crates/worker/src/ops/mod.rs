@@ -1,0 +1,57 @@
+//! What each operation does: one file each. They turn a task into an output or a failure, and know
+//! neither claims nor states.
+
+mod distribute;
+pub(crate) mod failure;
+mod image;
+mod moderate;
+
+use crate::attempt::Attempt;
+use crate::threads::MediaThreads;
+use failure::panicked;
+use mediaflow_core::{Failure, Operation};
+use mediaflow_engine::store::Output;
+use rustix::time::{ClockId, clock_gettime};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Runs the attempt's operation.
+pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result<Output, Failure> {
+    let step = &attempt.task.recipe.steps[attempt.task.step];
+    match &step.operation {
+        Operation::Moderate => moderate::run(attempt, threads).await,
+        Operation::Distribute => distribute::run(&attempt).await,
+        Operation::Inspect => on_thread(attempt, threads, image::inspect::run).await,
+        Operation::Placeholder => on_thread(attempt, threads, image::placeholder::run).await,
+        Operation::Resize(_) => image::baseline::resize(attempt, threads).await,
+        Operation::Watermark => image::baseline::watermark(attempt, threads).await,
+        Operation::Compress(_) => image::compress::compress(attempt, threads).await,
+        Operation::Squeeze(_) => image::compress::squeeze(attempt, threads).await,
+        Operation::Publish => unreachable!("the core publishes; no worker is given such a task"),
+    }
+}
+
+/// Runs blocking work on a media thread.
+pub(crate) async fn on_thread<T: Send + 'static>(
+    attempt: Arc<Attempt>,
+    threads: &MediaThreads,
+    work: impl FnOnce(&Attempt) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let span = tracing::Span::current();
+    let job = move || {
+        let _entered = span.enter();
+        let before = thread_cpu_ns();
+        let outcome = attempt.check().and_then(|()| work(&attempt));
+        attempt
+            .cpu_ns
+            .fetch_add(thread_cpu_ns() - before, Ordering::Relaxed);
+        outcome
+    };
+    threads.run(job).await.unwrap_or_else(|_| Err(panicked()))
+}
+
+/// Processor time of this thread so far.
+fn thread_cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or(0)
+}

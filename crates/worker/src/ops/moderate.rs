@@ -1,0 +1,98 @@
+//! `moderate`: the gate. Off passes, review waits for a person, a classifier's scores decide.
+
+use crate::attempt::Attempt;
+use crate::classifier::{Frame, Scores};
+use crate::ops::failure::from_media;
+use crate::ops::on_thread;
+use crate::threads::MediaThreads;
+use mediaflow_core::moderation::{ModerationPolicy, judge};
+use mediaflow_core::{ErrorCode, Failure, Thresholds, Verdict};
+use mediaflow_engine::store::Output;
+use mediaflow_media::MediaError;
+use mediaflow_media::image::encode::{Metadata, jpeg};
+use mediaflow_media::image::resize::{Fit, cascade};
+use mediaflow_media::image::{Pixels, decode, decode_frames};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Classifiers look at small pictures.
+const FRAME_WIDTH: u32 = 512;
+/// Pictures of an animation that are looked at, evenly spread.
+const FRAMES_MAX: u32 = 8;
+
+pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result<Output, Failure> {
+    let policy = attempt.task.settings.moderation;
+    let verdict = match policy {
+        ModerationPolicy::Off => Verdict::Pass,
+        ModerationPolicy::Review => Verdict::Review,
+        ModerationPolicy::Classifier => return classify(attempt, threads).await,
+    };
+    Ok(Output {
+        verdict: Some(verdict),
+        facts: json!({ "policy": policy.as_str(), "verdict": verdict.as_str() }),
+        ..Output::default()
+    })
+}
+
+async fn classify(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result<Output, Failure> {
+    let frames = on_thread(Arc::clone(&attempt), threads, frames).await?;
+    let classifier = attempt.toolbox.classifier.as_ref().ok_or_else(|| {
+        Failure::transient(
+            ErrorCode::ModerationUnavailable,
+            "no classifier is configured on this worker",
+        )
+    })?;
+    let Scores { scores, model } = classifier
+        .classify(&attempt.task.asset.to_string(), frames)
+        .await?;
+    let settings = &attempt.task.settings;
+    let default = settings.default_thresholds.unwrap_or(Thresholds {
+        review: 0.5,
+        reject: 0.9,
+    });
+    // A classifier that saw nothing at all has not passed the picture: a person looks.
+    let verdict = if scores.is_empty() {
+        Verdict::Review
+    } else {
+        judge(&scores, &settings.thresholds, default)
+    };
+    Ok(Output {
+        verdict: Some(verdict),
+        facts: json!({ "policy": "classifier", "verdict": verdict.as_str(), "scores": scores, "model": model }),
+        ..Output::default()
+    })
+}
+
+/// The pictures to look at, small, as JPEG.
+fn frames(attempt: &Attempt) -> Result<Vec<Frame>, Failure> {
+    let bytes = attempt.original()?;
+    let options = attempt.toolbox.decoding(false);
+    let count = attempt.task.facts.frames.max(1);
+    if count == 1 {
+        let pixels = decode(&bytes, &options).map_err(from_media)?;
+        return Ok(vec![frame(0, pixels).map_err(from_media)?]);
+    }
+    let stride = count.div_ceil(FRAMES_MAX);
+    let (mut index, mut chosen) = (0, Vec::new());
+    decode_frames(&bytes, &options, &mut |picture| {
+        if index % stride == 0 {
+            chosen.push(frame(index, picture.pixels)?);
+        }
+        index += 1;
+        Ok(())
+    })
+    .map_err(from_media)?;
+    Ok(chosen)
+}
+
+fn frame(index: u32, pixels: Pixels) -> Result<Frame, MediaError> {
+    let small = cascade(&Arc::new(pixels), &[Fit::Width(FRAME_WIDTH)])?;
+    let small = small.into_iter().next().expect("one fit gives one picture");
+    let encoded = jpeg::encode(&small, &jpeg::JpegOptions::default(), &Metadata::default())?;
+    Ok(Frame {
+        index,
+        width: small.width(),
+        height: small.height(),
+        jpeg: encoded.bytes,
+    })
+}

@@ -1,0 +1,74 @@
+//! What a file is and how large, for the engine's accept: headers only, never pixels.
+
+use crate::ops::failure::code_of;
+use mediaflow_core::{ErrorCode, Kind};
+use mediaflow_engine::{Recognise, Recognised};
+use mediaflow_media::image::{Format, ImageLimits, heif, probe};
+use mediaflow_media::sniff::{Sniffed, sniff};
+
+/// Recognises what this build of MediaFlow can process.
+pub struct MediaRecogniser {
+    limits: ImageLimits,
+}
+
+impl MediaRecogniser {
+    /// With `[limits.image]`.
+    pub fn new(limits: ImageLimits) -> Self {
+        Self { limits }
+    }
+}
+
+impl Recognise for MediaRecogniser {
+    fn recognise(&self, bytes: &[u8], is_whole: bool) -> Result<Recognised, (ErrorCode, String)> {
+        let refuse = |what: &str| Err((ErrorCode::InputUnsupported, what.to_owned()));
+        let format = match sniff(bytes) {
+            Sniffed::Image(format) => format,
+            Sniffed::Svg => {
+                return refuse(
+                    "SVG is a program for a renderer, not a picture; upload a PNG or WebP of it",
+                );
+            }
+            Sniffed::Video(kind) => {
+                return refuse(&format!(
+                    "this is a video ({kind}); only images are processed yet"
+                ));
+            }
+            Sniffed::Audio(kind) => {
+                return refuse(&format!(
+                    "this is audio ({kind}); only images are processed yet"
+                ));
+            }
+            Sniffed::Unknown => {
+                return refuse(
+                    "the bytes are of no known image type; JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF and BMP are taken",
+                );
+            }
+        };
+        let (dimensions, frames) = self.measure(format, bytes, is_whole);
+        Ok(Recognised {
+            kind: Kind::Image,
+            media_type: format.media_type(),
+            dimensions,
+            frames,
+        })
+    }
+}
+
+impl MediaRecogniser {
+    /// Size and frames where the bytes tell. What is damaged or beyond a limit is found by the tasks, which leave
+    /// a history; here it only costs its estimate.
+    fn measure(&self, format: Format, bytes: &[u8], is_whole: bool) -> (Option<(u32, u32)>, u32) {
+        if matches!(format, Format::Heic | Format::Avif) {
+            return (heif::dimensions(bytes), 1);
+        }
+        match probe(bytes, &self.limits, None) {
+            Ok(found) => (Some((found.width, found.height)), found.frames),
+            Err(error) => {
+                if is_whole {
+                    tracing::debug!(code = ?code_of(&error), "an upload's header cannot be read");
+                }
+                (None, 1)
+            }
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The loop: claim what fits, run it, report, take what the report offers.
+
+use crate::WorkerConfig;
+use crate::attempt::{Attempt, timed_out};
+use crate::budget::{Budget, Share};
+use crate::heartbeat::{Leases, beat};
+use crate::ops;
+use crate::scratch::Scratch;
+use crate::threads::MediaThreads;
+use crate::toolbox::Toolbox;
+use mediaflow_core::{ErrorCode, Failure, Operation, WorkerId};
+use mediaflow_engine::Engine;
+use mediaflow_engine::metrics::Metrics;
+use mediaflow_engine::store::{Capacity, Claimed, Lease, Report, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+/// A process's worker.
+pub struct Worker {
+    shared: Arc<Shared>,
+}
+
+/// What a worker is doing at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activity {
+    /// Tasks that run.
+    pub running: u32,
+}
+
+struct Shared {
+    engine: Arc<Engine>,
+    toolbox: Arc<Toolbox>,
+    config: WorkerConfig,
+    id: WorkerId,
+    name: String,
+    budget: Arc<Budget>,
+    leases: Arc<Leases>,
+    scratch: Scratch,
+    threads: MediaThreads,
+    metrics: Arc<Metrics>,
+    freed: Notify,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Worker {
+    /// Starts its threads; claims nothing yet. `name` is shown with each attempt.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub fn new(
+        engine: Arc<Engine>,
+        toolbox: Toolbox,
+        config: WorkerConfig,
+        name: String,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> std::io::Result<Self> {
+        let shared = Shared {
+            toolbox: Arc::new(toolbox),
+            id: WorkerId(engine.environment().id()),
+            engine,
+            name,
+            budget: Budget::new(&config),
+            leases: Arc::default(),
+            scratch: Scratch::new(config.scratch_bytes),
+            threads: MediaThreads::start(config.cpu_slots())?,
+            metrics,
+            freed: Notify::new(),
+            tasks: TaskTracker::new(),
+            stop,
+            config,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// What it is doing.
+    pub fn activity(&self) -> Activity {
+        Activity {
+            running: self.shared.budget.running(),
+        }
+    }
+
+    /// Works until `stop` is cancelled; then claims nothing more, hands back what has not ended within
+    /// `drain`, and returns.
+    pub async fn run(self, drain: Duration) {
+        let shared = self.shared;
+        let beating = CancellationToken::new();
+        let heart = tokio::spawn(beat(
+            Arc::clone(shared.engine.store()),
+            Arc::clone(&shared.leases),
+            shared.config.lease(),
+            beating.clone(),
+        ));
+        let mut ready = shared.engine.store().on_ready();
+        loop {
+            ready.mark_unchanged();
+            shared.claim().await;
+            tokio::select! {
+                () = shared.stop.cancelled() => break,
+                _ = ready.changed() => {}
+                () = shared.freed.notified() => {}
+                () = tokio::time::sleep(Duration::from_millis(shared.config.poll_ms)) => {}
+            }
+        }
+        shared.tasks.close();
+        if tokio::time::timeout(drain, shared.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some tasks did not end in time; their leases are left to expire");
+        }
+        beating.cancel();
+        // It only ever ends by the token.
+        let _ = heart.await;
+    }
+}
+
+impl Shared {
+    async fn claim(self: &Arc<Self>) {
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let mut share = self.budget.take_all();
+        let capacity = self.capacity(&share);
+        if capacity.slots.is_empty() {
+            return;
+        }
+        match self.engine.store().claim(Uuid::new_v4(), &capacity).await {
+            Ok(claimed) => self.start_all(claimed, &mut share),
+            Err(error) => tracing::warn!(%error, "claiming failed; trying again"),
+        }
+    }
+
+    fn capacity(&self, share: &Share) -> Capacity {
+        let idle = self.budget.running() == 0;
+        Capacity {
+            worker: self.id,
+            worker_name: self.name.clone(),
+            slots: share.slots(),
+            memory_free: share.memory(),
+            memory_total: self.budget.memory_total(),
+            idle,
+            lease: self.config.lease(),
+            idle_lane: idle,
+        }
+    }
+
+    fn start_all(self: &Arc<Self>, claimed: Vec<Claimed>, share: &mut Share) {
+        for task in claimed {
+            let own = share.split(&task);
+            let shared = Arc::clone(self);
+            let span = tracing::info_span!(
+                "task",
+                correlation_id = %task.correlation_id,
+                asset = %task.asset,
+                step = %task.recipe.steps[task.step].name,
+                attempt = task.attempt,
+            );
+            self.tasks
+                .spawn(async move { shared.attempt(task, own).await }.instrument(span));
+        }
+    }
+
+    async fn attempt(self: Arc<Self>, task: Claimed, own: Share) {
+        let began = Instant::now();
+        let held = self.leases.hold(task.lease);
+        let operation = task.recipe.steps[task.step].operation.name();
+        let (asset, generation, lease) = (task.asset, task.generation, task.lease);
+        let is_last = task.recipe.steps[task.step].operation == Operation::Distribute;
+        let cpu_ns = Arc::new(AtomicU64::new(0));
+        let (report, own) = self
+            .run_operation(task, held.lost.clone(), own, &cpu_ns)
+            .await;
+        let outcome = match &report {
+            Report::Succeeded(_) => "succeeded",
+            Report::Failed(failure) => {
+                tracing::info!(code = %failure.code, message = %failure.message, "an attempt failed");
+                "failed"
+            }
+            Report::HandedBack => "handed_back",
+        };
+        let cpu_seconds = cpu_ns.load(Ordering::Relaxed) as f64 / 1e9;
+        self.metrics.task_finished(
+            operation,
+            outcome,
+            began.elapsed().as_secs_f64(),
+            cpu_seconds,
+        );
+        if is_last {
+            self.scratch.forget(asset, generation);
+        }
+        self.scratch.trim();
+        self.report(lease, report, own, &held.lost).await;
+        drop(held);
+        self.freed.notify_one();
+    }
+
+    async fn run_operation(
+        self: &Arc<Self>,
+        task: Claimed,
+        lost: CancellationToken,
+        own: Share,
+        cpu_ns: &Arc<AtomicU64>,
+    ) -> (Report, Share) {
+        if task.cost.memory_bytes > self.budget.memory_total() {
+            let message = format!(
+                "the task needs about {} MiB and this worker has {} MiB for all tasks (worker.memory_bytes less worker.scratch_bytes)",
+                task.cost.memory_bytes >> 20,
+                self.budget.memory_total() >> 20
+            );
+            return (
+                Report::Failed(Failure::permanent(ErrorCode::LimitMemory, message)),
+                own,
+            );
+        }
+        let scratch = self.scratch.of(task.asset, task.generation);
+        let attempt = Attempt::new(
+            task,
+            Arc::clone(&self.engine),
+            Arc::clone(&self.toolbox),
+            scratch,
+            lost.clone(),
+            Arc::clone(cpu_ns),
+        );
+        let deadline = tokio::time::Instant::from_std(attempt.deadline);
+        let threads = self.threads.clone();
+        // The share moves with the work: memory and slot are free again only when a thread that
+        // cannot be interrupted has really ended.
+        let work = tokio::spawn(
+            async move {
+                let outcome = ops::run(Arc::new(attempt), &threads).await;
+                (outcome, own)
+            }
+            .in_current_span(),
+        );
+        tokio::select! {
+            done = work => match done {
+                Ok((Ok(output), own)) => (Report::Succeeded(output), own),
+                Ok((Err(failure), own)) => (Report::Failed(failure), own),
+                Err(_) => (Report::Failed(Failure {
+                    code: ErrorCode::DecoderCrashed,
+                    message: "the operation panicked".into(),
+                    kind: mediaflow_core::FailureKind::Crash,
+                }), self.budget.nothing()),
+            },
+            () = tokio::time::sleep_until(deadline + Duration::from_secs(1)) => (Report::Failed(timed_out()), self.budget.nothing()),
+            () = lost.cancelled() => (Report::HandedBack, self.budget.nothing()),
+            () = self.stopped() => (Report::HandedBack, self.budget.nothing()),
+        }
+    }
+
+    /// When the process ends, work that is not done soon is handed back: that costs no attempt.
+    async fn stopped(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(HAND_BACK_AFTER).await;
+    }
+
+    /// Reports until the store has taken it, and starts what it offers.
+    async fn report(
+        self: &Arc<Self>,
+        lease: Lease,
+        report: Report,
+        own: Share,
+        lost: &CancellationToken,
+    ) {
+        let mut share = own.finished();
+        let mut pause = Duration::from_millis(100);
+        loop {
+            share.join(self.budget.take_all());
+            let capacity = self.capacity(&share);
+            let offer =
+                (!self.stop.is_cancelled() && !capacity.slots.is_empty()).then_some(&capacity);
+            match self
+                .engine
+                .store()
+                .report(lease, report.clone(), offer)
+                .await
+            {
+                Ok(offered) => return self.start_all(offered, &mut share),
+                Err(StoreError::StaleFence) => {
+                    tracing::info!("the attempt was overtaken; its result is dropped");
+                    return;
+                }
+                Err(StoreError::BlobCondemned) => {
+                    let failure = Failure::transient(
+                        ErrorCode::StorageUnavailable,
+                        "a reused rendition was just collected",
+                    );
+                    let again = self
+                        .engine
+                        .store()
+                        .report(lease, Report::Failed(failure), None)
+                        .await;
+                    if let Err(error) = again {
+                        tracing::warn!(%error, "the attempt's end was not recorded; its lease will expire");
+                    }
+                    return;
+                }
+                Err(error) if lost.is_cancelled() || self.stop.is_cancelled() => {
+                    tracing::warn!(%error, "the attempt's end was not recorded; its lease will expire");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "reporting failed; trying again");
+                    share = self.budget.nothing();
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+            }
+        }
+    }
+}
+
+/// How long running tasks may go on after the process was told to stop.
+const HAND_BACK_AFTER: Duration = Duration::from_secs(5);
