@@ -37,7 +37,7 @@ struct Candidate {
 
 pub(super) const READY: &str = "SELECT id, lane, rank, memory_bytes, alone, queued_at FROM tasks
      WHERE state = 'ready' AND queue = ?1 ORDER BY lane, rank LIMIT ?2";
-const READY_OF_ASSET: &str = "SELECT id, lane, rank, memory_bytes, alone, queued_at
+pub(super) const READY_OF_ASSET: &str = "SELECT id, lane, rank, memory_bytes, alone, queued_at
      FROM tasks INDEXED BY tasks_by_step
      WHERE asset = ?3 AND state = 'ready' AND queue = ?1 ORDER BY lane, rank LIMIT ?2";
 pub(super) const READY_BELOW: &str =

@@ -16,6 +16,8 @@ mod live;
 mod lock;
 mod migrate;
 mod output;
+#[cfg(test)]
+mod plans;
 mod reader;
 mod record;
 mod renditions;
