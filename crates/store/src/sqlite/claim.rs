@@ -57,7 +57,7 @@ pub(super) fn claim(
     }
     let mut claim = Claim::new(s, request, capacity);
     for &(queue, slots) in &capacity.slots {
-        claim.from_queue(queue, slots)?;
+        claim.give_from(queue, slots)?;
     }
     claim.finish()
 }
@@ -114,7 +114,7 @@ impl<'a> Claim<'a> {
         }
     }
 
-    fn from_queue(&mut self, queue: Queue, slots: u32) -> Result<(), StoreError> {
+    fn give_from(&mut self, queue: Queue, slots: u32) -> Result<(), StoreError> {
         if self.full {
             return Ok(());
         }

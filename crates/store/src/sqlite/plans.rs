@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 fn database() -> Connection {
     let mut conn = Connection::open_in_memory().unwrap();
+    super::prepare(&conn, 1).unwrap();
     migrate::migrate(&mut conn).unwrap();
     conn
 }
@@ -80,9 +81,19 @@ fn every_search_is_led_by_an_index_in_its_order() {
     ];
     for search in searches {
         let words = search.text.clone();
-        let query = search::statement(TenantId::DEFAULT, &search, words, 10).unwrap();
+        let cursor =
+            search::encode(&serde_json::json!({ "at": 0, "id": uuid::Uuid::nil(), "seq": 1 }));
+        let later = Search {
+            cursor: Some(cursor),
+            ..search
+        };
+        let query = search::statement(TenantId::DEFAULT, &later, words, 10).unwrap();
         let lines = plan(&conn, &query.sql);
         assert_bounded(&lines, false);
+        let resumes = lines[0].contains("created_at,id)<")
+            || lines[0].contains("created_at,asset)<")
+            || lines[0].contains("VIRTUAL TABLE");
+        assert!(resumes, "a later page begins at its cursor: {lines:#?}");
     }
 }
 

@@ -1,5 +1,10 @@
 //! What every store must do, told as the domain sees it.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it is"
+)]
+
 mod check;
 mod claiming;
 mod collecting;
