@@ -65,6 +65,10 @@ fn every_search_is_led_by_an_index_in_its_order() {
             ..Search::default()
         },
         Search {
+            state: Some(AssetState::InReview),
+            ..Search::default()
+        },
+        Search {
             media_type: Some("image/png".into()),
             ..Search::default()
         },

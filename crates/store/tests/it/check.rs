@@ -64,6 +64,9 @@ const EMPTY: &[(&str, &str)] = &[
      "SELECT 1 FROM assets a WHERE (SELECT count(*) FROM events WHERE asset = a.id AND type = 'asset.ready')
       <> (SELECT count(*) FROM runs WHERE asset = a.id AND state = 'ready')
       AND a.state NOT IN ('deleted', 'rejected')"),
+    ("what waits for a person is marked so",
+     "SELECT 1 FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.generation
+      WHERE a.in_review <> (r.state = 'in_review')"),
     ("task counts equal a recount",
      "SELECT 1 FROM task_counts c WHERE tasks <> (SELECT count(*) FROM tasks t WHERE t.queue = c.queue AND t.state = c.state)"),
     ("asset counts equal a recount",

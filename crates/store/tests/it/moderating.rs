@@ -127,3 +127,37 @@ async fn nothing_shows_before_the_gate_is_passed() {
     );
     assert_eq!(given.store.renditions(asset).await.unwrap().len(), 6);
 }
+
+#[tokio::test]
+async fn a_published_asset_whose_next_generation_needs_a_person_is_in_the_queue() {
+    let mut given = Given::new();
+    let asset = given.asset().await;
+    given.all_done().await;
+    let generation = mediaflow_store::Generation {
+        recipe: crate::given::recipe(),
+        settings: mediaflow_core::RunSettings {
+            moderation: ModerationPolicy::Review,
+            ..mediaflow_core::RunSettings::default()
+        },
+    };
+    let begun = given.store.reprocess(TENANT, asset, generation);
+    begun.await.unwrap();
+    given.all_done().await;
+    let queue = Search {
+        state: Some(AssetState::InReview),
+        limit: 10,
+        ..Search::default()
+    };
+    let found = given.store.search(TENANT, &queue).await.unwrap().items;
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        found[0].state,
+        AssetState::Ready,
+        "readers keep what they have"
+    );
+    decide(&given, asset, Decision::Approve).await.unwrap();
+    let found = given.store.search(TENANT, &queue).await.unwrap().items;
+    assert!(found.is_empty());
+    given.all_done().await;
+    assert_eq!(given.record(asset).await.published, 2);
+}
