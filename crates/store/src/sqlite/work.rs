@@ -151,6 +151,9 @@ pub(super) fn lose(s: &Session<'_>, task: TaskId) -> Result<(), StoreError> {
     let mut live = Live::load(s, hand.asset)?;
     let failure = Failure::worker_lost();
     fail(s, &mut live, &hand, &failure, "lost")?;
+    s.conn
+        .prepare_cached("UPDATE tasks SET fence = fence + 1 WHERE id = ?1")?
+        .execute([task.as_bytes()])?;
     live.save(s)
 }
 
