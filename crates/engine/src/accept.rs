@@ -3,10 +3,11 @@
 use crate::{Engine, EngineError, Recognised};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
-use mediaflow_blob::{BlobKey, Written};
+use mediaflow_blob::{BlobKey, BlobWriter, Written};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{AssetId, AssetOptions, ErrorCode, Sha256, TenantId};
 use mediaflow_store::{Accept, Idempotency, NewBlob};
+use std::future::{Future, ready};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -48,6 +49,12 @@ pub struct Receipt {
     pub media_type: String,
 }
 
+/// All bytes, not yet durable: dropped, they leave nothing behind.
+struct Received {
+    writer: BlobWriter,
+    head: Bytes,
+}
+
 struct Stored {
     written: Written,
     head: Bytes,
@@ -61,15 +68,35 @@ impl Engine {
     pub async fn accept<S, E>(
         &self,
         tenant: TenantId,
-        mut upload: Upload,
+        upload: Upload,
         body: S,
     ) -> Result<Receipt, EngineError>
     where
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: std::error::Error + Send + Sync + 'static,
     {
+        self.accept_then(tenant, upload, body, |upload| ready(Ok(upload)))
+            .await
+    }
+
+    /// Accepts an upload of which more is said after its bytes, as forms do: `complete` is asked once, when the
+    /// body has ended and been dropped. It may change everything but `idempotency_key` and `length`.
+    ///
+    /// # Errors
+    /// Those of [`Self::accept`], and what `complete` answers.
+    pub async fn accept_then<S, E, F>(
+        &self,
+        tenant: TenantId,
+        upload: Upload,
+        body: S,
+        complete: impl FnOnce(Upload) -> F + Send,
+    ) -> Result<Receipt, EngineError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<Upload, EngineError>> + Send,
+    {
         self.check_options(&upload.options)?;
-        upload.filename = upload.filename.as_deref().and_then(display_name);
         let running = self.begin_key(tenant, upload.idempotency_key.as_deref())?;
         self.check_room()?;
         let _place = self.receiving.try_acquire().map_err(|_| {
@@ -78,7 +105,11 @@ impl Engine {
                 "too many uploads at the same time; try again shortly",
             )
         })?;
-        let stored = self.receive(&upload, body).await?;
+        let received = self.receive(&upload, body).await?;
+        let mut upload = complete(upload).await?;
+        self.check_options(&upload.options)?;
+        upload.filename = upload.filename.as_deref().and_then(display_name);
+        let stored = self.keep(received).await?;
         let key = stored.written.key.clone();
         let accepted = self.record(tenant, &upload, stored).await;
         drop(running);
@@ -98,7 +129,7 @@ impl Engine {
         }
     }
 
-    async fn receive<S, E>(&self, upload: &Upload, body: S) -> Result<Stored, EngineError>
+    async fn receive<S, E>(&self, upload: &Upload, body: S) -> Result<Received, EngineError>
     where
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: std::error::Error + Send + Sync + 'static,
@@ -160,11 +191,18 @@ impl Engine {
         }
         // Refused before the sync, which is what costs.
         self.recognise(&head, total == head.len() as u64)?;
+        Ok(Received {
+            writer,
+            head: head.freeze(),
+        })
+    }
+
+    async fn keep(&self, received: Received) -> Result<Stored, EngineError> {
         let key = BlobKey::original(self.parts.environment.id());
-        let written = writer.finish(key).await?;
+        let written = received.writer.finish(key).await?;
         Ok(Stored {
             written,
-            head: head.freeze(),
+            head: received.head,
         })
     }
 

@@ -12,6 +12,7 @@ mod config;
 mod engine;
 mod environment;
 mod error;
+pub mod metrics;
 mod recipes;
 mod recognise;
 pub mod services;

@@ -284,3 +284,17 @@ fn a_profile_that_inflates_without_end_is_ignored() {
         [1, 2, 3]
     );
 }
+
+#[test]
+fn a_tiff_cannot_claim_more_values_than_it_holds() {
+    let mut tiff = make::FAX_TIFF.to_vec();
+    let directory = u32::from_le_bytes(tiff[4..8].try_into().unwrap()) as usize;
+    // The count of the first entry, its width.
+    tiff[directory + 6..directory + 10].copy_from_slice(&8_000_000u32.to_le_bytes());
+    assert_eq!(
+        probe(&tiff, &ImageLimits::default(), None)
+            .unwrap_err()
+            .code,
+        "input.corrupt"
+    );
+}

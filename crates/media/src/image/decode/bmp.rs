@@ -176,7 +176,13 @@ fn run_lengths(bitmap: &Bitmap, data: &[u8]) -> Result<Vec<u8>, MediaError> {
             out[y * width + x] = index;
         }
     };
-    let nibble = |byte: u8, n: usize| if n % 2 == 0 { byte >> 4 } else { byte & 15 };
+    let nibble = |byte: u8, n: usize| {
+        if n.is_multiple_of(2) {
+            byte >> 4
+        } else {
+            byte & 15
+        }
+    };
     while y < height {
         match (next()?, next()?) {
             (0, 0) => (x, y) = (0, y + 1),

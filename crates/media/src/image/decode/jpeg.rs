@@ -123,3 +123,21 @@ fn refused(error: DecodeErrors) -> MediaError {
         other => MediaError::corrupt(format!("the JPEG is broken: {other}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::to_inks;
+
+    #[test]
+    fn stored_components_become_inks() {
+        let inks = |stored: [u8; 4], ycck, adobe| {
+            let mut data = stored;
+            to_inks(&mut data, ycck, adobe);
+            data
+        };
+        assert_eq!(inks([10, 20, 30, 40], false, false), [10, 20, 30, 40]);
+        assert_eq!(inks([10, 20, 30, 40], false, true), [245, 235, 225, 215]);
+        // As libjpeg converts them.
+        assert_eq!(inks([0, 255, 255, 255], true, true), [178, 0, 225, 0]);
+    }
+}

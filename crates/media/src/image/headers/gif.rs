@@ -76,6 +76,14 @@ fn image(
     headers.has_alpha |=
         control.transparent || control.to_background || headers.frames == 1 && !covers;
     limits.check(w.max(1), h.max(1), headers.frames)?;
+    // What reaches over the edge is decoded too, so it must not cost much more than the canvas promises.
+    if u64::from(w) * u64::from(h)
+        > 4 * u64::from(headers.width) * u64::from(headers.height) + (1 << 20)
+    {
+        return Err(MediaError::corrupt(
+            "a frame of the GIF is far larger than the whole picture",
+        ));
+    }
     let data = at + 10 + color_table(flags) + 1;
     Ok(skip_blocks(bytes, data))
 }

@@ -83,9 +83,9 @@ impl<'a> Jpeg<'a> {
                 0xee if payload.starts_with(b"Adobe") => adobe = payload.get(11).copied().or(adobe),
                 _ => {}
             }
-            if matches!(marker, 0xc0..=0xc2 | 0xc4 | 0xdb | 0xdd)
-                || marker == 0xee && adobe.is_some()
-            {
+            // A colour transform that does not exist is no transform.
+            let transform = marker == 0xee && adobe.is_some_and(|value| value <= 2);
+            if transform || matches!(marker, 0xc0..=0xc2 | 0xc4 | 0xdb | 0xdd) {
                 essential.push(&bytes[start..start + 2 + length]);
             }
             at = start + 2 + length;

@@ -3,6 +3,7 @@
 
 mod bmp;
 mod gif;
+mod ifd;
 mod jpeg;
 mod png;
 mod tiff;

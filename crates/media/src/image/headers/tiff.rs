@@ -1,16 +1,24 @@
-//! The first directory of a TIFF.
+//! The first page of a TIFF.
 
 use std::borrow::Cow;
 use std::io::Cursor;
 
 use tiff::ColorType;
 use tiff::decoder::{Decoder, Limits};
-use tiff::tags::Tag;
 
-use super::{Headers, Model, be16, be32, block, le16, le32};
+use super::ifd::Directory;
+use super::{Headers, Model, block};
 use crate::MediaError;
 use crate::image::orientation::Orientation;
 use crate::image::{Format, ImageLimits};
+
+/// Tags that the decoder reads in full. It keeps 32 bytes for each of their values.
+const STRUCTURAL: [u16; 23] = [
+    256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 317, 320, 322, 323, 324, 325,
+    338, 339, 347, 530,
+];
+/// Most values of a structural tag: a hundred thousand strips are plenty.
+const VALUES_MAX: u64 = 1 << 20;
 
 /// Reads the tags of the first page.
 ///
@@ -32,35 +40,54 @@ pub(super) fn read<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<Headers<
         color,
         ColorType::RGBA(_) | ColorType::GrayA(_) | ColorType::Multiband { num_samples: 2, .. }
     );
-    if let Ok(Some(value)) = decoder.find_tag_unsigned::<u32>(Tag::Orientation) {
-        headers.orientation = Orientation::from_tag(value);
+    if let Some(directory) = Directory::first(bytes) {
+        let kept = |tag| {
+            directory
+                .find(tag)
+                .and_then(|entry| block(entry.data?, limits))
+        };
+        headers.orientation = Orientation::from_tag(directory.number(274).unwrap_or(1));
+        headers.xmp = kept(700);
+        headers.iptc = kept(33_723);
+        headers.icc = kept(34_675);
     }
-    let mut kept = |tag| {
-        let data = decoder.get_tag_u8_vec(tag).ok()?;
-        (!data.is_empty() && data.len() <= limits.metadata_bytes_max).then_some(Cow::Owned(data))
-    };
-    headers.icc = kept(Tag::IccProfile);
-    headers.xmp = kept(Tag::Unknown(700));
-    headers.iptc = kept(Tag::Unknown(33723));
     // EXIF is a TIFF itself, so the file is its own block.
     headers.exif = block(bytes, limits);
     Ok(headers)
 }
 
-/// A decoder whose allocations are bound by the picture's own size.
+/// A decoder whose allocations are bound by the picture's own size and the file's.
 ///
 /// It takes pictures with a palette for grey ones, because the crate reads no palettes: the samples are
 /// then indices.
+///
+/// # Errors
+/// `input.corrupt` for a directory that cannot be true, `limit.pixels`.
 pub(crate) fn open<'a>(
     bytes: &'a [u8],
     limits: &ImageLimits,
 ) -> Result<Decoder<Cursor<Cow<'a, [u8]>>>, MediaError> {
+    let broken = || MediaError::corrupt("the directory of the TIFF is broken");
+    let directory = Directory::first(bytes).ok_or_else(broken)?;
+    let (width, height) = directory
+        .number(256)
+        .zip(directory.number(257))
+        .ok_or_else(broken)?;
+    limits.check(width, height, 1)?;
+    for tag in STRUCTURAL {
+        if directory
+            .find(tag)
+            .is_some_and(|entry| entry.data.is_none() || entry.count > VALUES_MAX)
+        {
+            return Err(broken());
+        }
+    }
+
     let mut allowed = Limits::default();
-    allowed.ifd_value_size = limits.metadata_bytes_max;
-    // Eight bytes per pixel: four samples of 16 bits.
+    // Ten bytes per pixel: five samples of 16 bits.
     allowed.decoding_buffer_size =
-        usize::try_from(limits.pixels_max.saturating_mul(8)).unwrap_or(usize::MAX);
-    allowed.intermediate_buffer_size = allowed.decoding_buffer_size;
+        (width as usize * height as usize * 10).max(32 * VALUES_MAX as usize);
+    allowed.intermediate_buffer_size = allowed.decoding_buffer_size.max(bytes.len());
     let mut bytes = Cow::Borrowed(bytes);
     if let Some(marker) = palette_marker(&bytes) {
         let black_is_zero = if bytes[0] == b'I' { [1, 0] } else { [0, 1] };
@@ -73,28 +100,9 @@ pub(crate) fn open<'a>(
 
 /// Where the first directory says that samples are indices into a palette, if it does.
 pub(crate) fn palette_marker(bytes: &[u8]) -> Option<usize> {
-    let little = bytes.first()? == &b'I';
-    let read16 = |at| {
-        if little {
-            le16(bytes, at)
-        } else {
-            be16(bytes, at)
-        }
-    };
-    let directory = if little {
-        le32(bytes, 4)
-    } else {
-        be32(bytes, 4)
-    }? as usize;
-    // BigTIFF has other directories.
-    if read16(2)? != 42 {
-        return None;
-    }
-    let entries = (0..usize::from(read16(directory)?)).map(|n| directory + 2 + 12 * n);
-    let entry = entries
-        .into_iter()
-        .find(|&entry| read16(entry) == Some(262))?;
-    (read16(entry + 8)? == 3).then_some(entry + 8)
+    let directory = Directory::first(bytes)?;
+    let entry = directory.find(262)?;
+    (directory.number(262) == Some(3) && entry.data?.len() == 2).then_some(entry.at)
 }
 
 /// Tells what the crate does not do from what the file does wrong.
