@@ -190,7 +190,7 @@ pub struct EventRecord {
 /// What to look for. Empty fields do not restrict.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// In this state.
+    /// In this state. `in_review` also finds published assets whose newest run waits for a person.
     pub state: Option<AssetState>,
     /// Of this kind.
     pub kind: Option<Kind>,

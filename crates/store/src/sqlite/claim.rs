@@ -37,7 +37,7 @@ struct Candidate {
 
 pub(super) const READY: &str = "SELECT id, lane, rank, memory_bytes, alone, queued_at FROM tasks
      WHERE state = 'ready' AND queue = ?1 ORDER BY lane, rank LIMIT ?2";
-const READY_OF_ASSET: &str = "SELECT id, lane, rank, memory_bytes, alone, queued_at
+pub(super) const READY_OF_ASSET: &str = "SELECT id, lane, rank, memory_bytes, alone, queued_at
      FROM tasks INDEXED BY tasks_by_step
      WHERE asset = ?3 AND state = 'ready' AND queue = ?1 ORDER BY lane, rank LIMIT ?2";
 pub(super) const READY_BELOW: &str =
@@ -57,7 +57,7 @@ pub(super) fn claim(
     }
     let mut claim = Claim::new(s, request, capacity);
     for &(queue, slots) in &capacity.slots {
-        claim.from_queue(queue, slots)?;
+        claim.give_from(queue, slots)?;
     }
     claim.finish()
 }
@@ -114,7 +114,7 @@ impl<'a> Claim<'a> {
         }
     }
 
-    fn from_queue(&mut self, queue: Queue, slots: u32) -> Result<(), StoreError> {
+    fn give_from(&mut self, queue: Queue, slots: u32) -> Result<(), StoreError> {
         if self.full {
             return Ok(());
         }

@@ -5,7 +5,8 @@ use crate::{EventPage, EventRecord, StoreError};
 use mediaflow_core::{AssetId, EventType, TenantId};
 use rusqlite::{Connection, Row, params};
 
-const HISTORY: &str = "SELECT e.*, a.correlation_id FROM events e JOIN assets a ON a.id = e.asset
+pub(super) const HISTORY: &str =
+    "SELECT e.*, a.correlation_id FROM events e JOIN assets a ON a.id = e.asset
      WHERE e.asset = ?1 AND e.sequence > ?2 ORDER BY e.sequence LIMIT ?3";
 pub(super) const FEED: &str =
     "SELECT e.*, a.correlation_id FROM events e INDEXED BY events_by_tenant CROSS JOIN assets a ON a.id = e.asset

@@ -90,6 +90,7 @@ fn take_in(s: &Session<'_>, accept: Accept) -> Result<Accepted, StoreError> {
         focus: accept.options.focus,
         facts: accept.facts,
         state: AssetState::Uploaded,
+        in_review: false,
         sequence: 0,
     };
     let first = EventDraft::new(EventType::AssetAccepted, accepted);

@@ -18,6 +18,8 @@ pub(super) struct Live {
     pub(super) asset: AssetId,
     /// What the asset's row says.
     pub(super) state: AssetState,
+    /// Whether the asset's row says that somebody must decide.
+    pub(super) in_review: bool,
     pub(super) published: u32,
     pub(super) run: Run,
     pub(super) settings: Arc<RunSettings>,
@@ -36,6 +38,7 @@ pub(super) struct Beginning {
     pub(super) focus: Option<Focus>,
     pub(super) facts: Facts,
     pub(super) state: AssetState,
+    pub(super) in_review: bool,
     pub(super) sequence: u64,
 }
 
@@ -96,7 +99,7 @@ impl Live {
     /// The asset's newest run.
     pub(super) fn load(s: &Session<'_>, asset: AssetId) -> Result<Self, StoreError> {
         let mut statement = s.conn.prepare_cached(
-            "SELECT a.tenant, a.state AS asset_state, a.published, r.generation, r.state, r.verdict,
+            "SELECT a.tenant, a.state AS asset_state, a.in_review, a.published, r.generation, r.state, r.verdict,
                     r.steps, r.sequence, r.recipe, r.settings
              FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.generation
              WHERE a.id = ?1",
@@ -108,6 +111,7 @@ impl Live {
             tenant: id(row, "tenant")?,
             asset,
             state: named(row, "asset_state", AssetState::parse)?,
+            in_review: row.get("in_review")?,
             published: row.get("published")?,
             run: run(row, recipe)?,
             settings: s.frozen.settings(s.conn, sha(row, "settings")?)?,
@@ -140,6 +144,7 @@ impl Live {
             tenant: new.tenant,
             asset: new.asset,
             state: new.state,
+            in_review: new.in_review,
             published: new.published,
             run,
             settings: Arc::new(new.settings),
@@ -258,20 +263,22 @@ impl Live {
         s: &Session<'_>,
         state: AssetState,
     ) -> Result<(), StoreError> {
-        if state == self.state {
+        let in_review = self.run.state == RunState::InReview;
+        if (state, in_review) == (self.state, self.in_review) {
             return Ok(());
         }
-        self.state = state;
+        (self.state, self.in_review) = (state, in_review);
         let rejected_at = (state == AssetState::Rejected).then_some(s.now.0);
         s.conn
             .prepare_cached(
-                "UPDATE assets SET state = ?2, updated_at = ?3, rejected_at = ?4 WHERE id = ?1",
+                "UPDATE assets SET state = ?2, updated_at = ?3, rejected_at = ?4, in_review = ?5 WHERE id = ?1",
             )?
             .execute(params![
                 self.asset.as_bytes(),
                 state.as_str(),
                 s.now.0,
-                rejected_at
+                rejected_at,
+                in_review,
             ])?;
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::rows::{clamp, id, sha};
 use super::search::index_words;
 use super::writer::Session;
 use crate::{NewRendition, Output, RenditionBlob, StoreError};
-use mediaflow_core::{BlobId, EventDraft, EventType, Operation, Sha256};
+use mediaflow_core::{BlobId, EventDraft, EventType, Operation, Sha256, Verdict};
 use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -20,9 +20,11 @@ impl Live {
         operation: &Operation,
         output: &Output,
     ) -> Result<(), StoreError> {
+        let mut replaced = BTreeSet::new();
         for rendition in &output.renditions {
-            self.keep_rendition(s, operation, rendition)?;
+            self.keep_rendition(s, operation, rendition, &mut replaced)?;
         }
+        purge(s, self.asset, &replaced)?;
         if *operation == Operation::Moderate {
             self.keep_facts(s, operation, &self.moderation(output))?;
         } else if !output.facts.is_null() {
@@ -77,8 +79,9 @@ impl Live {
         let mut document: Map<String, Value> =
             output.facts.as_object().cloned().unwrap_or_default();
         document.insert("policy".into(), self.settings.moderation.as_str().into());
-        let verdict = output.verdict.map(|v| v.as_str().into());
-        document.insert("verdict".into(), verdict.unwrap_or(Value::Null));
+        // As for the core: no verdict at all asks for a person.
+        let verdict = output.verdict.unwrap_or(Verdict::Review);
+        document.insert("verdict".into(), verdict.as_str().into());
         Value::Object(document)
     }
 
@@ -87,6 +90,7 @@ impl Live {
         s: &Session<'_>,
         operation: &Operation,
         new: &NewRendition,
+        replaced: &mut BTreeSet<String>,
     ) -> Result<(), StoreError> {
         let blob = match &new.blob {
             RenditionBlob::New(new) => adopt(s, self.tenant, new)?,
@@ -116,9 +120,7 @@ impl Live {
         };
         orphan(s, old)?;
         if self.published == self.run.generation || self.run.is_showing() {
-            let mut paths = BTreeSet::new();
-            add_paths(&mut paths, self.asset, &new.profile, new.format, old_sha256);
-            purge(s, self.asset, &paths)?;
+            add_paths(replaced, self.asset, &new.profile, new.format, old_sha256);
         }
         if matches!(operation, Operation::Squeeze(_)) {
             let data = json!({

@@ -225,6 +225,7 @@ fn reprocess(
         focus,
         facts,
         state: live.state,
+        in_review: live.in_review,
         sequence: live.sequence,
     };
     let data = json!({ "generation": generation, "recipe": recipe });

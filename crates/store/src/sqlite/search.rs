@@ -107,6 +107,7 @@ pub(super) fn statement(
         query.args.extend([own(), tag.clone().into()]);
     } else {
         let index = match (search.state, &search.media_type) {
+            (Some(AssetState::InReview), _) => "assets_in_review",
             (Some(_), _) => "assets_by_state",
             (None, Some(_)) => "assets_by_type",
             (None, None) => "assets_newest",
@@ -117,6 +118,8 @@ pub(super) fn statement(
         query.args.push(own());
     }
     match search.state {
+        // What waits for a person is found though an older generation is ready and shows.
+        Some(AssetState::InReview) => query.and("a.in_review = 1", []),
         Some(state) => query.and("a.state = ?", [state.as_str().to_owned().into()]),
         None => query.and("a.state <> 'deleted'", []),
     }

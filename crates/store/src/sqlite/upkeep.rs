@@ -62,9 +62,7 @@ impl Upkeep for SqliteStore {
     async fn purges(&self, limit: u32) -> Result<Vec<Purge>, StoreError> {
         // Only the writer knows the time.
         self.write(move |s| {
-            let mut statement = s.conn.prepare_cached(
-                "SELECT id, asset, paths, attempts FROM purges WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2",
-            )?;
+            let mut statement = s.conn.prepare_cached(PURGES)?;
             let purges = statement.query_map(params![s.now.0, limit], |row| {
                 Ok(Purge {
                     id: row.get("id")?,
@@ -128,6 +126,12 @@ fn before(now: Timestamp, age: Duration) -> i64 {
         .saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
 }
 
+pub(super) const REJECTED: &str = "SELECT id, original FROM assets INDEXED BY assets_rejected
+     WHERE rejected_at <= ?1 ORDER BY rejected_at LIMIT ?2";
+pub(super) const OLDEST: &str =
+    "SELECT min(queued_at) AS oldest FROM tasks WHERE state = 'ready' AND queue = ?1";
+pub(super) const PURGES: &str = "SELECT id, asset, paths, attempts FROM purges
+     WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
 pub(super) const EXPIRED: &str = "SELECT id FROM tasks
      WHERE state = 'running' AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2";
 pub(super) const DUE: &str = "SELECT id, tenant, cpu_ms FROM tasks
@@ -205,10 +209,7 @@ fn condemn(s: &Session<'_>, grace: Duration, limit: u32) -> Result<Vec<Condemned
 fn drop_rejected(s: &Session<'_>, until: i64) -> Result<u32, StoreError> {
     let found = s
         .conn
-        .prepare_cached(
-            "SELECT id, original FROM assets INDEXED BY assets_rejected
-             WHERE rejected_at <= ?1 ORDER BY rejected_at LIMIT ?2",
-        )?
+        .prepare_cached(REJECTED)?
         .query_map(params![until, EXPIRED_MAX], |row| {
             Ok((id::<AssetId>(row, "id")?, id::<BlobId>(row, "original")?))
         })?
@@ -238,9 +239,7 @@ fn drop_idempotency(s: &Session<'_>, until: i64) -> Result<u32, StoreError> {
 fn health(conn: &Connection) -> Result<StoreHealth, StoreError> {
     let mut count =
         conn.prepare_cached("SELECT tasks FROM task_counts WHERE queue = ?1 AND state = ?2")?;
-    let mut oldest = conn.prepare_cached(
-        "SELECT min(queued_at) AS oldest FROM tasks WHERE state = 'ready' AND queue = ?1",
-    )?;
+    let mut oldest = conn.prepare_cached(OLDEST)?;
     let mut depth = |queue: Queue| -> Result<QueueDepth, rusqlite::Error> {
         let name = queue.as_str();
         let mut of = |state: &str| -> Result<u64, rusqlite::Error> {

@@ -12,9 +12,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use mediaflow_core::operation::Format;
-use mediaflow_core::{
-    AssetId, Failure, Operation, Sha256, TaskId, TaskState, TenantId, transition,
-};
+use mediaflow_core::{AssetId, Failure, Sha256, TaskId, TaskState, TenantId, transition};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
@@ -115,14 +113,8 @@ fn end(
     match report {
         Report::Succeeded(output) => {
             let operation = live.run.recipe.steps[hand.task.step].operation.clone();
-            let verdict = output.verdict.filter(|_| operation == Operation::Moderate);
-            if operation == Operation::Moderate && verdict.is_none() {
-                return Err(StoreError::Conflict(
-                    "a moderation task ends with a verdict".into(),
-                ));
-            }
             live.keep(s, &operation, output)?;
-            let effects = transition::succeed(&mut live.run, hand.task, verdict)?;
+            let effects = transition::succeed(&mut live.run, hand.task, output.verdict)?;
             hand.end_attempt(s, "succeeded", None)?;
             live.apply(s, &effects, Some(&hand))?;
         }
@@ -159,6 +151,9 @@ pub(super) fn lose(s: &Session<'_>, task: TaskId) -> Result<(), StoreError> {
     let mut live = Live::load(s, hand.asset)?;
     let failure = Failure::worker_lost();
     fail(s, &mut live, &hand, &failure, "lost")?;
+    s.conn
+        .prepare_cached("UPDATE tasks SET fence = fence + 1 WHERE id = ?1")?
+        .execute([task.as_bytes()])?;
     live.save(s)
 }
 

@@ -6,8 +6,8 @@ use mediaflow_core::{
     Sha256, TenantId, Timestamp, Verdict, WorkerId,
 };
 use mediaflow_store::{
-    Accept, Accepted, AssetRecord, Capacity, Claimed, Environment, NewBlob, NewRendition, Output,
-    RenditionBlob, Report, SqliteStore, Store, StoreError,
+    Accept, Accepted, AssetRecord, Capacity, Claimed, Environment, Generation, NewBlob,
+    NewRendition, Output, RenditionBlob, Report, SqliteStore, Store, StoreError,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -55,12 +55,12 @@ impl FakeWorld {
     }
 }
 
-/// A store under test. New implementations add themselves in [`Given::new`].
+/// A store under test. Only `open` and `check::rows` know which it is.
 pub(crate) struct Given {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) world: Arc<FakeWorld>,
     pub(crate) path: std::path::PathBuf,
-    folder: Arc<tempfile::TempDir>,
+    _folder: tempfile::TempDir,
     uploads: u64,
 }
 
@@ -81,37 +81,32 @@ pub(crate) fn recipe_from(text: &str) -> Arc<Recipe> {
 
 impl Given {
     pub(crate) fn new() -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::in_folder(tempfile::tempdir().unwrap())
+    }
+
+    /// The same in memory where that can be had, for tests of many small steps: nothing there waits for a disk.
+    pub(crate) fn hurried() -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self::in_folder(folder.unwrap())
+    }
+
+    fn in_folder(folder: tempfile::TempDir) -> Self {
         let path = folder.path().join("mediaflow.db");
         let world = Arc::<FakeWorld>::default();
-        let store = SqliteStore::open(&path, Arc::clone(&world) as Arc<dyn Environment>).unwrap();
         Self {
-            store: Arc::new(store),
+            store: open(&path, &world),
             world,
             path,
-            folder,
+            _folder: folder,
             uploads: 0,
         }
     }
 
-    /// The same database after its process ended and another began.
-    pub(crate) fn reopened(self) -> Self {
-        let Self {
-            store,
-            world,
-            path,
-            folder,
-            uploads,
-        } = self;
-        drop(store);
-        let store = SqliteStore::open(&path, Arc::clone(&world) as Arc<dyn Environment>).unwrap();
-        Self {
-            store: Arc::new(store),
-            world,
-            path,
-            folder,
-            uploads,
-        }
+    /// The process ends and another one opens the same database.
+    pub(crate) fn reopen(&mut self) {
+        let world = || Arc::clone(&self.world) as Arc<dyn Environment>;
+        self.store = Arc::new(SqliteStore::open_in_memory(world()).unwrap());
+        self.store = open(&self.path, &self.world);
     }
 
     /// An upload of bytes that nobody sent before.
@@ -198,6 +193,27 @@ impl Given {
             .unwrap();
     }
 
+    pub(crate) fn world_now(&self) -> Timestamp {
+        self.world.now()
+    }
+
+    pub(crate) fn world_id(&self) -> Uuid {
+        self.world.id()
+    }
+
+    /// The next generation, by the built-in recipe.
+    pub(crate) async fn reprocess(&self, asset: AssetId) -> u32 {
+        self.try_reprocess(asset).await.unwrap()
+    }
+
+    pub(crate) async fn try_reprocess(&self, asset: AssetId) -> Result<u32, StoreError> {
+        let generation = Generation {
+            recipe: recipe(),
+            settings: RunSettings::default(),
+        };
+        self.store.reprocess(TENANT, asset, generation).await
+    }
+
     /// Workers do everything there is to do.
     pub(crate) async fn all_done(&self) {
         loop {
@@ -217,6 +233,20 @@ impl Given {
             }
         }
     }
+}
+
+impl Drop for Given {
+    /// Whatever a test did, the rows it leaves behind must agree with each other.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            crate::check::rows(&self.path);
+        }
+    }
+}
+
+fn open(path: &std::path::Path, world: &Arc<FakeWorld>) -> Arc<dyn Store> {
+    let env = Arc::clone(world) as Arc<dyn Environment>;
+    Arc::new(SqliteStore::open(path, env).unwrap())
 }
 
 /// A worker with room for everything.

@@ -1,4 +1,20 @@
-//! What every store must do, told as the domain sees it. The suite runs over each implementation.
+//! What every store must do, told as the domain sees it.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it is"
+)]
+
+mod check;
+mod claiming;
+mod collecting;
+mod failing;
+mod finding;
 mod given;
 mod happy;
+mod intake;
+mod leases;
+mod lifecycle;
+mod moderating;
+mod opening;
+mod random;

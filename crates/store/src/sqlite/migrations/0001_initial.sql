@@ -47,6 +47,8 @@ CREATE TABLE assets (
     tenant BLOB NOT NULL REFERENCES tenants (id),
     -- Always what follows from `published` and the newest run; kept here for searching.
     state TEXT NOT NULL,
+    -- Whether the newest run waits for a person; what is published shows meanwhile.
+    in_review INTEGER NOT NULL DEFAULT 0,
     -- The newest run.
     generation INTEGER NOT NULL,
     -- The run that readers see; 0 when there is none.
@@ -77,6 +79,7 @@ CREATE TABLE assets (
 ) STRICT;
 CREATE INDEX assets_newest ON assets (tenant, created_at, id) WHERE state <> 'deleted';
 CREATE INDEX assets_by_state ON assets (tenant, state, created_at, id);
+CREATE INDEX assets_in_review ON assets (tenant, created_at, id) WHERE in_review = 1;
 CREATE INDEX assets_by_type ON assets (tenant, media_type, created_at, id) WHERE state <> 'deleted';
 CREATE INDEX assets_original ON assets (original) WHERE original IS NOT NULL;
 CREATE INDEX assets_rejected ON assets (rejected_at) WHERE rejected_at IS NOT NULL;

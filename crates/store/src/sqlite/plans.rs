@@ -1,0 +1,185 @@
+//! Tests that no verb reads more the longer a database lives, and that a full disk harms nobody else.
+
+use super::{blobs, claim, events, migrate, search, upkeep, work};
+use crate::{Search, StoreError};
+use mediaflow_core::{AssetState, TenantId};
+use rusqlite::Connection;
+
+fn database() -> Connection {
+    let mut conn = Connection::open_in_memory().unwrap();
+    super::prepare(&conn, 1).unwrap();
+    migrate::migrate(&mut conn).unwrap();
+    conn
+}
+
+/// How SQLite goes about a statement, one line for each table it touches.
+fn plan(conn: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let mut rows = statement.raw_query();
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        lines.push(row.get("detail").unwrap());
+    }
+    lines
+}
+
+#[test]
+fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
+    let conn = database();
+    let cases = [
+        (claim::READY, "tasks_ready"),
+        (claim::READY_BELOW, "tasks_ready"),
+        (claim::READY_OF_ASSET, "tasks_by_step"),
+        (upkeep::EXPIRED, "tasks_running"),
+        (upkeep::DUE, "tasks_due"),
+        (upkeep::CONDEMNED, "blobs_condemned"),
+        (upkeep::ORPHANS, "orphans_since"),
+        (upkeep::REJECTED, "assets_rejected"),
+        (upkeep::OLDEST, "tasks_oldest"),
+        (upkeep::PURGES, "purges_due"),
+        (blobs::IS_REFERENCED, "assets_original"),
+        (blobs::IS_REFERENCED, "renditions_blob"),
+        (blobs::IS_REFERENCED, "pins_blob"),
+        (work::REUSABLE, "renditions_derivation"),
+        (events::FEED, "events_by_tenant"),
+        (events::HISTORY, "events_by_asset"),
+    ];
+    for (sql, index) in cases {
+        let lines = plan(&conn, sql);
+        let uses = lines.iter().any(|l| l.contains(index));
+        assert!(uses, "{index} is not used: {lines:#?}");
+        assert_bounded(&lines, sql == claim::READY_OF_ASSET);
+    }
+    // The running tasks are as few as the workers' slots; their index is read from end to end.
+    let running = plan(&conn, claim::RUNNING_BELOW).join("\n");
+    assert!(running.contains("tasks_running"), "{running}");
+}
+
+#[test]
+fn every_search_is_led_by_an_index_in_its_order() {
+    let conn = database();
+    let searches = [
+        Search::default(),
+        Search {
+            state: Some(AssetState::Failed),
+            ..Search::default()
+        },
+        Search {
+            state: Some(AssetState::InReview),
+            ..Search::default()
+        },
+        Search {
+            media_type: Some("image/png".into()),
+            ..Search::default()
+        },
+        Search {
+            tag: Some("sea".into()),
+            state: Some(AssetState::Ready),
+            ..Search::default()
+        },
+        Search {
+            text: Some("sunset".into()),
+            tag: Some("sea".into()),
+            ..Search::default()
+        },
+    ];
+    for search in searches {
+        let words = search.text.clone();
+        let cursor =
+            search::encode(&serde_json::json!({ "at": 0, "id": uuid::Uuid::nil(), "seq": 1 }));
+        let later = Search {
+            cursor: Some(cursor),
+            ..search
+        };
+        let query = search::statement(TenantId::DEFAULT, &later, words, 10).unwrap();
+        let lines = plan(&conn, &query.sql);
+        assert_bounded(&lines, false);
+        let resumes = lines[0].contains("created_at,id)<")
+            || lines[0].contains("created_at,asset)<")
+            || lines[0].contains("VIRTUAL TABLE");
+        assert!(resumes, "a later page begins at its cursor: {lines:#?}");
+    }
+}
+
+fn assert_bounded(lines: &[String], sorts_few: bool) {
+    for line in lines {
+        // The word index is a virtual table, whose every search is called a scan.
+        let scans = line.starts_with("SCAN ")
+            && !line.contains("VIRTUAL TABLE")
+            && !line.contains("CONSTANT ROW");
+        assert!(!scans, "{lines:#?}");
+        assert!(sorts_few || !line.contains("TEMP B-TREE"), "{lines:#?}");
+    }
+}
+
+struct World;
+
+impl crate::Environment for World {
+    fn now(&self) -> mediaflow_core::Timestamp {
+        mediaflow_core::Timestamp(0)
+    }
+    fn id(&self) -> uuid::Uuid {
+        uuid::Uuid::nil()
+    }
+    fn jitter(&self) -> u32 {
+        0
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_and_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mediaflow.db");
+    let store = super::SqliteStore::open(&path, std::sync::Arc::new(World)).unwrap();
+    let limit = async |pages: u32| {
+        let set = move |s: &super::Session<'_>| {
+            let sql = format!("PRAGMA max_page_count = {pages}");
+            Ok(s.conn.query_row(&sql, [], |row| row.get::<_, u32>(0))?)
+        };
+        store.write(set).await.unwrap()
+    };
+    let fill = |bytes: u32| {
+        store.write(move |s| {
+            let sql = "INSERT INTO recipes VALUES (randomblob(32), printf('%.*c', ?1, 'x'))";
+            Ok(s.conn.execute(sql, [bytes])?)
+        })
+    };
+    // It never goes below what is there already, so this is how many pages there are.
+    limit(1).await;
+    let (small, large) = tokio::join!(fill(1), fill(10_000_000));
+    assert!(matches!(large, Err(StoreError::Full(_))), "{large:?}");
+    // What shared the transaction either took place or says why not.
+    assert!(
+        matches!(small, Ok(1) | Err(StoreError::Full(_))),
+        "{small:?}"
+    );
+    limit(u32::MAX - 1).await;
+    assert_eq!(fill(10_000_000).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_verb_that_fails_or_panics_undoes_itself_and_nothing_else() {
+    let store = super::SqliteStore::open_in_memory(std::sync::Arc::new(World)).unwrap();
+    let insert = |s: &super::Session<'_>| {
+        s.conn
+            .execute("INSERT INTO tenants (id) VALUES (randomblob(16))", [])
+    };
+    let good = store.write(move |s| Ok(insert(s)?));
+    let bad = store.write(move |s| {
+        insert(s)?;
+        Err::<(), _>(StoreError::AssetNotFound)
+    });
+    let worse = store.write::<()>(move |s| {
+        insert(s)?;
+        panic!("a bug");
+    });
+    let (good, bad, worse) = tokio::join!(good, bad, worse);
+    assert_eq!(good.unwrap(), 1);
+    assert!(matches!(bad, Err(StoreError::AssetNotFound)));
+    assert!(matches!(worse, Err(StoreError::Database(_))));
+    let count = |s: &super::Session<'_>| {
+        Ok(s.conn
+            .query_row("SELECT count(*) FROM tenants", [], |r| r.get::<_, u32>(0))?)
+    };
+    assert_eq!(store.write(count).await.unwrap(), 1);
+}

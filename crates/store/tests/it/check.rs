@@ -1,0 +1,188 @@
+//! What must hold between the rows at every moment, counted again from scratch.
+
+use mediaflow_core::{AssetState, Recipe, RunState, TaskState};
+use rusqlite::{Connection, OpenFlags};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+struct Task {
+    step: usize,
+    state: TaskState,
+}
+
+/// Panics with what disagrees.
+pub(crate) fn rows(path: &Path) {
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    runs(&conn);
+    for (what, sql) in EMPTY {
+        let mut statement = conn.prepare(sql).unwrap();
+        assert!(!statement.exists([]).unwrap(), "{what}");
+    }
+}
+
+/// Queries that find nothing in a sound database.
+const EMPTY: &[(&str, &str)] = &[
+    ("a running task has exactly one open attempt, with its fence, and a lease",
+     "SELECT 1 FROM tasks t WHERE (t.state = 'running') <> (t.lease_until IS NOT NULL)
+      OR (t.state = 'running') <> EXISTS (SELECT 1 FROM attempts a WHERE a.task = t.id AND a.fence = t.fence AND a.ended_at IS NULL)
+      OR EXISTS (SELECT 1 FROM attempts a WHERE a.task = t.id AND a.ended_at IS NULL AND (a.fence <> t.fence OR t.state <> 'running'))"),
+    ("a retry time belongs to a waiting task",
+     "SELECT 1 FROM tasks WHERE retry_at IS NOT NULL AND state <> 'waiting'"),
+    ("a dead task tells why and keeps its attempts",
+     "SELECT 1 FROM tasks t WHERE state = 'dead' AND (error_code IS NULL
+      OR NOT EXISTS (SELECT 1 FROM attempts a WHERE a.task = t.id AND a.code = t.error_code))"),
+    ("tries equal the attempts that count",
+     "SELECT 1 FROM tasks t WHERE tries <> (SELECT count(*) FROM attempts a WHERE a.task = t.id AND a.outcome IS NOT 'handed_back')"),
+    ("tasks of older runs have ended",
+     "SELECT 1 FROM tasks t JOIN assets a ON a.id = t.asset
+      WHERE t.generation < a.generation AND t.state IN ('pending', 'ready', 'running', 'waiting')"),
+    ("what is published is ready",
+     "SELECT 1 FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.published WHERE r.state <> 'ready'"),
+    ("renditions of generations before the published one are gone",
+     "SELECT 1 FROM renditions r JOIN assets a ON a.id = r.asset WHERE r.generation < a.published"),
+    ("nothing is left of what was made of rejected and deleted assets",
+     "SELECT 1 FROM assets a WHERE state IN ('rejected', 'deleted')
+      AND (published > 0 OR EXISTS (SELECT 1 FROM renditions r WHERE r.asset = a.id))"),
+    ("deleted assets have let go of their originals, others than these and rejected ones have not",
+     "SELECT 1 FROM assets WHERE (state = 'deleted' AND original IS NOT NULL)
+      OR (state NOT IN ('deleted', 'rejected') AND original IS NULL)"),
+    ("what is referred to is not condemned",
+     "SELECT 1 FROM blobs b WHERE condemned_at IS NOT NULL AND (
+      EXISTS (SELECT 1 FROM assets WHERE original = b.id) OR EXISTS (SELECT 1 FROM renditions WHERE blob = b.id)
+      OR EXISTS (SELECT 1 FROM pins WHERE blob = b.id))"),
+    ("what is not referred to is on its way out",
+     "SELECT 1 FROM blobs b WHERE condemned_at IS NULL AND NOT (
+      EXISTS (SELECT 1 FROM assets WHERE original = b.id) OR EXISTS (SELECT 1 FROM renditions WHERE blob = b.id)
+      OR EXISTS (SELECT 1 FROM pins WHERE blob = b.id) OR EXISTS (SELECT 1 FROM orphans WHERE blob = b.id))"),
+    ("events of an asset are numbered from 1 without gaps, and the newest run knows the last",
+     "SELECT 1 FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.generation
+      JOIN (SELECT asset, count(*) AS n, max(sequence) AS last, min(sequence) AS first FROM events GROUP BY asset) e
+        ON e.asset = a.id WHERE e.first <> 1 OR e.last <> e.n OR r.sequence <> e.last"),
+    ("events of an asset rise in the feed as in its history",
+     "SELECT 1 FROM events a JOIN events b ON b.asset = a.asset AND b.sequence = a.sequence + 1 WHERE b.position <= a.position"),
+    ("there is one asset.ready for each run that is ready",
+     "SELECT 1 FROM assets a WHERE (SELECT count(*) FROM events WHERE asset = a.id AND type = 'asset.ready')
+      <> (SELECT count(*) FROM runs WHERE asset = a.id AND state = 'ready')
+      AND a.state NOT IN ('deleted', 'rejected')"),
+    ("what waits for a person is marked so",
+     "SELECT 1 FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.generation
+      WHERE a.in_review <> (r.state = 'in_review')"),
+    ("task counts equal a recount",
+     "SELECT 1 FROM task_counts c WHERE tasks <> (SELECT count(*) FROM tasks t WHERE t.queue = c.queue AND t.state = c.state)"),
+    ("asset counts equal a recount",
+     "SELECT 1 FROM asset_counts c WHERE assets <> (SELECT count(*) FROM assets a WHERE a.state = c.state)"),
+    ("tags can be searched exactly as the assets say",
+     "SELECT 1 FROM assets a WHERE (SELECT count(*) FROM tags WHERE asset = a.id)
+      <> iif(a.state = 'deleted', 0, (SELECT count(DISTINCT value) FROM json_each(a.tags)))"),
+    ("no row refers to nothing", "SELECT 1 FROM pragma_foreign_key_check"),
+];
+
+fn runs(conn: &Connection) {
+    let mut tasks: HashMap<(Vec<u8>, u32), Vec<Task>> = HashMap::new();
+    let mut statement = conn
+        .prepare("SELECT asset, generation, step, state FROM tasks")
+        .unwrap();
+    let mut found = statement.query([]).unwrap();
+    while let Some(row) = found.next().unwrap() {
+        let key = (row.get(0).unwrap(), row.get(1).unwrap());
+        let state: String = row.get(3).unwrap();
+        tasks.entry(key).or_default().push(Task {
+            step: row.get(2).unwrap(),
+            state: TaskState::parse(&state).unwrap(),
+        });
+    }
+    let mut recipes = BTreeMap::<Vec<u8>, Recipe>::new();
+    let mut statement = conn
+        .prepare(
+            "SELECT r.asset, r.generation, r.state, r.steps, r.recipe, c.json, a.generation, a.published, a.state
+             FROM runs r JOIN recipes c ON c.hash = r.recipe JOIN assets a ON a.id = r.asset",
+        )
+        .unwrap();
+    let mut found = statement.query([]).unwrap();
+    while let Some(row) = found.next().unwrap() {
+        let text = |i: usize| row.get::<_, String>(i).unwrap();
+        let recipe = recipes
+            .entry(row.get(4).unwrap())
+            .or_insert_with(|| serde_json::from_str(&text(5)).unwrap());
+        let key = (row.get(0).unwrap(), row.get(1).unwrap());
+        let state = RunState::parse(&text(2)).unwrap();
+        let steps: Vec<[u32; 6]> = serde_json::from_str(&text(3)).unwrap();
+        run(recipe, state, &steps, &tasks[&key]);
+        if key.1 == row.get::<_, u32>(6).unwrap() {
+            let asset = AssetState::parse(&text(8)).unwrap();
+            let published = row.get::<_, u32>(7).unwrap() > 0;
+            let expected = match (asset, state) {
+                (AssetState::Deleted, _) => AssetState::Deleted,
+                (_, RunState::Rejected) => AssetState::Rejected,
+                _ if published => AssetState::Ready,
+                (_, state) => state.asset_state(),
+            };
+            assert_eq!(asset, expected, "the asset shows what its runs say");
+        }
+    }
+}
+
+fn run(recipe: &Recipe, state: RunState, steps: &[[u32; 6]], tasks: &[Task]) {
+    assert_eq!(steps.len(), recipe.steps.len());
+    for (index, step) in steps.iter().enumerate() {
+        let count = |state| {
+            let of_step = tasks.iter().filter(|t| t.step == index && t.state == state);
+            u32::try_from(of_step.count()).unwrap()
+        };
+        let total = tasks.iter().filter(|t| t.step == index).count();
+        assert_eq!(
+            step[..5],
+            [
+                u32::try_from(total).unwrap(),
+                count(TaskState::Succeeded),
+                count(TaskState::Skipped),
+                count(TaskState::Dead),
+                count(TaskState::Cancelled),
+            ],
+            "counters of {} equal a recount",
+            recipe.steps[index].name
+        );
+    }
+    for task in tasks {
+        use TaskState::{Cancelled, Pending, Skipped};
+        if !matches!(task.state, Pending | Skipped | Cancelled) {
+            let step = &recipe.steps[task.step];
+            for &need in &step.needs {
+                let what = format!("{} began after {}", step.name, recipe.steps[need].name);
+                assert!(met(recipe, tasks, need), "{what}");
+            }
+        }
+    }
+    let required = |t: &&Task| recipe.is_before_publish(t.step);
+    if state == RunState::Ready {
+        for task in tasks.iter().filter(required) {
+            let optional = recipe.steps[task.step].optional;
+            let fine = matches!(task.state, TaskState::Succeeded | TaskState::Skipped);
+            assert!(
+                fine || optional,
+                "a ready run has done all that it requires"
+            );
+        }
+    }
+    if state == RunState::Failed {
+        let mut dead = tasks.iter().filter(required);
+        let dead = dead.any(|t| t.state == TaskState::Dead);
+        assert!(dead, "a failed run has a dead task");
+    }
+}
+
+fn met(recipe: &Recipe, tasks: &[Task], step: usize) -> bool {
+    let optional = recipe.steps[step].optional;
+    tasks
+        .iter()
+        .filter(|t| t.step == step)
+        .all(|t| match t.state {
+            TaskState::Succeeded => true,
+            TaskState::Skipped => recipe.steps[step]
+                .needs
+                .iter()
+                .all(|&n| met(recipe, tasks, n)),
+            TaskState::Dead | TaskState::Cancelled => optional,
+            _ => false,
+        })
+}

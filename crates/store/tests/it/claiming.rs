@@ -1,0 +1,212 @@
+//! Which task goes to whom.
+
+use crate::given::{Given, roomy, step_of};
+use mediaflow_core::operation::Facts;
+use mediaflow_core::{Queue, TenantId};
+use mediaflow_store::{Capacity, Report};
+use std::time::Duration;
+
+const MIB: u64 = 1 << 20;
+
+fn steps(claimed: &[mediaflow_store::Claimed]) -> Vec<&str> {
+    claimed.iter().map(step_of).collect()
+}
+
+fn slots(image: u32, network: u32) -> Capacity {
+    Capacity {
+        slots: vec![(Queue::Image, image), (Queue::Network, network)],
+        ..roomy()
+    }
+}
+
+#[tokio::test]
+async fn a_worker_is_given_no_more_than_it_asks_for_and_only_of_queues_it_serves() {
+    let mut given = Given::new();
+    for _ in 0..5 {
+        given.asset().await;
+    }
+    assert_eq!(
+        steps(&given.claim_with(&slots(2, 1)).await),
+        ["inspect", "inspect", "moderate"]
+    );
+    let only_network = Capacity {
+        slots: vec![(Queue::Network, 10)],
+        ..roomy()
+    };
+    assert_eq!(
+        steps(&given.claim_with(&only_network).await),
+        ["moderate"; 4]
+    );
+}
+
+#[tokio::test]
+async fn what_makes_assets_viewable_goes_before_what_completes_them() {
+    let mut given = Given::new();
+    given.asset().await;
+    for round in 0..2 {
+        for task in given.claim().await {
+            given.succeeds(&task).await;
+        }
+        assert!(round < 2);
+    }
+    given.asset().await;
+    assert_eq!(
+        steps(&given.claim_with(&slots(2, 0)).await),
+        ["placeholder", "inspect"]
+    );
+    assert_eq!(steps(&given.claim_with(&slots(2, 0)).await), ["compress"]);
+}
+
+#[tokio::test]
+async fn a_tenant_that_asks_for_much_does_not_keep_another_waiting() {
+    let mut given = Given::new();
+    for _ in 0..50 {
+        given.asset().await;
+    }
+    let first = given.claim_with(&slots(5, 0)).await;
+    assert_eq!(first.len(), 5);
+    let mut other = given.upload();
+    other.tenant = TenantId(given.world_id());
+    let other = given.accept(other).await.asset;
+    let next = given.claim_with(&slots(2, 0)).await;
+    assert!(
+        next.iter().any(|c| c.asset == other),
+        "it does not wait behind 45 tasks"
+    );
+}
+
+#[tokio::test]
+async fn nothing_starts_that_does_not_fit() {
+    let mut given = Given::new();
+    let mut upload = given.upload();
+    upload.facts.bytes = 100 * MIB;
+    given.accept(upload).await;
+    given.asset().await;
+    let tight = Capacity {
+        memory_free: 50 * MIB,
+        memory_total: 200 * MIB,
+        ..slots(10, 0)
+    };
+    let claimed = given.claim_with(&tight).await;
+    assert_eq!(claimed.len(), 1, "the small one goes past the large one");
+    assert!(claimed[0].cost.memory_bytes < 50 * MIB);
+    given
+        .store
+        .report(claimed[0].lease, Report::HandedBack, None)
+        .await
+        .unwrap();
+
+    given.world.pass(Duration::from_secs(6));
+    assert_eq!(
+        given.claim_with(&tight).await.len(),
+        0,
+        "until the large one has waited too long"
+    );
+    let emptier = Capacity {
+        memory_free: 150 * MIB,
+        ..tight
+    };
+    assert_eq!(given.claim_with(&emptier).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_no_worker_of_this_size_can_hold_is_handed_out_to_be_refused() {
+    let mut given = Given::new();
+    let mut upload = given.upload();
+    upload.facts = Facts {
+        pixels: u64::MAX / 8,
+        frames: u32::MAX,
+        bytes: 500 * MIB,
+    };
+    given.accept(upload).await;
+    let small = Capacity {
+        memory_free: 10 * MIB,
+        memory_total: 100 * MIB,
+        ..slots(10, 10)
+    };
+    assert_eq!(given.claim_with(&small).await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_worker_that_finished_is_offered_what_follows() {
+    let mut given = Given::new();
+    given.asset().await;
+    for task in given.claim().await {
+        given.succeeds(&task).await;
+    }
+    let resize = given.claim_step("resize").await;
+    let report = || Report::Succeeded(crate::given::output(&resize));
+    // Somebody else's picture is not viewable yet: completing this one has to wait.
+    given.asset().await;
+    let offered = given
+        .store
+        .report(resize.lease, report(), Some(&slots(4, 0)))
+        .await
+        .unwrap();
+    assert_eq!(steps(&offered), ["placeholder"]);
+    let others = given.claim().await;
+    assert_eq!(steps(&others), ["inspect", "compress", "moderate"]);
+}
+
+#[tokio::test]
+async fn a_task_that_must_run_alone_waits_for_an_idle_worker_but_not_for_ever() {
+    let mut given = Given::new();
+    given.asset().await;
+    given.claim_with(&slots(1, 0)).await;
+    given.world.pass(Duration::from_secs(60));
+    given.store.sweep(10).await.unwrap();
+    given.asset().await;
+    let busy = Capacity {
+        idle: false,
+        ..slots(4, 0)
+    };
+    let claimed = given.claim_with(&busy).await;
+    assert_eq!(claimed.len(), 1);
+    assert!(!claimed[0].alone);
+    given
+        .store
+        .report(claimed[0].lease, Report::HandedBack, None)
+        .await
+        .unwrap();
+    given.world.pass(Duration::from_secs(6));
+    assert_eq!(
+        given.claim_with(&busy).await.len(),
+        0,
+        "the worker drains for it"
+    );
+    let alone = given.claim_with(&slots(4, 4)).await;
+    assert_eq!(alone.len(), 1);
+    assert!(alone[0].alone);
+}
+
+#[tokio::test]
+async fn depths_tell_what_waits_and_since_when() {
+    let mut given = Given::new();
+    let since = given.world_now();
+    given.asset().await;
+    given.world.pass(Duration::from_secs(3));
+    given.asset().await;
+    let health = given.store.health().await.unwrap();
+    let image = health
+        .queues
+        .iter()
+        .find(|q| q.queue == Queue::Image)
+        .unwrap();
+    assert_eq!(
+        (image.ready, image.running, image.oldest_ready_at),
+        (2, 0, Some(since))
+    );
+    given.claim_with(&slots(1, 0)).await;
+    let health = given.store.health().await.unwrap();
+    let image = health
+        .queues
+        .iter()
+        .find(|q| q.queue == Queue::Image)
+        .unwrap();
+    assert_eq!((image.ready, image.running), (1, 1));
+    let uploaded = health
+        .assets
+        .iter()
+        .find(|(s, _)| *s == mediaflow_core::AssetState::Uploaded);
+    assert_eq!(uploaded.unwrap().1, 2);
+}

@@ -1,0 +1,409 @@
+//! Any order of what can happen, with the promises checked after each of it.
+
+use crate::check;
+use crate::given::{Given, LEASE, TENANT, output, recipe, roomy, squeezing};
+use mediaflow_core::{
+    AssetId, AssetState, Decision, ErrorCode, Failure, FailureKind, ModerationPolicy, TaskState,
+    Verdict,
+};
+use mediaflow_store::{Capacity, Claimed, Lease, ReplayFilter, Report, StoreError};
+use proptest::prelude::*;
+use rusqlite::{Connection, OpenFlags};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Upload {
+        bytes: u8,
+        moderation: ModerationPolicy,
+        squeeze: bool,
+    },
+    Claim {
+        slots: u32,
+        idle: bool,
+    },
+    Report {
+        which: usize,
+        how: How,
+        offer: bool,
+    },
+    Heartbeat,
+    Decide {
+        which: usize,
+        decision: Decision,
+    },
+    Replay {
+        which: usize,
+    },
+    ReplayAll,
+    Reprocess {
+        which: usize,
+    },
+    Delete {
+        which: usize,
+    },
+    Sweep,
+    Pass {
+        seconds: u64,
+    },
+    Collect,
+    AllDone,
+    Restart,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum How {
+    Success,
+    Rejection,
+    Failure(FailureKind),
+    HandBack,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    use FailureKind::{Crash, Permanent, Transient};
+    let moderation = prop_oneof![
+        3 => Just(ModerationPolicy::Off),
+        1 => Just(ModerationPolicy::Review),
+        1 => Just(ModerationPolicy::Classifier),
+    ];
+    let how = prop_oneof![
+        8 => Just(How::Success),
+        1 => Just(How::Rejection),
+        1 => prop_oneof![Just(Permanent), Just(Transient), Just(Crash)].prop_map(How::Failure),
+        1 => Just(How::HandBack),
+    ];
+    let decision = prop_oneof![3 => Just(Decision::Approve), 1 => Just(Decision::Reject)];
+    prop_oneof![
+        3 => (0..4u8, moderation, any::<bool>())
+            .prop_map(|(bytes, moderation, squeeze)| Happening::Upload { bytes, moderation, squeeze }),
+        6 => (1..6u32, any::<bool>()).prop_map(|(slots, idle)| Happening::Claim { slots, idle }),
+        16 => (any::<usize>(), how, any::<bool>())
+            .prop_map(|(which, how, offer)| Happening::Report { which, how, offer }),
+        1 => Just(Happening::Heartbeat),
+        2 => (any::<usize>(), decision).prop_map(|(which, decision)| Happening::Decide { which, decision }),
+        2 => any::<usize>().prop_map(|which| Happening::Replay { which }),
+        1 => Just(Happening::ReplayAll),
+        1 => any::<usize>().prop_map(|which| Happening::Reprocess { which }),
+        1 => any::<usize>().prop_map(|which| Happening::Delete { which }),
+        2 => Just(Happening::Sweep),
+        2 => (0..100u64).prop_map(|seconds| Happening::Pass { seconds }),
+        1 => Just(Happening::Collect),
+        1 => Just(Happening::AllDone),
+        1 => Just(Happening::Restart),
+    ]
+}
+
+/// What the outside knows: what it was given and what it was told.
+struct Outside {
+    given: Given,
+    conn: Connection,
+    assets: Vec<AssetId>,
+    held: Vec<Claimed>,
+    reported: HashSet<Lease>,
+    deleted: HashSet<AssetId>,
+    tasks: HashMap<Vec<u8>, (TaskState, u64)>,
+    shown: HashMap<Vec<u8>, (AssetState, u64)>,
+}
+
+impl Outside {
+    fn new() -> Self {
+        let given = Given::hurried();
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let conn = Connection::open_with_flags(&given.path, flags).unwrap();
+        Self {
+            given,
+            conn,
+            assets: Vec::new(),
+            held: Vec::new(),
+            reported: HashSet::new(),
+            deleted: HashSet::new(),
+            tasks: HashMap::new(),
+            shown: HashMap::new(),
+        }
+    }
+
+    fn pick(&self, which: usize) -> Option<AssetId> {
+        (!self.assets.is_empty()).then(|| self.assets[which % self.assets.len()])
+    }
+
+    async fn happens(&mut self, what: &Happening) {
+        let store = std::sync::Arc::clone(&self.given.store);
+        match *what {
+            Happening::Upload {
+                bytes,
+                moderation,
+                squeeze,
+            } => {
+                let mut upload = self.given.upload_of(&format!("bytes {bytes}"));
+                upload.settings.moderation = moderation;
+                upload.recipe = if squeeze { squeezing() } else { recipe() };
+                self.assets.push(self.given.accept(upload).await.asset);
+            }
+            Happening::Claim { slots, idle } => {
+                let capacity = Capacity {
+                    slots: roomy().slots.into_iter().map(|(q, _)| (q, slots)).collect(),
+                    idle,
+                    ..roomy()
+                };
+                self.held.extend(self.given.claim_with(&capacity).await);
+            }
+            Happening::Report { which, how, offer } => self.report(which, how, offer).await,
+            Happening::Heartbeat => {
+                let leases: Vec<Lease> = self.held.iter().map(|c| c.lease).collect();
+                let lost = store.heartbeat(&leases, LEASE).await.unwrap();
+                for lease in leases {
+                    let held = store.is_leased(lease.task, lease.fence).await.unwrap();
+                    assert_eq!(held, !lost.contains(&lease));
+                }
+            }
+            Happening::Decide { which, decision } => {
+                if let Some(asset) = self.pick(which) {
+                    let done = store.decide(TENANT, asset, decision, None, "key:ann").await;
+                    assert!(matches!(
+                        done,
+                        Ok(()) | Err(StoreError::Conflict(_) | StoreError::AssetDeleted)
+                    ));
+                }
+            }
+            Happening::Replay { which } => {
+                let dead: Vec<_> = self
+                    .tasks
+                    .iter()
+                    .filter(|(_, (s, _))| *s == TaskState::Dead)
+                    .collect();
+                if !dead.is_empty() {
+                    let id = uuid::Uuid::from_slice(dead[which % dead.len()].0).unwrap();
+                    let done = store.replay(TENANT, id.into()).await;
+                    assert!(matches!(done, Ok(true) | Err(StoreError::Conflict(_))));
+                    if done.is_ok() {
+                        assert!(!store.replay(TENANT, id.into()).await.unwrap());
+                    }
+                }
+            }
+            Happening::ReplayAll => {
+                store
+                    .replay_all(TENANT, &ReplayFilter::default(), 100)
+                    .await
+                    .unwrap();
+            }
+            Happening::Reprocess { which } => {
+                if let Some(asset) = self.pick(which) {
+                    let done = self.given.try_reprocess(asset).await;
+                    assert!(matches!(done, Ok(_) | Err(StoreError::Conflict(_))));
+                }
+            }
+            Happening::Delete { which } => {
+                if let Some(asset) = self.pick(which) {
+                    store.delete(TENANT, asset).await.unwrap();
+                    self.deleted.insert(asset);
+                }
+            }
+            Happening::Sweep => {
+                store.sweep(100).await.unwrap();
+            }
+            Happening::Pass { seconds } => self.given.world.pass(Duration::from_secs(seconds)),
+            Happening::Collect => {
+                // Some bytes are gone at once, others remain condemned for a while.
+                let condemned = store.condemn(Duration::from_secs(50), 100).await.unwrap();
+                for blob in condemned.iter().step_by(2) {
+                    store.forget(blob.id).await.unwrap();
+                }
+            }
+            Happening::AllDone => self.given.all_done().await,
+            Happening::Restart => {
+                drop(store);
+                self.given.reopen();
+            }
+        }
+    }
+
+    async fn report(&mut self, which: usize, how: How, offer: bool) {
+        if self.held.is_empty() {
+            return;
+        }
+        let claimed = self.held[which % self.held.len()].clone();
+        let lease = claimed.lease;
+        let failure = |kind| Failure {
+            code: ErrorCode::StorageUnavailable,
+            message: "it failed".into(),
+            kind,
+        };
+        let report = match how {
+            How::Success => Report::Succeeded(output(&claimed)),
+            How::Rejection => {
+                let mut output = output(&claimed);
+                output.verdict = output.verdict.map(|_| Verdict::Reject);
+                Report::Succeeded(output)
+            }
+            How::Failure(kind) => Report::Failed(failure(kind)),
+            How::HandBack => Report::HandedBack,
+        };
+        let valid = self
+            .given
+            .store
+            .is_leased(lease.task, lease.fence)
+            .await
+            .unwrap();
+        let capacity = roomy();
+        let capacity = offer.then_some(&capacity);
+        match self.given.store.report(lease, report, capacity).await {
+            Ok(offered) => {
+                assert!(
+                    valid || self.reported.contains(&lease),
+                    "an old fence was taken"
+                );
+                for task in offered {
+                    if self.held.iter().all(|c| c.lease != task.lease) {
+                        self.held.push(task);
+                    }
+                }
+                self.reported.insert(lease);
+                // Few reports are repeated; most make way for others.
+                if !which.is_multiple_of(8) {
+                    self.held.retain(|c| c.lease != lease);
+                }
+            }
+            Err(StoreError::StaleFence) => {
+                assert!(
+                    !valid && !self.reported.contains(&lease),
+                    "a good report was refused"
+                );
+            }
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    /// What must hold between this moment and the one before.
+    fn check(&mut self) {
+        check::rows(&self.given.path);
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT id, state, fence FROM tasks")
+            .unwrap();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let id: Vec<u8> = row.get(0).unwrap();
+            let state = TaskState::parse(&row.get::<_, String>(1).unwrap()).unwrap();
+            let fence: u64 = row.get(2).unwrap();
+            if let Some((before, old)) = self.tasks.insert(id, (state, fence)) {
+                assert!(fence >= old, "fences rise");
+                assert!(
+                    before == state || reaches(before, state),
+                    "{before:?} to {state:?}"
+                );
+                let taken = matches!(state, TaskState::Running | TaskState::Cancelled);
+                assert!(
+                    !taken || before == state || fence > old,
+                    "{before:?} to {state:?}"
+                );
+            }
+        }
+        let mut statement = self
+            .conn
+            .prepare_cached(
+                "SELECT a.id, a.state, (SELECT count(*) FROM events WHERE asset = a.id) FROM assets a",
+            )
+            .unwrap();
+        let mut rows = statement.query([]).unwrap();
+        let mut found = 0;
+        while let Some(row) = rows.next().unwrap() {
+            found += 1;
+            let id: Vec<u8> = row.get(0).unwrap();
+            let asset: AssetId = uuid::Uuid::from_slice(&id).unwrap().into();
+            let state = AssetState::parse(&row.get::<_, String>(1).unwrap()).unwrap();
+            let events: u64 = row.get(2).unwrap();
+            let before = self.shown.insert(id, (state, events));
+            if let Some((before, told)) = before {
+                assert!(
+                    before == state || events > told,
+                    "a change without an event"
+                );
+                assert!(
+                    before != AssetState::Rejected
+                        || matches!(state, AssetState::Rejected | AssetState::Deleted)
+                );
+            }
+            assert_eq!(self.deleted.contains(&asset), state == AssetState::Deleted);
+        }
+        assert_eq!(found, self.assets.len(), "what was accepted is there");
+    }
+
+    /// When nothing more goes wrong, everything comes to an end.
+    async fn comes_to_rest(&mut self) {
+        loop {
+            self.given.world.pass(Duration::from_secs(600));
+            let swept = self.given.store.sweep(1000).await.unwrap();
+            self.given.all_done().await;
+            let mut decided = 0;
+            for &asset in &self.assets {
+                let approved =
+                    self.given
+                        .store
+                        .decide(TENANT, asset, Decision::Approve, None, "key:ann");
+                decided += u32::from(approved.await.is_ok());
+            }
+            if swept.lost + swept.due + decided == 0 {
+                break;
+            }
+        }
+        self.check();
+        for &asset in &self.assets {
+            let state = self.given.record(asset).await.state;
+            assert!(
+                !matches!(
+                    state,
+                    AssetState::Uploaded | AssetState::Processing | AssetState::InReview
+                ),
+                "{asset} is still {state:?}"
+            );
+        }
+    }
+    /// When everything was deleted and collected, nothing is left but the record.
+    async fn comes_to_an_end(&mut self) {
+        for asset in self.assets.clone() {
+            self.given.store.delete(TENANT, asset).await.unwrap();
+            self.deleted.insert(asset);
+        }
+        self.check();
+        self.happens(&Happening::Pass { seconds: 50 }).await;
+        self.happens(&Happening::Collect).await;
+        while !self
+            .given
+            .store
+            .condemn(Duration::ZERO, 100)
+            .await
+            .unwrap()
+            .is_empty()
+        {
+            self.happens(&Happening::Collect).await;
+        }
+        self.check();
+        let sql = "SELECT (SELECT count(*) FROM blobs) + (SELECT count(*) FROM orphans) + (SELECT count(*) FROM facts)";
+        let left: u32 = self.conn.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0);
+    }
+}
+
+/// Whether a task gets from one state to the other within one verb.
+fn reaches(from: TaskState, to: TaskState) -> bool {
+    let mut states = TaskState::ALL.iter();
+    from.allows(to) || states.any(|&between| from.allows(between) && between.allows(to))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn every_promise_holds_whatever_happens(story in prop::collection::vec(happening(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut outside = Outside::new();
+            for what in &story {
+                outside.happens(what).await;
+                outside.check();
+            }
+            outside.comes_to_rest().await;
+            outside.comes_to_an_end().await;
+        });
+    }
+}
