@@ -1,0 +1,34 @@
+# The commands of the README. Each installs what it needs and says what and why.
+.PHONY: run test bench lint docs
+
+# FILES="a.jpg b.png" ingests these; without it an empty data folder gets a few pictures made on the spot.
+FILES ?=
+
+run:
+	@scripts/install.sh build
+	@scripts/run.sh $(FILES)
+
+test:
+	@scripts/install.sh build
+	cargo test --workspace
+	@scripts/layering.sh
+
+bench:
+	@scripts/install.sh build
+	@scripts/bench.sh
+
+lint:
+	@scripts/install.sh build lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	# Advisories need a database from the internet; they are looked at when dependencies change.
+	.tools/bin/cargo-deny check --hide-inclusion-graph licenses bans sources
+	@scripts/layering.sh
+	@scripts/tidy.sh
+
+# The reference pages that are made from the code; a test compares them.
+docs:
+	cargo build -p mediaflow
+	target/debug/mediaflow config reference > docs/reference/configuration.md
+	target/debug/mediaflow errors > docs/reference/error-codes.md
+	target/debug/mediaflow events > docs/reference/events.md

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Installs what the given tasks (build, lint) need and is not there yet, and says what and why.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+need_packages=()
+
+# package, how to see that it is there, why
+want() {
+    local package=$1 reason=$2
+    shift 2
+    if ! "$@" >/dev/null 2>&1; then
+        echo "missing: $package, $reason"
+        need_packages+=("$package")
+    fi
+}
+
+has_library() { pkg-config --exists "$1"; }
+
+install_packages() {
+    ((${#need_packages[@]})) || return 0
+    if ! command -v apt-get >/dev/null; then
+        echo "This system has no apt-get. Please install: ${need_packages[*]}" >&2
+        exit 1
+    fi
+    local as_root=()
+    if ((EUID != 0)); then
+        if ! command -v sudo >/dev/null; then
+            echo "Please install as root: apt-get install ${need_packages[*]}" >&2
+            exit 1
+        fi
+        as_root=(sudo)
+    fi
+    echo "installing: ${need_packages[*]}"
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${need_packages[@]}"
+}
+
+for_build() {
+    if ! command -v cargo >/dev/null; then
+        echo "MediaFlow is written in Rust and there is no cargo. Install it from https://rustup.rs and try again." >&2
+        exit 1
+    fi
+    want g++ "compiles the codecs that encode" command -v g++
+    want make "builds those codecs" command -v make
+    want cmake "configures them" command -v cmake
+    want nasm "assembles the fast parts of the AV1 encoder" command -v nasm
+    want pkg-config "finds the decoders' libraries" command -v pkg-config
+    want libde265-dev "decodes HEIC, the pictures of phones" has_library libde265
+    want libdav1d-dev "decodes AVIF" has_library dav1d
+    want ca-certificates "lets cargo trust the registry" test -e /etc/ssl/certs/ca-certificates.crt
+}
+
+for_lint() {
+    for component in rustfmt clippy; do
+        if ! cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1; then
+            echo "missing: $component, keeps the code in order"
+            rustup component add "$component"
+        fi
+    done
+    if [[ ! -x .tools/bin/cargo-deny ]]; then
+        echo "missing: cargo-deny, checks licences and sources of what we depend on; it is built into .tools"
+        cargo install --locked --quiet --root .tools cargo-deny
+    fi
+}
+
+for task in "$@"; do
+    [[ $task == build ]] && for_build
+done
+install_packages
+for task in "$@"; do
+    [[ $task == lint ]] && for_lint
+done
+exit 0
