@@ -1,1 +1,86 @@
-//! To be written.
+//! MediaFlow over HTTP: uploads, assets, tasks, events, moderation, delivery, health and metrics.
+//!
+//! Everything here translates between HTTP and the engine's use cases. It knows no database, no codec and no
+//! command line; it opens no socket: the binary serves the [`router`].
+
+#![forbid(unsafe_code)]
+
+pub mod access;
+mod body;
+mod config;
+mod hot;
+mod lookups;
+mod media_path;
+mod negotiate;
+mod observe;
+mod openapi;
+mod origin;
+mod params;
+mod problem;
+mod range;
+mod routes;
+mod send;
+pub mod signing;
+mod sse;
+mod view;
+
+pub use config::ApiConfig;
+pub use mediaflow_engine::metrics::Metrics;
+pub use openapi::openapi;
+
+use mediaflow_engine::{Engine, services::Board};
+use signing::Signer;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// What the API is made of.
+pub struct ApiParts {
+    /// The use cases.
+    pub engine: Arc<Engine>,
+    /// `[api]`.
+    pub config: ApiConfig,
+    /// No keys are needed: the server listens on loopback only and no key exists.
+    pub is_open: bool,
+    /// Makes and checks signed URLs.
+    pub signer: Signer,
+    /// Where background services leave their status.
+    pub services: Board,
+    /// Shared with the worker.
+    pub metrics: Arc<Metrics>,
+    /// Event streams end when it is cancelled.
+    pub stopping: CancellationToken,
+}
+
+/// What every route shares.
+pub(crate) struct Context {
+    engine: Arc<Engine>,
+    config: ApiConfig,
+    access: access::Access,
+    signer: Signer,
+    services: Board,
+    metrics: Arc<Metrics>,
+    stopping: CancellationToken,
+    lookups: lookups::Lookups,
+    hot: hot::Hot,
+    streams: Arc<Semaphore>,
+}
+
+pub(crate) type Shared = Arc<Context>;
+
+/// All routes, ready to be served.
+pub fn router(parts: ApiParts) -> axum::Router {
+    let context = Context {
+        access: access::Access::new(Arc::clone(&parts.engine), parts.is_open),
+        lookups: lookups::Lookups::new(parts.engine.store().on_event()),
+        hot: hot::Hot::default(),
+        streams: Arc::new(Semaphore::new(parts.config.event_streams_max)),
+        engine: parts.engine,
+        config: parts.config,
+        signer: parts.signer,
+        services: parts.services,
+        metrics: parts.metrics,
+        stopping: parts.stopping,
+    };
+    routes::router(Arc::new(context))
+}

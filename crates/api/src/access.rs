@@ -1,0 +1,289 @@
+//! API keys: minted once, stored as digests, looked up for a second at most.
+//!
+//! A key is `mf_`, its id (32 hexadecimal digits), `_`, its 256-bit secret (64) and a checksum (8), so that a
+//! mistyped or shortened key is refused without asking the store, and secret scanners can tell one.
+
+use crate::Shared;
+use crate::origin::host;
+use crate::problem::Problem;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use mediaflow_core::{ErrorCode, KeyId, Sha256, TenantId};
+use mediaflow_engine::Engine;
+use mediaflow_engine::store::{KeyRecord, NewKey, Scope, StoreError};
+use rand::TryRngCore as _;
+use rand::rngs::OsRng;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+/// How long an answer of the store is believed. A revoked key works no longer than this.
+const BELIEVED: Duration = Duration::from_secs(1);
+/// Answers that are remembered; then all are forgotten, so that invented ids cannot fill memory.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// A new key: the text is shown once and never stored.
+pub struct MintedKey {
+    /// For `Authorization: Bearer`.
+    pub text: String,
+    /// For the store.
+    pub stored: NewKey,
+}
+
+/// Makes a key with a secret from the operating system.
+///
+/// # Panics
+/// When the operating system gives no randomness.
+pub fn mint(id: KeyId, name: &str, scopes: &[Scope], tenant: TenantId) -> MintedKey {
+    let mut secret = [0; 32];
+    OsRng
+        .try_fill_bytes(&mut secret)
+        .expect("without randomness nothing can be secret");
+    let body = format!("mf_{}_{}", id.0.simple(), hex::encode(secret));
+    MintedKey {
+        text: format!("{body}{}", checksum(&body)),
+        stored: NewKey {
+            id,
+            tenant,
+            name: name.to_owned(),
+            scopes: scopes.to_vec(),
+            secret_sha256: Sha256::of(&secret),
+        },
+    }
+}
+
+fn checksum(body: &str) -> String {
+    hex::encode(&Sha256::of(body.as_bytes()).0[..4])
+}
+
+/// Id and secret of a well-formed key.
+fn parse(text: &str) -> Option<(KeyId, [u8; 32])> {
+    let (body, check) = text.split_at_checked(text.len().checked_sub(8)?)?;
+    if checksum(body) != check {
+        return None;
+    }
+    let (id, secret) = body.strip_prefix("mf_")?.split_once('_')?;
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(secret, &mut bytes).ok()?;
+    let id = (id.len() == 32).then(|| Uuid::try_parse(id))?.ok()?;
+    Some((KeyId(id), bytes))
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) tenant: TenantId,
+    /// For the record of decisions.
+    pub(crate) name: String,
+    key: Option<KeyId>,
+}
+
+type Remembered = HashMap<KeyId, (Instant, Option<Arc<KeyRecord>>)>;
+
+/// Decides who may do what.
+pub(crate) struct Access {
+    engine: Arc<Engine>,
+    is_open: bool,
+    remembered: Mutex<Remembered>,
+}
+
+impl Access {
+    pub(crate) fn new(engine: Arc<Engine>, is_open: bool) -> Self {
+        Self {
+            engine,
+            is_open,
+            remembered: Mutex::default(),
+        }
+    }
+
+    async fn allow(&self, parts: &Parts, scope: Scope) -> Result<Caller, Problem> {
+        if self.is_open {
+            return open(parts);
+        }
+        let Some(value) = parts.headers.get(header::AUTHORIZATION) else {
+            return Err(Problem::plain(ErrorCode::AuthMissing));
+        };
+        let unknown = || Problem::plain(ErrorCode::AuthInvalid);
+        let token = value.to_str().ok().and_then(|v| v.split_once(' '));
+        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let (_, token) = token.ok_or_else(unknown)?;
+        let (id, secret) = parse(token.trim()).ok_or_else(unknown)?;
+        let key = self.look_up(id).await?.ok_or_else(unknown)?;
+        let is_right: bool = Sha256::of(&secret).0.ct_eq(&key.secret_sha256.0).into();
+        if !is_right || key.revoked_at.is_some() {
+            return Err(unknown());
+        }
+        if !key.scopes.contains(&scope) && !key.scopes.contains(&Scope::Admin) {
+            let text = format!("the API key has not the scope `{}`", scope.as_str());
+            return Err(Problem::new(ErrorCode::AuthScope, text));
+        }
+        Ok(Caller {
+            tenant: key.tenant,
+            name: key.name.clone(),
+            key: Some(id),
+        })
+    }
+
+    /// Whether a caller that was allowed before still has its key; for answers that take long.
+    pub(crate) async fn is_still_allowed(&self, caller: &Caller) -> bool {
+        let Some(id) = caller.key else { return true };
+        match self.look_up(id).await {
+            Ok(key) => key.is_some_and(|k| k.revoked_at.is_none()),
+            // The store is not there at the moment; that revokes nothing.
+            Err(_) => true,
+        }
+    }
+
+    async fn look_up(&self, id: KeyId) -> Result<Option<Arc<KeyRecord>>, StoreError> {
+        let asked = Instant::now();
+        let remembered = self.lock().get(&id).cloned();
+        if let Some((at, key)) = remembered
+            && asked.duration_since(at) < BELIEVED
+        {
+            return Ok(key);
+        }
+        let key = self.engine.store().key(id).await?.map(Arc::new);
+        let mut remembered = self.lock();
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.clear();
+        }
+        remembered.insert(id, (asked, key.clone()));
+        Ok(key)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Remembered> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An open server trusts its own machine, but a browser there also runs pages of strangers: those come with
+/// another origin, or under a name that was made to point here.
+fn open(parts: &Parts) -> Result<Caller, Problem> {
+    let host = host(&parts.uri, &parts.headers);
+    let is_local = host.as_ref().is_none_or(|h| is_loopback(h.host()));
+    if !is_local || is_foreign(&parts.headers, host.as_ref().map(|h| h.as_str())) {
+        let text =
+            "this server has no API keys and answers only to programs and pages of its own machine";
+        return Err(Problem::new(ErrorCode::AuthMissing, text));
+    }
+    Ok(Caller {
+        tenant: TenantId::DEFAULT,
+        name: "local".into(),
+        key: None,
+    })
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+fn is_foreign(headers: &HeaderMap, host: Option<&str>) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| site != "same-origin" && site != "none");
+    };
+    let origin = origin.to_str().unwrap_or_default();
+    let origin = origin.split_once("://").map(|(_, host)| host);
+    origin.is_none() || origin != host
+}
+
+macro_rules! scopes {
+    ($($name:ident $scope:ident;)*) => {
+        $(
+            /// A caller with the scope that the name says.
+            pub(crate) struct $name(pub(crate) Caller);
+
+            impl FromRequestParts<Shared> for $name {
+                type Rejection = Problem;
+
+                async fn from_request_parts(parts: &mut Parts, context: &Shared) -> Result<Self, Problem> {
+                    context.access.allow(parts, Scope::$scope).await.map(Self)
+                }
+            }
+        )*
+    };
+}
+
+scopes! {
+    MayIngest Ingest;
+    MayRead Read;
+    MayModerate Moderate;
+    MayAdmin Admin;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minted() -> MintedKey {
+        let id = KeyId(Uuid::from_u128(7));
+        mint(id, "tests", &[Scope::Read], TenantId::DEFAULT)
+    }
+
+    #[test]
+    fn a_key_reads_back_as_what_is_stored() {
+        let key = minted();
+        let (id, secret) = parse(&key.text).unwrap();
+        assert_eq!(id, key.stored.id);
+        assert_eq!(Sha256::of(&secret), key.stored.secret_sha256);
+        assert_eq!(key.text.len(), 3 + 32 + 1 + 64 + 8);
+        assert_ne!(minted().text, minted().text);
+    }
+
+    #[test]
+    fn a_mistyped_key_is_none() {
+        let text = minted().text;
+        for i in 0..text.len() {
+            let other = if text.as_bytes()[i] == b'1' { "2" } else { "1" };
+            let mut wrong = text.clone();
+            wrong.replace_range(i..=i, other);
+            assert!(parse(&wrong).is_none(), "{wrong}");
+        }
+        for bad in ["", "mf_", "mf__", "é1234567", &text[..text.len() - 1]] {
+            assert!(parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn strangers_pages_are_told_from_own_ones() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            let pairs = pairs
+                .iter()
+                .map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap()));
+            pairs.collect::<HeaderMap>()
+        };
+        let host = Some("127.0.0.1:8080");
+        let own = headers(&[("origin", "http://127.0.0.1:8080")]);
+        assert!(!is_foreign(&own, host));
+        assert!(!is_foreign(&headers(&[]), host));
+        assert!(is_foreign(
+            &headers(&[("origin", "https://evil.example")]),
+            host
+        ));
+        assert!(is_foreign(&headers(&[("origin", "null")]), host));
+        assert!(is_foreign(
+            &headers(&[("sec-fetch-site", "cross-site")]),
+            host
+        ));
+        for local in ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"] {
+            assert!(is_loopback(local), "{local}");
+        }
+        for other in [
+            "evil.example",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "[::2]",
+        ] {
+            assert!(!is_loopback(other), "{other}");
+        }
+    }
+}

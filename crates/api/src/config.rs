@@ -1,0 +1,52 @@
+//! `[api]`: what an operator can say about the HTTP side.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `[api]`: addresses in answers and limits of connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiConfig {
+    /// Where the world reaches this server or the CDN before it, for example `https://media.example.com`.
+    /// Addresses in answers begin with it. Without it they begin with the `Host` of the request.
+    pub public_url: Option<String>,
+    /// How long the signed URLs in answers about private assets work, in seconds.
+    pub signed_url_s: u64,
+    /// Event streams that may be open at the same time; one more is answered 429.
+    pub event_streams_max: usize,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            signed_url_s: 3600,
+            event_streams_max: 256,
+        }
+    }
+}
+
+impl ApiConfig {
+    /// # Errors
+    /// Names the setting and what it should be.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(url) = &self.public_url {
+            let rest = url
+                .strip_prefix("https://")
+                .or_else(|| url.strip_prefix("http://"));
+            let is_plain = |rest: &str| !rest.is_empty() && !rest.contains(['?', '#', ' ', '@']);
+            if !rest.is_some_and(is_plain) {
+                return Err(format!(
+                    "api.public_url is \"{url}\", but must be an address like \"https://media.example.com\""
+                ));
+            }
+        }
+        if !(60..=604_800).contains(&self.signed_url_s) {
+            return Err("api.signed_url_s must be between 60 and 604800 (a week)".into());
+        }
+        if self.event_streams_max == 0 {
+            return Err("api.event_streams_max must be at least 1".into());
+        }
+        Ok(())
+    }
+}

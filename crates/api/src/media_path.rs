@@ -1,0 +1,176 @@
+//! What a delivery path asks for: `/media/{asset}/{name}`, `/media/{asset}/{hash}/{name}`, and both of them below
+//! `/media/s/{token}/`.
+
+use mediaflow_core::operation::Format;
+use mediaflow_core::{AssetId, Sha256};
+use mediaflow_engine::store::RenditionRecord;
+use percent_encoding::percent_decode_str;
+
+/// A path under `/media/`, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MediaPath {
+    /// `{kid}.{expiry}.{sig}` of a signed one.
+    pub(crate) token: Option<String>,
+    pub(crate) asset: AssetId,
+    /// The SHA-256 that the content must have.
+    pub(crate) sha256: Option<Sha256>,
+    pub(crate) profile: String,
+    /// Negotiated where it is missing.
+    pub(crate) format: Option<Format>,
+    /// Written as we write it. Caches know other spellings as other addresses, and no purge finds those.
+    pub(crate) is_canonical: bool,
+}
+
+/// Why a path is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPath {
+    /// It names nothing.
+    Unknown,
+    /// It is meant to be signed, and nothing else is said about it.
+    Signed,
+}
+
+/// Reads what follows `/media/`, as it came over the wire.
+pub(crate) fn parse(raw: &str) -> Result<MediaPath, NoPath> {
+    let segments: Option<Vec<String>> = raw.split('/').map(segment).collect();
+    let segments = segments.ok_or(NoPath::Unknown)?;
+    let mut rest: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let is_signed = rest[0] == "s";
+    let none = match is_signed {
+        true => NoPath::Signed,
+        false => NoPath::Unknown,
+    };
+    let token = match is_signed {
+        true if rest.len() >= 2 => Some(rest.drain(..2).nth(1).unwrap_or_default().to_owned()),
+        true => return Err(none),
+        false => None,
+    };
+    let (asset, sha256, name) = match rest[..] {
+        [asset, name] => (asset, None, name),
+        [asset, sha256, name] => (asset, Some(digest(sha256).ok_or(none)?), name),
+        _ => return Err(none),
+    };
+    let (profile, format) = match name.rsplit_once('.') {
+        None => (name, None),
+        Some((profile, extension)) => (profile, Some(from_extension(extension).ok_or(none)?)),
+    };
+    Ok(MediaPath {
+        asset: id(asset).ok_or(none)?,
+        sha256,
+        profile: profile.to_owned(),
+        format,
+        is_canonical: !raw.contains('%'),
+        token,
+    })
+}
+
+/// One decoded segment; `None` for those that mean something else to somebody on the way.
+fn segment(raw: &str) -> Option<String> {
+    let text = percent_decode_str(raw).decode_utf8().ok()?;
+    let is_plain = !text.contains(['/', '\\']) && !text.contains(char::is_control);
+    (is_plain && !matches!(&*text, "" | "." | "..")).then(|| text.into_owned())
+}
+
+/// Ids have one spelling here.
+fn id(text: &str) -> Option<AssetId> {
+    let id: AssetId = text.parse().ok()?;
+    (id.to_string() == text).then_some(id)
+}
+
+fn digest(text: &str) -> Option<Sha256> {
+    let digest: Sha256 = text.parse().ok()?;
+    (digest.to_string() == text).then_some(digest)
+}
+
+fn from_extension(text: &str) -> Option<Format> {
+    let all = [Format::Jpeg, Format::Png, Format::Webp, Format::Avif];
+    all.into_iter().find(|f| extension(*f) == text)
+}
+
+fn extension(format: Format) -> &'static str {
+    match format {
+        Format::Jpeg => "jpg",
+        other => other.as_str(),
+    }
+}
+
+/// The name of a rendition at its stable address.
+pub(crate) fn name(rendition: &RenditionRecord) -> String {
+    format!("{}.{}", rendition.profile, extension(rendition.format))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASSET: &str = "01920000-0000-7000-8000-000000000001";
+
+    fn found(raw: &str) -> MediaPath {
+        parse(raw).unwrap_or_else(|e| panic!("{raw}: {e:?}"))
+    }
+
+    #[test]
+    fn stable_and_hashed_paths() {
+        let path = found(&format!("{ASSET}/large.jpg"));
+        assert_eq!(path.asset.to_string(), ASSET);
+        assert_eq!((&*path.profile, path.format), ("large", Some(Format::Jpeg)));
+        assert_eq!(
+            (path.sha256, path.token, path.is_canonical),
+            (None, None, true)
+        );
+        assert_eq!(found(&format!("{ASSET}/large")).format, None);
+        let hash = "ab".repeat(32);
+        let path = found(&format!("{ASSET}/{hash}/large.avif"));
+        assert_eq!(path.sha256, Some(hash.parse().unwrap()));
+    }
+
+    #[test]
+    fn signed_paths() {
+        let path = found(&format!("s/k.1.x/{ASSET}/large.webp"));
+        assert_eq!(path.token.as_deref(), Some("k.1.x"));
+        for bad in [
+            "s",
+            "s/k",
+            "s/k/x",
+            "s/k/x/y",
+            &format!("s/k/{ASSET}/a/b/c"),
+        ] {
+            assert_eq!(parse(bad), Err(NoPath::Signed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn encoded_letters_are_the_same_path_but_not_the_same_address() {
+        let path = found(&format!("{ASSET}/%6Carge.jpg"));
+        assert_eq!((&*path.profile, path.is_canonical), ("large", false));
+        assert!(found(&format!("%73/k.1.x/{ASSET}/large")).token.is_some());
+    }
+
+    #[test]
+    fn tricks_name_nothing() {
+        let upper = ASSET.replace('0', "A").to_uppercase();
+        for bad in [
+            String::new(),
+            ASSET.to_owned(),
+            format!("{ASSET}/"),
+            format!("{ASSET}//large"),
+            format!("/{ASSET}/large"),
+            format!("{ASSET}/../large"),
+            format!("{ASSET}/%2e%2e/large"),
+            format!("{ASSET}/%2E/large"),
+            format!("{ASSET}%2Flarge"),
+            format!("{ASSET}/x%2f..%2flarge"),
+            format!("{ASSET}/x%5clarge"),
+            format!("{ASSET}/large%00"),
+            format!("{ASSET}/%ff"),
+            format!("{ASSET}/large.jpeg"),
+            format!("{ASSET}/large.exe"),
+            format!("{ASSET}/{}/large.jpg", "AB".repeat(32)),
+            format!("{upper}/large"),
+            format!("{}/large", ASSET.replace('-', "")),
+            format!("{{{ASSET}}}/large"),
+        ] {
+            assert_eq!(parse(&bad), Err(NoPath::Unknown), "{bad}");
+        }
+    }
+}

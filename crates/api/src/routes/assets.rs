@@ -1,0 +1,238 @@
+//! `/v1/assets`: reading, searching, changing, deleting, processing again.
+
+use super::AssetPath;
+use crate::access::{Caller, MayIngest, MayRead};
+use crate::body::{Json, MaybeJson};
+use crate::origin::Origin;
+use crate::params::{NoParams, Params, one_of};
+use crate::problem::{Problem, ProblemView, invalid};
+use crate::view::asset::{AssetItem, AssetList, AssetView, Links};
+use crate::{Context, Shared};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json as Answer};
+use mediaflow_core::{AssetId, AssetState, Focus, Kind, Visibility};
+use mediaflow_engine::EngineError;
+use mediaflow_engine::store::{AssetPatch, AssetRecord, Search, StoreError, TaskFilter};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// Tasks shown in the asset itself; `/tasks` pages through all.
+const TASKS: u32 = 200;
+
+/// Look at an asset.
+#[utoipa::path(
+    get, path = "/v1/assets/{id}", tag = "assets",
+    params(("id" = String, Path, description = "The asset.")),
+    responses(
+        (status = 200, body = AssetView),
+        (status = 404, body = ProblemView<'_>, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn get(
+    State(context): State<Shared>,
+    MayRead(caller): MayRead,
+    AssetPath(id): AssetPath,
+    _: NoParams,
+    origin: Origin,
+) -> Result<Answer<AssetView>, Problem> {
+    let asset = context.engine.store().asset(caller.tenant, id).await?;
+    Ok(Answer(view(&context, &caller, &origin, asset).await?))
+}
+
+/// An asset with what must be read beside it.
+pub(crate) async fn view(
+    context: &Context,
+    caller: &Caller,
+    origin: &Origin,
+    asset: AssetRecord,
+) -> Result<AssetView, StoreError> {
+    let store = context.engine.store();
+    let filter = TaskFilter {
+        asset: Some(asset.id),
+        limit: TASKS,
+        ..TaskFilter::default()
+    };
+    let renditions = store.renditions(asset.id).await?;
+    let tasks = store.tasks(caller.tenant, &filter).await?.items;
+    Ok(AssetView::of(context, origin, asset, &renditions, tasks))
+}
+
+/// Search assets, newest first.
+#[utoipa::path(
+    get, path = "/v1/assets", tag = "assets",
+    params(
+        ("state" = Option<String>, Query, description = "`in_review` is the queue of who decides."),
+        ("kind" = Option<String>, Query),
+        ("media_type" = Option<String>, Query, description = "Of the original, for example `image/png`."),
+        ("tag" = Option<String>, Query),
+        ("text" = Option<String>, Query, description = "Words in title, filename, tags, camera ..."),
+        ("since" = Option<String>, Query, description = "Accepted at or after; RFC 3339."),
+        ("until" = Option<String>, Query, description = "Accepted before; RFC 3339."),
+        ("limit" = Option<u32>, Query, description = "1 to 200; 50 when missing."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses(
+        (status = 200, body = AssetList),
+        (status = 400, body = ProblemView<'_>, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn search(
+    State(context): State<Shared>,
+    MayRead(caller): MayRead,
+    params: Params,
+    origin: Origin,
+) -> Result<Answer<AssetList>, Problem> {
+    let search = searched(params)?;
+    let page = context
+        .engine
+        .store()
+        .search(caller.tenant, &search)
+        .await?;
+    let items = page.items.into_iter();
+    Ok(Answer(AssetList {
+        items: items.map(|a| AssetItem::of(&context, &origin, a)).collect(),
+        next_cursor: page.next_cursor,
+    }))
+}
+
+fn searched(mut params: Params) -> Result<Search, EngineError> {
+    let states = one_of(AssetState::ALL.iter().map(|s| s.as_str()));
+    let search = Search {
+        state: params.take_as("state", &states, AssetState::parse)?,
+        kind: params.take_as("kind", "`image`", Kind::parse)?,
+        media_type: params.take("media_type")?,
+        tag: params.take("tag")?,
+        text: params.take("text")?,
+        since: params.take_time("since")?,
+        until: params.take_time("until")?,
+        limit: params.take_limit()?,
+        cursor: params.take("cursor")?,
+    };
+    params.finish()?;
+    Ok(search)
+}
+
+/// What to change; what is missing stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    /// Null removes it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    title: Option<Option<String>>,
+    /// Replaces all.
+    tags: Option<Vec<String>>,
+    /// Replaces the whole object.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Map<String, Value>>,
+    /// `public` or `private`.
+    #[schema(value_type = Option<String>)]
+    visibility: Option<Visibility>,
+    /// `{x, y}` between 0 and 1. Crops follow it, in a new generation.
+    #[schema(value_type = Option<crate::view::asset::FocusView>)]
+    focus: Option<Focus>,
+}
+
+/// Null is something that was said.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// Change what is said about an asset.
+#[utoipa::path(
+    patch, path = "/v1/assets/{id}", tag = "assets",
+    params(("id" = String, Path, description = "The asset.")),
+    request_body = Change,
+    responses(
+        (status = 200, body = AssetView),
+        (status = "4XX", body = ProblemView<'_>, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn patch(
+    State(context): State<Shared>,
+    MayIngest(caller): MayIngest,
+    AssetPath(id): AssetPath,
+    _: NoParams,
+    origin: Origin,
+    Json(change): Json<Change>,
+) -> Result<Answer<AssetView>, Problem> {
+    let patch = AssetPatch {
+        title: change.title.map(|t| t.filter(|t| !t.is_empty())),
+        tags: change.tags,
+        metadata: change.metadata,
+        visibility: change.visibility,
+        focus: change.focus,
+    };
+    if patch == AssetPatch::default() {
+        return Err(invalid("the body changes nothing").into());
+    }
+    let asset = context.engine.update(caller.tenant, id, patch).await?;
+    Ok(Answer(view(&context, &caller, &origin, asset).await?))
+}
+
+/// Delete an asset. Its renditions are gone with the answer; its history stays.
+#[utoipa::path(
+    delete, path = "/v1/assets/{id}", tag = "assets",
+    params(("id" = String, Path, description = "The asset.")),
+    responses(
+        (status = 204, description = "It is deleted, now or since earlier."),
+        (status = 404, body = ProblemView<'_>, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn delete(
+    State(context): State<Shared>,
+    MayIngest(caller): MayIngest,
+    AssetPath(id): AssetPath,
+    _: NoParams,
+) -> Result<StatusCode, Problem> {
+    context.engine.store().delete(caller.tenant, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How to process again.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Again {
+    /// Instead of the recipe of the newest run.
+    recipe: Option<String>,
+}
+
+/// A new run that began.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Began {
+    #[schema(value_type = String, format = Uuid)]
+    id: AssetId,
+    generation: u32,
+    links: Links,
+}
+
+/// Process an asset again, with the recipe and the settings as they are now. Readers keep what they have until
+/// everything new is there.
+#[utoipa::path(
+    post, path = "/v1/assets/{id}/reprocess", tag = "assets",
+    params(("id" = String, Path, description = "The asset.")),
+    request_body(content = Option<Again>),
+    responses(
+        (status = 202, body = Began),
+        (status = "4XX", body = ProblemView<'_>, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn reprocess(
+    State(context): State<Shared>,
+    MayIngest(caller): MayIngest,
+    AssetPath(id): AssetPath,
+    _: NoParams,
+    MaybeJson(again): MaybeJson<Again>,
+) -> Result<impl IntoResponse, Problem> {
+    let recipe = again.recipe.as_deref();
+    let generation = context.engine.reprocess(caller.tenant, id, recipe).await?;
+    let links = Links::of(id);
+    let began = Began {
+        id,
+        generation,
+        links,
+    };
+    Ok((StatusCode::ACCEPTED, Answer(began)))
+}

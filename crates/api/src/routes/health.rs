@@ -1,0 +1,149 @@
+//! Whether the server lives, is ready, and how it does.
+
+use crate::problem::Problem;
+use crate::{Context, Shared};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Json};
+use mediaflow_engine::metrics::{Exposition, Scrape};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+/// A store that needs longer for a few counts is not there.
+const STORE_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// What this server is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Landing {
+    name: &'static str,
+    version: &'static str,
+    links: BTreeMap<&'static str, &'static str>,
+}
+
+/// What is here.
+#[utoipa::path(get, path = "/", tag = "health", security(()), responses((status = 200, body = Landing)))]
+pub(crate) async fn landing() -> Json<Landing> {
+    Json(Landing {
+        name: "MediaFlow",
+        version: env!("CARGO_PKG_VERSION"),
+        links: BTreeMap::from([
+            ("assets", "/v1/assets"),
+            ("events", "/v1/events"),
+            ("tasks", "/v1/tasks"),
+            ("openapi", "/openapi.json"),
+            ("health", "/healthz"),
+            ("ready", "/readyz"),
+            ("metrics", "/metrics"),
+        ]),
+    })
+}
+
+/// Whether the process lives.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Alive {
+    /// Always `ok`.
+    status: &'static str,
+}
+
+/// Whether the process answers at all.
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = Alive)))]
+pub(crate) async fn alive() -> Json<Alive> {
+    Json(Alive { status: "ok" })
+}
+
+/// Whether the server can do its work.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    /// `ready` or `not_ready`.
+    status: &'static str,
+    /// By name; the log says more about what is not well.
+    checks: BTreeMap<String, Check>,
+}
+
+/// One thing that must be well.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Check {
+    ok: bool,
+    /// Why it is not.
+    reason: Option<String>,
+}
+
+impl Check {
+    fn of(reason: Option<String>) -> Self {
+        Self {
+            ok: reason.is_none(),
+            reason,
+        }
+    }
+}
+
+/// Whether the store answers, the disk has room and the background services do their rounds.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health", security(()),
+    responses((status = 200, body = Readiness), (status = 503, body = Readiness)),
+)]
+pub(crate) async fn ready(State(context): State<Shared>) -> impl IntoResponse {
+    let store = match timeout(STORE_TIME_MAX, context.engine.store().health()).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(error.code().to_string()),
+        Err(_) => Some("no answer in time".to_owned()),
+    };
+    let room = context.engine.check_room().err().map(|e| e.message);
+    let mut checks = BTreeMap::from([
+        ("store".to_owned(), Check::of(store)),
+        ("disk".to_owned(), Check::of(room)),
+    ]);
+    for (name, failed) in services(&context) {
+        let reason = failed.then(|| "its last round failed".to_owned());
+        checks.insert(format!("service.{name}"), Check::of(reason));
+    }
+    let is_ready = checks.values().all(|c| c.ok) && !context.stopping.is_cancelled();
+    let (code, status) = match is_ready {
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+    };
+    let no_store = [(header::CACHE_CONTROL, "no-store")];
+    (code, no_store, Json(Readiness { status, checks }))
+}
+
+fn services(context: &Context) -> Vec<(&'static str, bool)> {
+    let board = context.services.read();
+    let states = board.into_iter();
+    states.map(|(name, s)| (name, s.error.is_some())).collect()
+}
+
+/// Metrics for Prometheus, in its text format or as OpenMetrics.
+#[utoipa::path(
+    get, path = "/metrics", tag = "health", security(()),
+    responses((status = 200, body = String, content_type = "text/plain; version=0.0.4")),
+)]
+pub(crate) async fn metrics(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Problem> {
+    let health = timeout(STORE_TIME_MAX, context.engine.store().health()).await;
+    let health = health.ok().and_then(Result::ok);
+    let scrape = Scrape {
+        now: context.engine.environment().now(),
+        store: health.as_ref(),
+        free_bytes: context.engine.blobs().free_bytes().ok(),
+        services: &services(&context),
+    };
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    let is_open = accept.is_some_and(|a| a.contains("application/openmetrics-text"));
+    let (exposition, media_type) = match is_open {
+        true => (
+            Exposition::OpenMetrics,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ),
+        false => (
+            Exposition::Prometheus,
+            "text/plain; version=0.0.4; charset=utf-8",
+        ),
+    };
+    let text = context.metrics.expose(&scrape, exposition);
+    Ok(([(header::CONTENT_TYPE, media_type)], text))
+}

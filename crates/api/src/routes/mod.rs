@@ -1,0 +1,74 @@
+//! All paths, and what answers where there is none.
+
+pub(crate) mod assets;
+pub(crate) mod delivery;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod moderation;
+pub(crate) mod original;
+pub(crate) mod tasks;
+pub(crate) mod upload;
+
+use crate::problem::Problem;
+use crate::{Shared, observe, openapi};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use mediaflow_core::{AssetId, ErrorCode, TaskId};
+use std::str::FromStr;
+
+pub(crate) fn router(context: Shared) -> Router {
+    Router::new()
+        .route("/", get(health::landing))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::route))
+        .route("/media/{*path}", get(delivery::get))
+        .route("/v1/assets", get(assets::search).post(upload::post))
+        .route(
+            "/v1/assets/{id}",
+            get(assets::get).patch(assets::patch).delete(assets::delete),
+        )
+        .route("/v1/assets/{id}/original", get(original::get))
+        .route("/v1/assets/{id}/tasks", get(tasks::of_asset))
+        .route("/v1/assets/{id}/events", get(events::of_asset))
+        .route("/v1/assets/{id}/reprocess", post(assets::reprocess))
+        .route("/v1/assets/{id}/moderation", post(moderation::decide))
+        .route("/v1/events", get(events::all))
+        .route("/v1/tasks", get(tasks::list))
+        .route("/v1/tasks/replay", post(tasks::replay_all))
+        .route("/v1/tasks/{id}/replay", post(tasks::replay))
+        .fallback(async || Problem::plain(ErrorCode::RouteNotFound))
+        .method_not_allowed_fallback(async || Problem::plain(ErrorCode::MethodNotAllowed))
+        // Uploads have a limit of their own, which the engine counts; JSON bodies theirs.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(context.clone(), observe::observe))
+        .with_state(context)
+}
+
+macro_rules! ids {
+    ($($name:ident $id:ident $code:ident;)*) => {
+        $(
+            /// The id in the path. What is none names nothing.
+            pub(crate) struct $name(pub(crate) $id);
+
+            impl<S: Send + Sync> FromRequestParts<S> for $name {
+                type Rejection = Problem;
+
+                async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+                    let text = Path::<String>::from_request_parts(parts, state).await;
+                    let id = text.ok().and_then(|Path(text)| $id::from_str(&text).ok());
+                    id.map(Self).ok_or_else(|| Problem::plain(ErrorCode::$code))
+                }
+            }
+        )*
+    };
+}
+
+ids! {
+    AssetPath AssetId AssetNotFound;
+    TaskPath TaskId TaskNotFound;
+}

@@ -1,0 +1,302 @@
+//! Assets, their renditions and their addresses.
+
+use super::task::TaskView;
+use crate::Context;
+use crate::media_path::name;
+use crate::origin::Origin;
+use mediaflow_core::{AssetId, Focus, Visibility};
+use mediaflow_engine::store::{AssetRecord, Original, Servable, TaskRecord};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// Everything known of an asset.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AssetView {
+    #[schema(value_type = String, format = Uuid)]
+    id: String,
+    /// `uploaded`, `processing`, `in_review`, `ready`, `failed`, `rejected` or `deleted`.
+    state: &'static str,
+    /// Whether something can be shown already.
+    viewable: bool,
+    /// `image`.
+    kind: &'static str,
+    recipe: RecipeView,
+    /// The newest run of the recipe, counted from 1.
+    generation: u32,
+    /// The run that readers see; 0 before one is complete.
+    published_generation: u32,
+    original: OriginalView,
+    /// The user's own.
+    #[schema(value_type = Object)]
+    metadata: Map<String, Value>,
+    /// What was found in the file: size, colour, camera, copyright.
+    #[schema(value_type = Option<Object>)]
+    inspected: Option<Value>,
+    /// `{blurhash, color}`, to show before anything is loaded.
+    #[schema(value_type = Option<Object>)]
+    placeholder: Option<Value>,
+    /// `{policy, verdict, scores, decided_by, reason}`, once it is decided.
+    #[schema(value_type = Option<Object>)]
+    moderation: Option<Value>,
+    /// What can be fetched at this moment.
+    renditions: Vec<RenditionView>,
+    /// The newest run's.
+    tasks: Vec<TaskView>,
+    title: Option<String>,
+    tags: Vec<String>,
+    /// `public` or `private`.
+    visibility: &'static str,
+    watermark: bool,
+    focus: Option<FocusView>,
+    /// Of the newest run, between 0 and 1.
+    progress: f64,
+    /// Why it failed or was rejected.
+    error: Option<ErrorView>,
+    correlation_id: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: String,
+    links: Links,
+}
+
+/// What search tells of an asset.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AssetItem {
+    #[schema(value_type = String, format = Uuid)]
+    id: String,
+    /// As in the asset.
+    state: &'static str,
+    viewable: bool,
+    kind: &'static str,
+    generation: u32,
+    original: OriginalView,
+    #[schema(value_type = Object)]
+    metadata: Map<String, Value>,
+    #[schema(value_type = Option<Object>)]
+    placeholder: Option<Value>,
+    title: Option<String>,
+    tags: Vec<String>,
+    visibility: &'static str,
+    progress: f64,
+    error: Option<ErrorView>,
+    /// The thumbnail in the format that suits the reader, while the asset is viewable.
+    thumbnail_url: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: String,
+    links: Links,
+}
+
+/// A page of assets.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AssetList {
+    /// Newest first.
+    pub(crate) items: Vec<AssetItem>,
+    /// For `cursor`; null at the end.
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// The recipe of the newest run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RecipeView {
+    name: String,
+    version: u32,
+    /// SHA-256 of everything in it.
+    hash: String,
+}
+
+/// The bytes as uploaded.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OriginalView {
+    bytes: u64,
+    sha256: String,
+    /// Found from the bytes.
+    media_type: String,
+    /// As the client named it.
+    filename: Option<String>,
+    /// Upright, in pixels, once known.
+    width: Option<u32>,
+    height: Option<u32>,
+}
+
+/// A derived file.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RenditionView {
+    /// `thumbnail`, `small`, `medium`, `large`, `retina`, `original`, or what the recipe names.
+    profile: String,
+    /// `jpeg`, `png`, `webp` or `avif`.
+    format: &'static str,
+    width: u32,
+    height: u32,
+    /// Whether it moves.
+    animated: bool,
+    bytes: u64,
+    sha256: String,
+    /// Where it is, whatever it is made into later. Signed and expiring when the asset is private.
+    url: String,
+    /// Where exactly these bytes are; caches may keep them for ever.
+    immutable_url: String,
+}
+
+/// The point that crops keep in sight, as fractions of width and height.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FocusView {
+    x: f32,
+    y: f32,
+}
+
+/// Why something failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorView {
+    /// Stable; listed in the documentation.
+    code: String,
+    message: String,
+}
+
+/// Where to go from here.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Links {
+    #[serde(rename = "self")]
+    this: String,
+    events: String,
+    tasks: String,
+}
+
+impl Links {
+    pub(crate) fn of(asset: AssetId) -> Self {
+        let this = format!("/v1/assets/{asset}");
+        Self {
+            events: format!("{this}/events"),
+            tasks: format!("{this}/tasks"),
+            this,
+        }
+    }
+}
+
+/// How an asset's renditions are addressed in one answer.
+struct Addresses {
+    base: String,
+}
+
+impl Addresses {
+    fn of(context: &Context, origin: &Origin, asset: AssetId, visibility: Visibility) -> Self {
+        let path = match visibility {
+            Visibility::Public => format!("/media/{asset}/"),
+            Visibility::Private => {
+                let time = Duration::from_secs(context.config.signed_url_s);
+                let end = context.engine.environment().now().after(time);
+                context.signer.path(asset, "", end)
+            }
+        };
+        Self {
+            base: format!("{}{path}", origin.0),
+        }
+    }
+
+    fn rendition(&self, servable: &Servable) -> RenditionView {
+        let rendition = &servable.rendition;
+        let (base, name) = (&self.base, name(rendition));
+        RenditionView {
+            profile: rendition.profile.clone(),
+            format: rendition.format.as_str(),
+            width: rendition.width,
+            height: rendition.height,
+            animated: rendition.animated,
+            bytes: rendition.bytes,
+            sha256: rendition.sha256.to_string(),
+            url: format!("{base}{name}"),
+            immutable_url: format!("{base}{}/{name}", rendition.sha256),
+        }
+    }
+}
+
+impl AssetView {
+    pub(crate) fn of(
+        context: &Context,
+        origin: &Origin,
+        asset: AssetRecord,
+        renditions: &[Servable],
+        tasks: Vec<TaskRecord>,
+    ) -> Self {
+        let addresses = Addresses::of(context, origin, asset.id, asset.options.visibility);
+        let (recipe, version, hash) = asset.run.recipe;
+        Self {
+            id: asset.id.to_string(),
+            state: asset.state.as_str(),
+            viewable: asset.viewable,
+            kind: asset.kind.as_str(),
+            recipe: RecipeView {
+                name: recipe,
+                version,
+                hash: hash.to_string(),
+            },
+            generation: asset.run.generation,
+            published_generation: asset.published,
+            original: asset.original.into(),
+            metadata: asset.options.metadata,
+            inspected: asset.inspected,
+            placeholder: asset.placeholder,
+            moderation: asset.moderation,
+            renditions: renditions.iter().map(|r| addresses.rendition(r)).collect(),
+            tasks: tasks.into_iter().map(TaskView::from).collect(),
+            title: asset.options.title,
+            tags: asset.options.tags,
+            visibility: asset.options.visibility.as_str(),
+            watermark: asset.options.watermark,
+            focus: asset.options.focus.map(|Focus { x, y }| FocusView { x, y }),
+            progress: asset.run.progress,
+            error: error(asset.error),
+            correlation_id: asset.correlation_id,
+            created_at: asset.created_at.to_string(),
+            updated_at: asset.updated_at.to_string(),
+            links: Links::of(asset.id),
+        }
+    }
+}
+
+impl AssetItem {
+    pub(crate) fn of(context: &Context, origin: &Origin, asset: AssetRecord) -> Self {
+        let addresses = Addresses::of(context, origin, asset.id, asset.options.visibility);
+        let thumbnail = asset
+            .viewable
+            .then(|| format!("{}thumbnail", addresses.base));
+        Self {
+            id: asset.id.to_string(),
+            state: asset.state.as_str(),
+            viewable: asset.viewable,
+            kind: asset.kind.as_str(),
+            generation: asset.run.generation,
+            original: asset.original.into(),
+            metadata: asset.options.metadata,
+            placeholder: asset.placeholder,
+            title: asset.options.title,
+            tags: asset.options.tags,
+            visibility: asset.options.visibility.as_str(),
+            progress: asset.run.progress,
+            error: error(asset.error),
+            thumbnail_url: thumbnail,
+            created_at: asset.created_at.to_string(),
+            links: Links::of(asset.id),
+        }
+    }
+}
+
+impl From<Original> for OriginalView {
+    fn from(original: Original) -> Self {
+        let (width, height) = original.dimensions.unzip();
+        Self {
+            bytes: original.bytes,
+            sha256: original.sha256.to_string(),
+            media_type: original.media_type,
+            filename: original.filename,
+            width,
+            height,
+        }
+    }
+}
+
+fn error(error: Option<(String, String)>) -> Option<ErrorView> {
+    error.map(|(code, message)| ErrorView { code, message })
+}

@@ -1,0 +1,133 @@
+//! Tasks and their attempts.
+
+use mediaflow_core::Timestamp;
+use mediaflow_engine::store::{AttemptRecord, TaskPage, TaskRecord};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A step at work for one asset.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TaskView {
+    #[schema(value_type = String, format = Uuid)]
+    id: String,
+    /// The step's name in the recipe.
+    step: String,
+    /// `image.resize`, `moderate`, ...
+    operation: String,
+    /// `pending`, `ready`, `running`, `waiting`, `succeeded`, `skipped`, `dead` or `cancelled`.
+    state: &'static str,
+    /// Tries so far, over all replays.
+    attempts: u32,
+    /// When it became ready.
+    queued_at: Option<String>,
+    /// When its last attempt began.
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    /// When it is tried again, while it waits for that.
+    retry_at: Option<String>,
+    /// Who tried last.
+    worker: Option<String>,
+    /// Why the last try failed, or why it was cancelled.
+    error_code: Option<String>,
+    error_message: Option<String>,
+}
+
+/// A task with everything that is known of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TaskDetail {
+    #[serde(flatten)]
+    task: TaskView,
+    #[schema(value_type = String, format = Uuid)]
+    asset: String,
+    /// Which run of the recipe.
+    generation: u32,
+    /// `image` or `network`.
+    queue: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: String,
+    /// Every try, oldest first.
+    tries: Vec<TryView>,
+}
+
+/// One try of a task.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TryView {
+    /// Counts from 1.
+    number: u32,
+    worker: String,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: String,
+    ended_at: Option<String>,
+    error_code: Option<String>,
+    error_message: Option<String>,
+}
+
+/// A page of tasks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TaskList {
+    /// An asset's in the recipe's order, otherwise newest first.
+    items: Vec<TaskDetail>,
+    /// For `cursor`; null at the end.
+    next_cursor: Option<String>,
+}
+
+fn text(at: Option<Timestamp>) -> Option<String> {
+    at.map(|at| at.to_string())
+}
+
+impl From<TaskRecord> for TaskView {
+    fn from(task: TaskRecord) -> Self {
+        let (error_code, error_message) = task.error.unzip();
+        Self {
+            id: task.id.to_string(),
+            step: task.step,
+            operation: task.operation,
+            state: task.state.as_str(),
+            attempts: task.attempts,
+            queued_at: text(task.queued_at),
+            started_at: text(task.started_at),
+            finished_at: text(task.finished_at),
+            retry_at: text(task.retry_at),
+            worker: task.worker,
+            error_code,
+            error_message,
+        }
+    }
+}
+
+impl From<TaskRecord> for TaskDetail {
+    fn from(mut task: TaskRecord) -> Self {
+        let tries = std::mem::take(&mut task.tries);
+        Self {
+            asset: task.asset.to_string(),
+            generation: task.generation,
+            queue: task.queue.as_str(),
+            created_at: task.created_at.to_string(),
+            tries: tries.into_iter().map(TryView::from).collect(),
+            task: task.into(),
+        }
+    }
+}
+
+impl From<AttemptRecord> for TryView {
+    fn from(attempt: AttemptRecord) -> Self {
+        let (error_code, error_message) = attempt.error.unzip();
+        Self {
+            number: attempt.number,
+            worker: attempt.worker,
+            started_at: attempt.started_at.to_string(),
+            ended_at: text(attempt.ended_at),
+            error_code,
+            error_message,
+        }
+    }
+}
+
+impl From<TaskPage> for TaskList {
+    fn from(page: TaskPage) -> Self {
+        Self {
+            items: page.items.into_iter().map(TaskDetail::from).collect(),
+            next_cursor: page.next_cursor,
+        }
+    }
+}
