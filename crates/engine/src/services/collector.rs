@@ -6,14 +6,16 @@ use crate::{Engine, EngineError};
 use mediaflow_blob::BlobKey;
 use mediaflow_core::{ErrorCode, TaskId};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub(super) const PAUSE: Duration = Duration::from_secs(5);
 const LIMIT: u32 = 200;
 
-/// The shard whose files are compared with rows next: the whole folder is seen every 256 rounds.
-static SHARD: AtomicU8 = AtomicU8::new(0);
+const SHARDS: u32 = 256;
+
+/// Counts the shards whose files were compared with rows: one each round, all of them every 256 rounds.
+static SHARDS_SEEN: AtomicU32 = AtomicU32::new(0);
 
 pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
     let grace = Duration::from_secs(engine.parts.retention.unreferenced_s);
@@ -22,7 +24,12 @@ pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
         engine.blobs().delete(&key(&blob.key)?).await?;
         engine.store().forget(blob.id).await?;
     }
-    delete_strays(&engine, SHARD.fetch_add(1, Ordering::Relaxed), grace).await?;
+    let seen = SHARDS_SEEN.fetch_add(1, Ordering::Relaxed);
+    delete_strays(&engine, (seen % SHARDS) as u8, grace).await?;
+    // A process that was killed may have left bytes anywhere: the first look at everything makes no pauses.
+    if seen < SHARDS {
+        return Ok(Round::More);
+    }
     Ok(Round::of(condemned.len(), LIMIT))
 }
 

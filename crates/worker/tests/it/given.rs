@@ -23,27 +23,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-pub const TENANT: TenantId = TenantId::DEFAULT;
+pub(crate) const TENANT: TenantId = TenantId::DEFAULT;
 
 /// How it is set up.
 #[derive(Default)]
-pub struct Setup {
-    pub moderation: ModerationConfig,
-    pub watermark: Option<Pixels>,
-    pub worker: WorkerConfig,
-    pub recipe: Option<String>,
+pub(crate) struct Setup {
+    pub(crate) moderation: ModerationConfig,
+    pub(crate) watermark: Option<Pixels>,
+    pub(crate) worker: WorkerConfig,
+    pub(crate) recipe: Option<String>,
 }
 
 /// A running one. Its folder goes with it.
-pub struct Running {
-    pub engine: Arc<Engine>,
-    pub folder: tempfile::TempDir,
+pub(crate) struct Running {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) folder: tempfile::TempDir,
     stop: CancellationToken,
     worker: tokio::task::JoinHandle<()>,
 }
 
 impl Setup {
-    pub async fn start(self) -> Running {
+    pub(crate) async fn start(self) -> Running {
         let folder = tempfile::tempdir().unwrap();
         let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment);
         let store = SqliteStore::open(
@@ -124,7 +124,7 @@ impl Setup {
 }
 
 impl Running {
-    pub async fn upload(
+    pub(crate) async fn upload(
         &self,
         bytes: Vec<u8>,
         options: AssetOptions,
@@ -139,13 +139,13 @@ impl Running {
     }
 
     /// Uploads and waits for the end.
-    pub async fn ingest(&self, bytes: Vec<u8>) -> AssetRecord {
+    pub(crate) async fn ingest(&self, bytes: Vec<u8>) -> AssetRecord {
         let receipt = self.upload(bytes, AssetOptions::default()).await.unwrap();
         self.rest(receipt.asset).await
     }
 
     /// Waits until the asset's newest run is at rest.
-    pub async fn rest(&self, asset: AssetId) -> AssetRecord {
+    pub(crate) async fn rest(&self, asset: AssetId) -> AssetRecord {
         self.until(asset, |a| {
             !matches!(
                 a.run.state.asset_state(),
@@ -156,7 +156,11 @@ impl Running {
     }
 
     /// Waits for events until `done`.
-    pub async fn until(&self, asset: AssetId, done: impl Fn(&AssetRecord) -> bool) -> AssetRecord {
+    pub(crate) async fn until(
+        &self,
+        asset: AssetId,
+        done: impl Fn(&AssetRecord) -> bool,
+    ) -> AssetRecord {
         let mut events = self.engine.store().on_event();
         let wait = async {
             loop {
@@ -173,11 +177,11 @@ impl Running {
             .expect("the asset comes to rest")
     }
 
-    pub async fn renditions(&self, asset: AssetId) -> Vec<Servable> {
+    pub(crate) async fn renditions(&self, asset: AssetId) -> Vec<Servable> {
         self.engine.store().renditions(asset).await.unwrap()
     }
 
-    pub async fn events(&self, asset: AssetId) -> Vec<EventRecord> {
+    pub(crate) async fn events(&self, asset: AssetId) -> Vec<EventRecord> {
         self.engine
             .store()
             .events(TENANT, asset, 0, 200)
@@ -186,7 +190,7 @@ impl Running {
             .items
     }
 
-    pub fn bytes(&self, servable: &Servable) -> Vec<u8> {
+    pub(crate) fn bytes(&self, servable: &Servable) -> Vec<u8> {
         self.engine
             .blobs()
             .read_all(&servable.key.parse().unwrap())
@@ -194,12 +198,12 @@ impl Running {
     }
 
     /// Decoded pixels of a rendition in a format with a decoder of ours.
-    pub fn pixels(&self, servable: &Servable) -> Pixels {
+    pub(crate) fn pixels(&self, servable: &Servable) -> Pixels {
         decode(&self.bytes(servable), &DecodeOptions::default()).unwrap()
     }
 
     /// Files below `blobs/renditions`.
-    pub fn rendition_files(&self) -> usize {
+    pub(crate) fn rendition_files(&self) -> usize {
         fn count(path: &Path) -> usize {
             std::fs::read_dir(path)
                 .unwrap()
@@ -210,13 +214,13 @@ impl Running {
         count(&self.folder.path().join("blobs/renditions"))
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.worker.await.unwrap();
     }
 }
 
-pub fn find<'a>(renditions: &'a [Servable], profile: &str, format: Format) -> &'a Servable {
+pub(crate) fn find<'a>(renditions: &'a [Servable], profile: &str, format: Format) -> &'a Servable {
     renditions
         .iter()
         .find(|s| s.rendition.profile == profile && s.rendition.format == format)
@@ -224,7 +228,7 @@ pub fn find<'a>(renditions: &'a [Servable], profile: &str, format: Format) -> &'
 }
 
 /// A picture with structure in it; `seed` makes it another.
-pub fn picture(width: u32, height: u32, seed: u32) -> Pixels {
+pub(crate) fn picture(width: u32, height: u32, seed: u32) -> Pixels {
     let mut data = Vec::with_capacity((width * height * 3) as usize);
     for y in 0..height {
         for x in 0..width {
@@ -236,7 +240,7 @@ pub fn picture(width: u32, height: u32, seed: u32) -> Pixels {
     Pixels::new(width, height, Layout::Rgb, data)
 }
 
-pub fn photo(width: u32, height: u32, seed: u32) -> Vec<u8> {
+pub(crate) fn photo(width: u32, height: u32, seed: u32) -> Vec<u8> {
     let options = jpeg::JpegOptions {
         quality: 90,
         ..jpeg::JpegOptions::default()
@@ -251,18 +255,18 @@ pub fn photo(width: u32, height: u32, seed: u32) -> Vec<u8> {
 }
 
 /// One colour everywhere.
-pub fn plain(width: u32, height: u32, color: [u8; 4]) -> Pixels {
+pub(crate) fn plain(width: u32, height: u32, color: [u8; 4]) -> Pixels {
     let data = color.repeat((width * height) as usize);
     Pixels::new(width, height, Layout::Rgba, data)
 }
 
-pub fn png_of(pixels: &Pixels) -> Vec<u8> {
+pub(crate) fn png_of(pixels: &Pixels) -> Vec<u8> {
     png::encode(pixels, png::PngEffort::Fast, &Metadata::default())
         .unwrap()
         .bytes
 }
 
-pub fn animation(frames: u32) -> Vec<u8> {
+pub(crate) fn animation(frames: u32) -> Vec<u8> {
     let options = webp::WebpOptions::default();
     let mut encoder = webp::AnimationEncoder::new(200, 100, 3, &options).unwrap();
     for n in 0..frames {
