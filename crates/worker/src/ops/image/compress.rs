@@ -2,13 +2,13 @@
 //! its AVIF is the first frame.
 
 use super::source::{self, Marker};
-use super::writing::{Made, Notes, Wanted, produce, still, wanted};
+use super::writing::{Made, Notes, Wanted, make_anew, produce, still, wanted};
 use crate::attempt::Attempt;
 use crate::ops::failure::{from_engine, from_media};
 use crate::threads::MediaThreads;
-use mediaflow_core::operation::{Encoding, Format};
+use mediaflow_core::operation::{Encoding, Format, Variant};
 use mediaflow_core::{Failure, Operation};
-use mediaflow_engine::store::{NewRendition, Output, RenditionBlob};
+use mediaflow_engine::store::{Output, RenditionBlob, RenditionRecord};
 use mediaflow_media::MediaError;
 use mediaflow_media::image::encode::{avif, webp};
 use mediaflow_media::image::resize::{self, cascade};
@@ -24,24 +24,9 @@ pub(crate) async fn compress(
     let mark = attempt.mark().await?.map(Arc::new);
     let mut renditions = Vec::new();
     for encoding in encodings(&attempt) {
-        let wanted = wanted(&attempt, |v| {
-            json!([encoding.format, encoding.tuning(&v.name)])
-        });
-        let mark = mark.clone();
-        let made = produce(
-            Arc::clone(&attempt),
-            threads,
-            wanted,
-            move |attempt, missing| {
-                encode(
-                    attempt,
-                    missing,
-                    &encoding,
-                    mark.as_deref().map(Vec::as_slice),
-                )
-            },
-        );
-        renditions.extend(made.await?);
+        let wanted = wanted(&attempt, |v| said(&encoding, v));
+        let make = encoder(encoding, mark.clone());
+        renditions.extend(produce(Arc::clone(&attempt), threads, wanted, make).await?);
     }
     Ok(Output {
         renditions,
@@ -49,44 +34,31 @@ pub(crate) async fn compress(
     })
 }
 
-/// Encodes again with more effort, and keeps what came out smaller.
+/// Encodes again with more effort, and keeps what came out smaller in the place of what `image.compress` made:
+/// whoever uploads the same bytes later gets the smaller file at once.
 pub(crate) async fn squeeze(
     attempt: Arc<Attempt>,
     threads: &MediaThreads,
 ) -> Result<Output, Failure> {
-    let recorded = attempt
-        .engine
-        .store()
+    let store = attempt.engine.store();
+    let recorded = store
         .recorded(attempt.task.asset, attempt.task.generation)
-        .await;
-    let recorded = recorded.map_err(|e| from_engine(e.into()))?;
+        .await
+        .map_err(|e| from_engine(e.into()))?;
     let mark = attempt.mark().await?.map(Arc::new);
     let mut renditions = Vec::new();
     for encoding in encodings(&attempt) {
-        let wanted = wanted(&attempt, |v| {
-            json!([encoding.format, encoding.tuning(&v.name)])
-        });
-        let before: HashMap<String, u64> = recorded
-            .iter()
-            .filter(|(r, _)| r.format == encoding.format)
-            .map(|(r, _)| (r.profile.clone(), r.bytes))
-            .collect();
-        let mark = mark.clone();
-        let made = produce(
-            Arc::clone(&attempt),
-            threads,
-            wanted,
-            move |attempt, missing| {
-                encode(
-                    attempt,
-                    missing,
-                    &encoding,
-                    mark.as_deref().map(Vec::as_slice),
-                )
-            },
-        );
-        renditions.extend(made.await?.into_iter().filter(|r| is_smaller(r, &before)));
+        let replaced = compressed(&attempt, encoding.format).unwrap_or_else(|| encoding.clone());
+        let wanted = wanted(&attempt, |v| said(&replaced, v));
+        let make = encoder(encoding, mark.clone());
+        let made = make_anew(Arc::clone(&attempt), threads, wanted, make);
+        renditions.extend(made.await?);
     }
+    renditions.retain(|new| {
+        let is_old = |r: &RenditionRecord| r.format == new.format && r.profile == new.profile;
+        let old = recorded.iter().map(|(r, _)| r).find(|r| is_old(r));
+        matches!(&new.blob, RenditionBlob::New(blob) if old.is_none_or(|r| blob.bytes < r.bytes))
+    });
     let facts = json!({ "improved": renditions.len() });
     Ok(Output {
         renditions,
@@ -95,13 +67,31 @@ pub(crate) async fn squeeze(
     })
 }
 
-fn is_smaller(rendition: &NewRendition, before: &HashMap<String, u64>) -> bool {
-    match &rendition.blob {
-        RenditionBlob::New(blob) => before
-            .get(&rendition.profile)
-            .is_none_or(|&bytes| blob.bytes < bytes),
-        // Another asset with the same bytes was squeezed already, and gained by it.
-        RenditionBlob::Existing(_) => true,
+/// What a rendition's derivation says of its encoding.
+fn said(encoding: &Encoding, variant: &Variant) -> serde_json::Value {
+    json!([encoding.format, encoding.tuning(&variant.name)])
+}
+
+/// What `image.compress` makes of this format in the same recipe.
+fn compressed(attempt: &Attempt, format: Format) -> Option<Encoding> {
+    let mut steps = attempt.task.recipe.steps.iter();
+    steps.find_map(|step| match &step.operation {
+        Operation::Compress(c) => c.formats.iter().find(|e| e.format == format).cloned(),
+        _ => None,
+    })
+}
+
+fn encoder(
+    encoding: Encoding,
+    mark: Option<Arc<Vec<u8>>>,
+) -> impl FnOnce(&Attempt, Vec<Wanted>) -> Result<Vec<Made>, Failure> + Send + 'static {
+    move |attempt, wanted| {
+        encode(
+            attempt,
+            wanted,
+            &encoding,
+            mark.as_deref().map(Vec::as_slice),
+        )
     }
 }
 

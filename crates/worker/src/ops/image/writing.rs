@@ -71,13 +71,20 @@ pub(super) async fn produce(
         .map(|w| reused(&attempt, w, &reusable[&w.derivation]))
         .collect();
     if !missing.is_empty() {
-        let made = on_thread(Arc::clone(&attempt), threads, move |attempt| {
-            let made = make(attempt, missing)?;
-            store(attempt, made)
-        });
-        renditions.extend(made.await?);
+        renditions.extend(make_anew(attempt, threads, missing, make).await?);
     }
     Ok(renditions)
+}
+
+/// Has `make` make all of it on a media thread, and stores that.
+pub(super) async fn make_anew(
+    attempt: Arc<Attempt>,
+    threads: &MediaThreads,
+    wanted: Vec<Wanted>,
+    make: impl FnOnce(&Attempt, Vec<Wanted>) -> Result<Vec<Made>, Failure> + Send + 'static,
+) -> Result<Vec<NewRendition>, Failure> {
+    let work = move |attempt: &Attempt| store(attempt, make(attempt, wanted)?);
+    on_thread(attempt, threads, work).await
 }
 
 fn reused(attempt: &Attempt, wanted: &Wanted, found: &Reusable) -> NewRendition {
