@@ -1,0 +1,158 @@
+//! The administration socket: how `mediaflow keys` reaches the store while a server has it open.
+//!
+//! A Unix socket in the data folder that only this user may use, one JSON line each way. It speaks of keys
+//! and of nothing else.
+
+use crate::data::DataFolder;
+use mediaflow_api::access::mint;
+use mediaflow_core::{KeyId, TenantId};
+use mediaflow_engine::SystemEnvironment;
+use mediaflow_store::{Environment as _, Scope, Store};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+const LINE_BYTES_MAX: u64 = 64 << 10;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "lowercase")]
+pub(crate) enum KeyRequest {
+    Create { name: String, scopes: Vec<Scope> },
+    List,
+    Revoke { id: KeyId },
+}
+
+/// What is answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum KeyAnswer {
+    Created { id: KeyId, token: String },
+    Keys(Vec<KeyLine>),
+    Revoked(bool),
+    Refused(String),
+}
+
+/// A key as it is listed: without its secret.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KeyLine {
+    pub(crate) id: KeyId,
+    pub(crate) name: String,
+    pub(crate) scopes: Vec<Scope>,
+    pub(crate) created_at: String,
+    pub(crate) revoked_at: Option<String>,
+}
+
+/// Does what is asked, in the process that has the store open.
+pub(crate) async fn perform(store: &dyn Store, request: KeyRequest) -> KeyAnswer {
+    let tenant = TenantId::DEFAULT;
+    let answer = match request {
+        KeyRequest::Create { name, scopes } => {
+            let id = KeyId(SystemEnvironment.id());
+            let minted = mint(id, &name, &scopes, tenant);
+            let added = store.add_key(minted.stored).await;
+            added.map(|()| KeyAnswer::Created {
+                id,
+                token: minted.text,
+            })
+        }
+        KeyRequest::List => store.keys(tenant).await.map(|keys| {
+            let line = |key: mediaflow_store::KeyRecord| KeyLine {
+                id: key.id,
+                name: key.name,
+                scopes: key.scopes,
+                created_at: key.created_at.to_string(),
+                revoked_at: key.revoked_at.map(|t| t.to_string()),
+            };
+            KeyAnswer::Keys(keys.into_iter().map(line).collect())
+        }),
+        KeyRequest::Revoke { id } => store.revoke_key(tenant, id).await.map(KeyAnswer::Revoked),
+    };
+    answer.unwrap_or_else(|e| KeyAnswer::Refused(e.to_string()))
+}
+
+/// A socket's path has at most 107 bytes, and a data folder may lie deeper. The kernel's own
+/// name for the opened folder is always short.
+fn short_path(data: &DataFolder) -> io::Result<(File, PathBuf)> {
+    let folder = File::open(data.path())?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}/admin.sock", folder.as_raw_fd()));
+    Ok((folder, path))
+}
+
+/// Makes the socket. Only the server that holds the store's lock may do this: it replaces what an
+/// interrupted one left.
+///
+/// # Errors
+/// When the folder does not take a socket.
+pub(crate) fn bind(data: &DataFolder) -> io::Result<UnixListener> {
+    let (_folder, path) = short_path(data)?;
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers until it is dropped.
+pub(crate) async fn serve(listener: UnixListener, store: Arc<dyn Store>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move {
+                    let talk = tokio::time::timeout(PATIENCE, answer(stream, &*store));
+                    if let Ok(Err(e)) = talk.await {
+                        tracing::debug!(error = %e, "an administration request broke off");
+                    }
+                });
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "the administration socket");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn answer(stream: UnixStream, store: &dyn Store) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(LINE_BYTES_MAX))
+        .read_line(&mut line)
+        .await?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(request) => perform(store, request).await,
+        Err(e) => KeyAnswer::Refused(format!("the request cannot be understood: {e}")),
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    write.write_all(&line).await
+}
+
+/// Asks the server that has the folder open.
+///
+/// # Errors
+/// When it does not answer.
+pub(crate) async fn ask(data: &DataFolder, request: &KeyRequest) -> io::Result<KeyAnswer> {
+    let talk = async {
+        let (_folder, path) = short_path(data)?;
+        let (read, mut write) = UnixStream::connect(&path).await?.into_split();
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        write.write_all(&line).await?;
+        let mut answer = String::new();
+        BufReader::new(read).read_line(&mut answer).await?;
+        Ok(serde_json::from_str(&answer)?)
+    };
+    tokio::time::timeout(PATIENCE, talk).await?
+}

@@ -1,0 +1,59 @@
+//! One command, one file. The listing of this folder is what the binary can do.
+
+mod classifier;
+pub(crate) mod config;
+mod doctor;
+pub(crate) mod ingest;
+pub(crate) mod keys;
+pub(crate) mod recipes;
+mod references;
+mod samples;
+mod serve;
+pub(crate) mod sign;
+
+use crate::cli::{Cli, Command};
+use crate::config::load;
+use crate::fault::Fault;
+use std::future::Future;
+use std::process::ExitCode;
+
+/// Runs the command that was asked for.
+///
+/// # Errors
+/// What is to be said and with which exit code to end.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
+    let place = &cli.place;
+    let done = match cli.command {
+        Command::Serve { listen } => {
+            let mut config = load(place)?;
+            config.listen = listen.unwrap_or(config.listen);
+            config.log.start()?;
+            return serve::run(config);
+        }
+        // Runs inside the sandbox: no configuration, no files, no threads.
+        Command::DecodeHelper { args } => {
+            return Ok(mediaflow_media::image::heif::helper_main(args));
+        }
+        Command::Ingest(ingest) => block_on(ingest::run(ingest))?,
+        Command::Keys { verb } => block_on(keys::run(load(place)?, verb))?,
+        Command::Sign(sign) => sign::run(&load(place)?, &sign),
+        Command::Recipes { verb } => recipes::run(place, verb),
+        Command::Doctor => doctor::run(&load(place)?),
+        Command::Config { verb } => config::run(place, verb),
+        Command::Errors => references::errors(),
+        Command::Events => references::events(),
+        Command::Classifier { listen } => block_on(classifier::run(listen))?,
+        Command::Samples { folder } => samples::run(&folder),
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs a command that waits for others, on a runtime of its own.
+fn block_on<T>(command: impl Future<Output = T>) -> Result<T, Fault> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Fault::failed(format!("no threads: {e}")))?;
+    Ok(runtime.block_on(command))
+}

@@ -1,0 +1,254 @@
+//! `mediaflow serve`: everything in one process. The wiring reads top to bottom and stops in reverse.
+
+use crate::admin;
+use crate::config::Config;
+use crate::data::DataFolder;
+use crate::fault::Fault;
+use crate::output;
+use axum::serve::ListenerExt as _;
+use mediaflow_api::{ApiParts, Metrics, router};
+use mediaflow_blob::FolderBlobs;
+use mediaflow_core::TenantId;
+use mediaflow_engine::services::Services;
+use mediaflow_engine::{Cdn, Engine, Parts, Recipes, SystemEnvironment};
+use mediaflow_media::image::heif::HeifHelper;
+use mediaflow_media::sandbox::{Posture, SandboxMode};
+use mediaflow_store::{Environment, SqliteStore, Store};
+use mediaflow_worker::{MediaRecogniser, Toolbox, Worker};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long work and requests that run may go on after the signal to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Time for one picture in the decoding process.
+const DECODE_MAX: Duration = Duration::from_secs(120);
+
+pub(crate) fn run(config: Config) -> Result<ExitCode, Fault> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("mediaflow")
+        .build()
+        .map_err(|e| Fault::failed(format!("no threads: {e}")))?;
+    let done = runtime.block_on(serve(config));
+    // Nothing that matters is left; a thread that hangs in a system call must not keep us.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(config: Config) -> Result<(), Fault> {
+    // What can be wrong is found before anything is touched; ports are bound before work starts.
+    let recipes = Recipes::load(config.recipes.folder.as_deref()).map_err(Fault::unusable)?;
+    let cdn = Cdn::new(&config.cdn).map_err(Fault::unusable)?;
+    let heif = decoder(config.sandbox)?;
+    let data = DataFolder::open(&config.data)?;
+    let listener = bind(config.listen).await?;
+    let address = listener.local_addr().map_err(Fault::failed)?;
+
+    let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment);
+    let store = open_store(&data, Arc::clone(&environment)).await?;
+    let blobs = FolderBlobs::open(&data.blobs())
+        .map_err(|e| Fault::failed(format!("the data folder: {e}")))?;
+    let is_open = is_open(&*store, address).await?;
+    let signer = config.delivery.open(&data)?;
+    let watermark = Engine::pin_watermark(&store, &blobs, &config.watermark)
+        .await
+        .map_err(Fault::failed)?;
+
+    let engine = Arc::new(Engine::new(Parts {
+        store: Arc::clone(&store),
+        blobs,
+        environment,
+        recipes,
+        recognise: Arc::new(MediaRecogniser::new(config.limits.image)),
+        cdn,
+        limits: config.limits.upload,
+        moderation: config.moderation.clone(),
+        metadata: config.metadata,
+        retention: config.retention,
+        watermark,
+    }));
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let toolbox =
+        Toolbox::new(config.limits.image, heif, &config.moderation).map_err(Fault::unusable)?;
+    let (stopping, ending) = (CancellationToken::new(), CancellationToken::new());
+    let worker = Worker::new(
+        Arc::clone(&engine),
+        toolbox,
+        config.worker,
+        worker_name(),
+        Arc::clone(&metrics),
+        stopping.clone(),
+    )
+    .map_err(|e| Fault::failed(format!("no threads for the worker: {e}")))?;
+    let signals = Signals::listen()?;
+    let admin = admin::bind(&data).map_err(|e| {
+        Fault::failed(format!(
+            "the administration socket in {}: {e}",
+            data.path().display()
+        ))
+    })?;
+
+    let services = Services::start(&engine, &ending);
+    let routes = router(ApiParts {
+        engine,
+        config: config.api,
+        is_open,
+        signer,
+        services: services.board(),
+        metrics,
+        stopping: stopping.clone(),
+    });
+    let worker = tokio::spawn(worker.run(DRAIN));
+    let admin = tokio::spawn(admin::serve(admin, store));
+    let listener = listener.tap_io(|stream| {
+        // Small answers must not wait for acknowledgements of earlier ones.
+        let _ = stream.set_nodelay(true);
+    });
+    let http =
+        axum::serve(listener, routes).with_graceful_shutdown(stopping.clone().cancelled_owned());
+    let http = tokio::spawn(http.into_future());
+    greet(address, &data, is_open, config.sandbox);
+
+    signals.first().await;
+    tracing::info!(
+        "stopping: no new work; what runs may end within {} s",
+        DRAIN.as_secs()
+    );
+    stopping.cancel();
+    if tokio::time::timeout(DRAIN, http).await.is_err() {
+        tracing::warn!("some connections did not end in time and are dropped");
+    }
+    if let Err(e) = worker.await {
+        tracing::error!(error = %e, "the worker ended badly; its tasks are taken up by the next start");
+    }
+    admin.abort();
+    ending.cancel();
+    services.join().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The process that decodes what has no memory-safe decoder: this program again, in a sandbox.
+fn decoder(mode: SandboxMode) -> Result<HeifHelper, Fault> {
+    let posture = Posture::probe();
+    if mode == SandboxMode::Require && !posture.complete() {
+        return Err(Fault::failed(format!(
+            "sandbox = \"require\" is set, but {posture}: allow both in the container, use Linux 5.13 or newer, or set sandbox = \"prefer\""
+        )));
+    }
+    let program: PathBuf = std::env::current_exe()
+        .map_err(|e| Fault::failed(format!("this program does not know where it is: {e}")))?;
+    Ok(HeifHelper {
+        program,
+        args_prefix: vec!["decode-helper".into()],
+        mode,
+        wall: DECODE_MAX,
+    })
+}
+
+async fn bind(listen: SocketAddr) -> Result<TcpListener, Fault> {
+    TcpListener::bind(listen).await.map_err(|e| {
+        Fault::failed(match e.kind() {
+            std::io::ErrorKind::AddrInUse => format!(
+                "{listen} is in use: another program, or another MediaFlow, listens there; give --listen another port"
+            ),
+            _ => format!("cannot listen on {listen}: {e}"),
+        })
+    })
+}
+
+async fn open_store(
+    data: &DataFolder,
+    environment: Arc<dyn Environment>,
+) -> Result<Arc<dyn Store>, Fault> {
+    let path = data.database();
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path, environment))
+        .await
+        .map_err(Fault::failed)?
+        .map_err(|e| Fault::failed(format!("{}: {e}", data.path().display())))?;
+    Ok(Arc::new(store))
+}
+
+/// Whether callers need no key: on loopback, until the first key is made. Elsewhere there must be one.
+async fn is_open(store: &dyn Store, address: SocketAddr) -> Result<bool, Fault> {
+    let keys = store.keys(TenantId::DEFAULT).await.map_err(Fault::failed)?;
+    if address.ip().is_loopback() {
+        return Ok(keys.is_empty());
+    }
+    match keys.iter().any(|key| key.revoked_at.is_none()) {
+        true => Ok(false),
+        false => Err(Fault::failed(format!(
+            "{address} can be reached from other machines and there is no API key yet; make one with `mediaflow keys create --name me --scopes admin` (and the same --data), or listen on 127.0.0.1"
+        ))),
+    }
+}
+
+fn worker_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}:{}", host.trim(), std::process::id())
+}
+
+fn greet(address: SocketAddr, data: &DataFolder, is_open: bool, sandbox: SandboxMode) {
+    let posture = Posture::probe();
+    let access = match is_open {
+        true => {
+            "open to every program on this machine, for there is no API key (`mediaflow keys create` and a restart close it)"
+        }
+        false => "with an API key (`mediaflow keys`)",
+    };
+    let sandbox = match (sandbox, posture.complete()) {
+        (SandboxMode::Off, _) => "\n  sandbox  off, as configured".to_owned(),
+        (_, false) => format!("\n  sandbox  incomplete: {posture}; see `mediaflow doctor`"),
+        (_, true) => String::new(),
+    };
+    let server = match address.port() {
+        8080 => String::new(),
+        _ => format!(" --server http://{address}"),
+    };
+    let text = format!(
+        "MediaFlow {} listens on http://{address}\n  data     {}\n  access   {access}{sandbox}\n  try      mediaflow ingest{server} photo.jpg\n           curl --data-binary @photo.jpg 'http://{address}/v1/assets?filename=photo.jpg'\n",
+        env!("CARGO_PKG_VERSION"),
+        data.path().display(),
+    );
+    // A server whose output nobody reads works all the same.
+    let _ = output::print(&text);
+}
+
+/// SIGTERM and SIGINT: the first stops, the second ends at once.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Fault> {
+        let hear = |kind| signal(kind).map_err(|e| Fault::failed(format!("signals: {e}")));
+        Ok(Self {
+            terminate: hear(SignalKind::terminate())?,
+            interrupt: hear(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Returns with the first; from then on the next one ends the process.
+    async fn first(mut self) {
+        self.next().await;
+        tokio::spawn(async move {
+            self.next().await;
+            tracing::warn!("a second signal: ending at once; nothing that was accepted is lost");
+            std::process::exit(130);
+        });
+    }
+}

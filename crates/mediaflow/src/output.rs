@@ -1,0 +1,40 @@
+//! Standard output, for people and for pipes.
+
+use crate::fault::Fault;
+use std::io::{self, ErrorKind, Write};
+
+/// Writes `text` and what was written before.
+///
+/// # Errors
+/// When it cannot be written; a reader that has gone (`| head`) is a silent one.
+pub(crate) fn print(text: &str) -> Result<(), Fault> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Err(Fault::failed("")),
+        Err(e) => Err(Fault::failed(format!("standard output: {e}"))),
+    }
+}
+
+/// Columns padded to their widest cell; the last one is left as it is.
+pub(crate) fn table(rows: &[Vec<String>], indent: &str) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(c));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        text.push_str(indent);
+        for (c, cell) in row.iter().enumerate() {
+            text.push_str(cell);
+            if c + 1 < row.len() {
+                let pad = widths[c] - cell.chars().count() + 2;
+                text.extend(std::iter::repeat_n(' ', pad));
+            }
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,13 @@
+//! The real binary, as its users meet it: started, stopped, killed, fed and asked.
+
+mod classifier;
+mod given;
+mod ingest;
+mod keys;
+mod kill;
+mod pictures;
+mod references;
+mod review;
+mod serve;
+mod server;
+mod sign;
