@@ -6,6 +6,7 @@ mod ingest;
 mod keys;
 mod kill;
 mod pictures;
+mod readme;
 mod references;
 mod review;
 mod serve;
