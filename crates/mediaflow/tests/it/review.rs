@@ -34,7 +34,7 @@ async fn a_person_decides_before_anything_shows() {
     };
     let small = server
         .http()
-        .get(server.url(&format!("/media/{first}/small.jpeg")));
+        .get(server.url(&format!("/media/{first}/small.jpg")));
     assert_eq!(small.send().await.unwrap().status(), 404);
 
     let decide = |id: &str| format!("/v1/assets/{id}/moderation");
@@ -89,7 +89,7 @@ async fn a_deleted_asset_is_gone() {
     assert!(answer.status().is_success());
     let small = server
         .http()
-        .get(server.url(&format!("/media/{id}/small.jpeg")))
+        .get(server.url(&format!("/media/{id}/small.jpg")))
         .send()
         .await
         .unwrap();

@@ -15,13 +15,13 @@ async fn a_private_asset_is_shown_to_who_holds_the_url() {
     server.asset_in(&id, "ready").await;
     let plain = server
         .http()
-        .get(server.url(&format!("/media/{id}/small.jpeg")));
+        .get(server.url(&format!("/media/{id}/small.jpg")));
     assert!(plain.send().await.unwrap().status().is_client_error());
 
     let args = [
         "sign",
         &id,
-        "small.jpeg",
+        "small.jpg",
         "--data",
         "data",
         "--expires",
