@@ -52,14 +52,15 @@ pub(crate) fn parse(raw: &str) -> Result<MediaPath, NoPath> {
     };
     let (profile, format) = match name.rsplit_once('.') {
         None => (name, None),
-        Some((profile, extension)) => (profile, Some(from_extension(extension).ok_or(none)?)),
+        Some((profile, extension)) => (profile, Some(Format::parse(extension).ok_or(none)?)),
     };
+    let is_canonical = !raw.contains('%') && !name.ends_with(".jpeg");
     Ok(MediaPath {
         asset: id(asset).ok_or(none)?,
         sha256,
         profile: profile.to_owned(),
         format,
-        is_canonical: !raw.contains('%'),
+        is_canonical,
         token,
     })
 }
@@ -80,11 +81,6 @@ fn id(text: &str) -> Option<AssetId> {
 fn digest(text: &str) -> Option<Sha256> {
     let digest: Sha256 = text.parse().ok()?;
     (digest.to_string() == text).then_some(digest)
-}
-
-fn from_extension(text: &str) -> Option<Format> {
-    let all = [Format::Jpeg, Format::Png, Format::Webp, Format::Avif];
-    all.into_iter().find(|f| extension(*f) == text)
 }
 
 fn extension(format: Format) -> &'static str {

@@ -49,7 +49,7 @@ pub fn openapi() -> String {
 }
 
 /// This description.
-#[utoipa::path(get, path = "/openapi.json", tag = "health", security(()), responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/openapi.json", operation_id = "describeApi", tag = "health", security(()), responses((status = 200, body = Object)))]
 pub(crate) async fn route() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str())
 }

@@ -23,7 +23,7 @@ const TASKS: u32 = 200;
 
 /// Look at an asset.
 #[utoipa::path(
-    get, path = "/v1/assets/{id}", tag = "assets",
+    get, path = "/v1/assets/{id}", operation_id = "getAsset", tag = "assets",
     params(("id" = String, Path, description = "The asset.")),
     responses(
         (status = 200, body = AssetView),
@@ -61,7 +61,7 @@ pub(crate) async fn view(
 
 /// Search assets, newest first.
 #[utoipa::path(
-    get, path = "/v1/assets", tag = "assets",
+    get, path = "/v1/assets", operation_id = "searchAssets", tag = "assets",
     params(
         ("state" = Option<String>, Query, description = "`in_review` is the queue of who decides."),
         ("kind" = Option<String>, Query),
@@ -142,7 +142,7 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>,
 
 /// Change what is said about an asset.
 #[utoipa::path(
-    patch, path = "/v1/assets/{id}", tag = "assets",
+    patch, path = "/v1/assets/{id}", operation_id = "changeAsset", tag = "assets",
     params(("id" = String, Path, description = "The asset.")),
     request_body = Change,
     responses(
@@ -174,7 +174,7 @@ pub(crate) async fn patch(
 
 /// Delete an asset. Its renditions are gone with the answer; its history stays.
 #[utoipa::path(
-    delete, path = "/v1/assets/{id}", tag = "assets",
+    delete, path = "/v1/assets/{id}", operation_id = "deleteAsset", tag = "assets",
     params(("id" = String, Path, description = "The asset.")),
     responses(
         (status = 204, description = "It is deleted, now or since earlier."),
@@ -211,7 +211,7 @@ pub(crate) struct Began {
 /// Process an asset again, with the recipe and the settings as they are now. Readers keep what they have until
 /// everything new is there.
 #[utoipa::path(
-    post, path = "/v1/assets/{id}/reprocess", tag = "assets",
+    post, path = "/v1/assets/{id}/reprocess", operation_id = "reprocessAsset", tag = "assets",
     params(("id" = String, Path, description = "The asset.")),
     request_body(content = Option<Again>),
     responses(

@@ -4,6 +4,7 @@ use crate::media_path::{MediaPath, NoPath, name, parse};
 use crate::negotiate::choose;
 use crate::problem::{Problem, ProblemView};
 use crate::send::{Sending, value};
+use crate::view::Binary;
 use crate::{Context, Shared};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
@@ -22,7 +23,7 @@ const SIGNED_MAX: Duration = Duration::from_secs(300);
 /// that one; both may change when the asset is processed again. `/media/{asset}/{sha256}/{profile}.{extension}` never
 /// changes. The same below `/media/s/{kid}.{expiry}.{sig}/` opens private assets; anywhere else they do not exist.
 #[utoipa::path(
-    get, path = "/media/{asset}/{rendition}", tag = "delivery", security(()),
+    get, path = "/media/{asset}/{rendition}", operation_id = "fetchRendition", tag = "delivery", security(()),
     params(
         ("asset" = String, Path, description = "The asset."),
         ("rendition" = String, Path, description = "`large`, `large.avif`, ..."),
@@ -30,8 +31,8 @@ const SIGNED_MAX: Duration = Duration::from_secs(300);
         ("If-None-Match" = Option<String>, Header),
     ),
     responses(
-        (status = 200, body = Vec<u8>, content_type = "image/*"),
-        (status = 206, body = Vec<u8>, content_type = "image/*"),
+        (status = 200, body = Binary, content_type = "image/*"),
+        (status = 206, body = Binary, content_type = "image/*"),
         (status = 304, description = "The client has this version."),
         (status = 403, description = "The signature is wrong or expired.", body = ProblemView<'_>, content_type = "application/problem+json"),
         (status = 404, body = ProblemView<'_>, content_type = "application/problem+json"),

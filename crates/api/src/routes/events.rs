@@ -14,7 +14,7 @@ use mediaflow_engine::EngineError;
 
 /// Read an asset's history, or follow it with `Accept: text/event-stream`.
 #[utoipa::path(
-    get, path = "/v1/assets/{id}/events", tag = "events",
+    get, path = "/v1/assets/{id}/events", operation_id = "listAssetEvents", tag = "events",
     params(
         ("id" = String, Path, description = "The asset."),
         ("after" = Option<u64>, Query, description = "The `sequence` to continue after."),
@@ -39,7 +39,7 @@ pub(crate) async fn of_asset(
 /// Read everybody's history, or follow it with `Accept: text/event-stream`. Nothing ever appears later at a place
 /// that was read already.
 #[utoipa::path(
-    get, path = "/v1/events", tag = "events",
+    get, path = "/v1/events", operation_id = "listEvents", tag = "events",
     params(
         ("after" = Option<String>, Query, description = "The `position` to continue after, or `latest` for what happens from now on."),
         ("limit" = Option<u32>, Query, description = "1 to 200; 50 when missing. Pages only."),

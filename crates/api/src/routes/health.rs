@@ -24,7 +24,7 @@ pub(crate) struct Landing {
 }
 
 /// What is here.
-#[utoipa::path(get, path = "/", tag = "health", security(()), responses((status = 200, body = Landing)))]
+#[utoipa::path(get, path = "/", operation_id = "describeServer", tag = "health", security(()), responses((status = 200, body = Landing)))]
 pub(crate) async fn landing() -> Json<Landing> {
     Json(Landing {
         name: "MediaFlow",
@@ -49,7 +49,7 @@ pub(crate) struct Alive {
 }
 
 /// Whether the process answers at all.
-#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = Alive)))]
+#[utoipa::path(get, path = "/healthz", operation_id = "isAlive", tag = "health", security(()), responses((status = 200, body = Alive)))]
 pub(crate) async fn alive() -> Json<Alive> {
     Json(Alive { status: "ok" })
 }
@@ -82,7 +82,7 @@ impl Check {
 
 /// Whether the store answers, the disk has room and the background services do their rounds.
 #[utoipa::path(
-    get, path = "/readyz", tag = "health", security(()),
+    get, path = "/readyz", operation_id = "isReady", tag = "health", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)),
 )]
 pub(crate) async fn ready(State(context): State<Shared>) -> impl IntoResponse {
@@ -117,7 +117,7 @@ fn services(context: &Context) -> Vec<(&'static str, bool)> {
 
 /// Metrics for Prometheus, in its text format or as OpenMetrics.
 #[utoipa::path(
-    get, path = "/metrics", tag = "health", security(()),
+    get, path = "/metrics", operation_id = "readMetrics", tag = "health", security(()),
     responses((status = 200, body = String, content_type = "text/plain; version=0.0.4")),
 )]
 pub(crate) async fn metrics(

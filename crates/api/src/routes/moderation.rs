@@ -30,7 +30,7 @@ pub(crate) struct Judgement {
 
 /// Decide about an asset in review. What is rejected is gone with the answer.
 #[utoipa::path(
-    post, path = "/v1/assets/{id}/moderation", tag = "moderation",
+    post, path = "/v1/assets/{id}/moderation", operation_id = "moderateAsset", tag = "moderation",
     params(("id" = String, Path, description = "The asset.")),
     request_body = Judgement,
     responses(

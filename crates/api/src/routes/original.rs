@@ -6,6 +6,7 @@ use crate::access::MayRead;
 use crate::params::NoParams;
 use crate::problem::{Problem, ProblemView};
 use crate::send::{Sending, value};
+use crate::view::Binary;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
@@ -16,11 +17,11 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 
 /// Download the original. Ranges work.
 #[utoipa::path(
-    get, path = "/v1/assets/{id}/original", tag = "assets",
+    get, path = "/v1/assets/{id}/original", operation_id = "downloadOriginal", tag = "assets",
     params(("id" = String, Path, description = "The asset.")),
     responses(
-        (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 206, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, body = Binary, content_type = "application/octet-stream"),
+        (status = 206, body = Binary, content_type = "application/octet-stream"),
         (status = "4XX", body = ProblemView<'_>, content_type = "application/problem+json"),
     ),
 )]

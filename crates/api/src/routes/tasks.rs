@@ -20,7 +20,7 @@ const REPLAY: u32 = 500;
 
 /// Page through an asset's tasks, in the recipe's order.
 #[utoipa::path(
-    get, path = "/v1/assets/{id}/tasks", tag = "tasks",
+    get, path = "/v1/assets/{id}/tasks", operation_id = "listAssetTasks", tag = "tasks",
     params(
         ("id" = String, Path, description = "The asset."),
         ("state" = Option<String>, Query),
@@ -46,7 +46,7 @@ pub(crate) async fn of_asset(
 
 /// Page through all tasks, newest first; `state=dead` is the list of what failed for good.
 #[utoipa::path(
-    get, path = "/v1/tasks", tag = "tasks",
+    get, path = "/v1/tasks", operation_id = "listTasks", tag = "tasks",
     params(
         ("state" = Option<String>, Query),
         ("code" = Option<String>, Query, description = "Of the last error."),
@@ -95,7 +95,7 @@ pub(crate) struct Replayed {
 
 /// Try a dead task again. Repeating it changes nothing.
 #[utoipa::path(
-    post, path = "/v1/tasks/{id}/replay", tag = "tasks",
+    post, path = "/v1/tasks/{id}/replay", operation_id = "replayTask", tag = "tasks",
     params(("id" = String, Path, description = "The task.")),
     responses(
         (status = 200, body = Replayed),
@@ -133,7 +133,7 @@ pub(crate) struct Count {
 
 /// Try all dead tasks again that match.
 #[utoipa::path(
-    post, path = "/v1/tasks/replay", tag = "tasks",
+    post, path = "/v1/tasks/replay", operation_id = "replayTasks", tag = "tasks",
     request_body = Which,
     responses(
         (status = 200, body = Count),

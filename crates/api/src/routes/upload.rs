@@ -5,6 +5,7 @@ use crate::observe::Correlation;
 use crate::params::Params;
 use crate::problem::{Problem, invalid};
 use crate::send::value;
+use crate::view::Binary;
 use crate::view::asset::Links;
 use crate::{Context, Shared};
 use axum::Json;
@@ -30,6 +31,8 @@ use utoipa::ToSchema;
 const FIELDS_BYTES_MAX: usize = 256 << 10;
 /// What a form may send between two of its parts: boundaries, headers, fields and what is buffered ahead.
 const BETWEEN_BYTES_MAX: u64 = 2 << 20;
+/// Forms are read ahead for as long as bytes come at once; this makes an end of that.
+const GIVEN_BYTES_MAX: usize = 512 << 10;
 /// What is still read of a body that was refused, so that its client gets to read why.
 const REFUSED_BYTES_MAX: usize = 64 << 20;
 const REFUSED_TIME_MAX: Duration = Duration::from_secs(10);
@@ -54,7 +57,7 @@ pub(crate) struct Accepted {
 /// The body is the file itself, with its options in the query, or a `multipart/form-data` with a part `file` and the
 /// options as other parts, before or after it. The answer comes before any processing.
 #[utoipa::path(
-    post, path = "/v1/assets", tag = "assets",
+    post, path = "/v1/assets", operation_id = "uploadAsset", tag = "assets",
     params(
         ("filename" = Option<String>, Query, description = "For display; a form's `file` part brings its own."),
         ("recipe" = Option<String>, Query, description = "Instead of the kind's default."),
@@ -68,7 +71,7 @@ pub(crate) struct Accepted {
         ("Idempotency-Key" = Option<String>, Header, description = "Repeating a request with the same key gives the first answer."),
         ("X-Correlation-Id" = Option<String>, Header, description = "Follows the asset everywhere; made up when missing."),
     ),
-    request_body(content((Vec<u8> = "application/octet-stream"), (FormView = "multipart/form-data"))),
+    request_body(content((Binary = "application/octet-stream"), (FormView = "multipart/form-data"))),
     responses(
         (status = 202, body = Accepted, headers(("Location" = String))),
         (status = "4XX", body = crate::problem::ProblemView<'_>, content_type = "application/problem+json"),
@@ -99,6 +102,7 @@ pub(crate) async fn post(
         body: Some(body.into_data_stream()),
         budget: Arc::clone(&budget),
         is_worth_reading: !headers.contains_key(header::EXPECT),
+        given: 0,
     };
     let receipt = match boundary {
         None => {
@@ -200,6 +204,8 @@ struct Arriving {
     body: Option<BodyDataStream>,
     budget: Arc<AtomicU64>,
     is_worth_reading: bool,
+    /// Given since the reader last had to wait.
+    given: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -214,16 +220,23 @@ impl Stream for Arriving {
     type Item = Result<Bytes, Interrupted>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        if self.given > GIVEN_BYTES_MAX {
+            self.given = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
         let Poll::Ready(next) = body.poll_next_unpin(cx) else {
+            self.given = 0;
             return Poll::Pending;
         };
         // Somebody who waits for a `100 Continue` has got it now, and sends.
         self.is_worth_reading = true;
         match next {
             Some(Ok(piece)) => {
+                self.given += piece.len();
                 let budget = self.budget.load(Ordering::Relaxed);
                 match budget.checked_sub(piece.len() as u64) {
                     None => return Poll::Ready(Some(Err(Interrupted::Chatter))),
@@ -363,7 +376,10 @@ fn broken(error: multer::Error) -> EngineError {
     use multer::Error::{
         IncompleteFieldData, IncompleteHeaders, IncompleteStream, StreamReadFailed,
     };
-    match error {
+    match &error {
+        StreamReadFailed(inner) if matches!(inner.downcast_ref(), Some(Interrupted::Chatter)) => {
+            EngineError::new(ErrorCode::LimitMetadata, inner.to_string())
+        }
         IncompleteFieldData { .. } | IncompleteHeaders | IncompleteStream | StreamReadFailed(_) => {
             EngineError {
                 code: ErrorCode::InputInterrupted,
@@ -380,8 +396,7 @@ fn broken(error: multer::Error) -> EngineError {
 #[schema(as = Upload)]
 #[allow(dead_code, reason = "only described, never made")]
 pub(crate) struct FormView {
-    #[schema(value_type = String, format = Binary)]
-    file: Vec<u8>,
+    file: Binary,
     recipe: Option<String>,
     title: Option<String>,
     /// Separated by commas, or repeated.

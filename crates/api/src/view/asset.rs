@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 /// Everything known of an asset.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Asset)]
 pub(crate) struct AssetView {
     #[schema(value_type = String, format = Uuid)]
     id: String,
@@ -100,6 +101,7 @@ pub(crate) struct AssetList {
 
 /// The recipe of the newest run.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Recipe)]
 pub(crate) struct RecipeView {
     name: String,
     version: u32,
@@ -109,6 +111,7 @@ pub(crate) struct RecipeView {
 
 /// The bytes as uploaded.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Original)]
 pub(crate) struct OriginalView {
     bytes: u64,
     sha256: String,
@@ -123,6 +126,7 @@ pub(crate) struct OriginalView {
 
 /// A derived file.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Rendition)]
 pub(crate) struct RenditionView {
     /// `thumbnail`, `small`, `medium`, `large`, `retina`, `original`, or what the recipe names.
     profile: String,
@@ -142,6 +146,7 @@ pub(crate) struct RenditionView {
 
 /// The point that crops keep in sight, as fractions of width and height.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Focus)]
 pub(crate) struct FocusView {
     x: f32,
     y: f32,
@@ -149,6 +154,7 @@ pub(crate) struct FocusView {
 
 /// Why something failed.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Error)]
 pub(crate) struct ErrorView {
     /// Stable; listed in the documentation.
     code: String,

@@ -3,3 +3,9 @@
 pub(crate) mod asset;
 pub(crate) mod event;
 pub(crate) mod task;
+
+/// The bytes of a file.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code, reason = "only described, never made")]
+pub(crate) struct Binary(Vec<u8>);

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 /// A step at work for one asset.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Task)]
 pub(crate) struct TaskView {
     #[schema(value_type = String, format = Uuid)]
     id: String,
@@ -51,6 +52,7 @@ pub(crate) struct TaskDetail {
 
 /// One try of a task.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Try)]
 pub(crate) struct TryView {
     /// Counts from 1.
     number: u32,

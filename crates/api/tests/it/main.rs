@@ -1,0 +1,23 @@
+//! The API as its clients see it: every status, every header that means something.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it is"
+)]
+
+mod access;
+mod assets;
+mod delivery;
+mod events;
+mod forms;
+mod given;
+mod health;
+mod moderation;
+mod openapi;
+mod original;
+mod private;
+mod problems;
+mod search;
+mod tasks;
+mod uploads;
+mod wire;

@@ -1,0 +1,106 @@
+//! What only a real connection shows.
+
+use crate::given::Server;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+async fn connected(server: &Server) -> TcpStream {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = server.router.clone();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    TcpStream::connect(address).await.unwrap()
+}
+
+/// Reads until the text has come.
+async fn until(connection: &mut TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(end) {
+        let mut buffer = [0; 4096];
+        let count = connection.read(&mut buffer).await.unwrap();
+        assert!(count > 0, "the connection ended after {text:?}");
+        text.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_told_to_go_on() {
+    let server = Server::new();
+    let mut connection = connected(&server).await;
+    let head = "POST /v1/assets HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    connection.write_all(head.as_bytes()).await.unwrap();
+    until(&mut connection, "HTTP/1.1 100 Continue\r\n\r\n").await;
+    connection.write_all(b"photo").await.unwrap();
+    let answer = until(&mut connection, "\"links\"").await;
+    assert!(answer.starts_with("HTTP/1.1 202 Accepted\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_refused_before_it_sends() {
+    let server = Server::new();
+    for line in [
+        "Content-Length: 99999999",
+        "Content-Length: 5\r\nOrigin: https://evil.example",
+    ] {
+        let mut connection = connected(&server).await;
+        let head = format!(
+            "POST /v1/assets HTTP/1.1\r\nHost: localhost\r\n{line}\r\nExpect: 100-continue\r\n\r\n"
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let answer = until(&mut connection, "correlation_id").await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+        assert!(!answer.contains("100 Continue"));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_much_gets_to_read_why() {
+    let server = Server::new();
+    for form in [false, true] {
+        let mut connection = connected(&server).await;
+        let kind = match form {
+            true => "Content-Type: multipart/form-data; boundary=XX\r\n",
+            false => "",
+        };
+        let bytes = 20 << 20;
+        let head = format!(
+            "POST /v1/assets HTTP/1.1\r\nHost: localhost\r\n{kind}Content-Length: {bytes}\r\n\r\n"
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let piece = vec![b'x'; 1 << 20];
+        // Nothing is read before everything is sent, as simple clients do.
+        for _ in 0..20 {
+            connection.write_all(&piece).await.unwrap();
+        }
+        let answer = until(&mut connection, "correlation_id").await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_off_leaves_nothing() {
+    let server = Server::new();
+    let mut connection = connected(&server).await;
+    let head = "POST /v1/assets HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000000\r\n\r\n";
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(&vec![b'x'; 2_000_000]).await.unwrap();
+    let temporary = server.folder.path().join("blobs/tmp");
+    let files = || std::fs::read_dir(&temporary).unwrap().count();
+    let mut waited = 0;
+    while files() == 0 && waited < 500 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        waited += 1;
+    }
+    assert_eq!(files(), 1);
+    drop(connection);
+    while files() > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        waited += 1;
+        assert!(waited < 1000);
+    }
+    assert_eq!(
+        server.get("/v1/assets").await.json()["items"],
+        serde_json::json!([])
+    );
+}
