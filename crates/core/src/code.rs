@@ -52,7 +52,7 @@ codes! {
     LimitRate "limit.rate" 429 "Too much is waiting already. Try again after the time in `Retry-After`.";
     LimitStorage "limit.storage" 507 "The disk has less free space than `limits.upload.free_bytes_min`. Uploads are refused; reading and deleting go on.";
     Timeout "timeout" 504 "The work took longer than its step allows.";
-    WorkerLost "worker.lost" 500 "The process that worked on the task vanished. Counted as an attempt; after two losses while running alone the task is quarantined.";
+    WorkerLost "worker.lost" 500 "The process that worked on the task vanished. Counted as an attempt; after four losses while running alone the task is quarantined.";
     DecoderCrashed "decoder.crashed" 500 "A decoder panicked or its process died on this file. The file is isolated; nothing else is affected.";
     EncoderFailed "encoder.failed" 500 "An encoder refused its input. Please report it with the asset's id.";
     SandboxUnavailable "sandbox.unavailable" 500 "`sandbox = \"require\"` is set and this kernel or container does not give what it needs. See `mediaflow doctor`.";

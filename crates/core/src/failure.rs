@@ -31,8 +31,9 @@ pub struct Failure {
 
 /// Crashes after which a task is dead: a decoder that dies thrice on a file will die again.
 pub const CRASHES_MAX: u32 = 3;
-/// Losses while running alone after which a task is quarantined.
-pub const LOSSES_ALONE_MAX: u32 = 2;
+/// Losses while running alone after which a task is quarantined. With the backoff between them a process must
+/// have died under it over and over for about half a minute: a restart or two, or an eviction, condemns no good file.
+pub const LOSSES_ALONE_MAX: u32 = 4;
 /// The first delay before a retry.
 pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// The longest delay before a retry.

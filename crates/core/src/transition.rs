@@ -204,11 +204,7 @@ pub fn fail(
         effects.push(Effect::Task(TaskState::Dead));
         effects.push(Effect::Event(EventDraft::new(EventType::TaskDead, data)));
     } else {
-        let pause = match failure.kind {
-            FailureKind::Lost => Duration::ZERO,
-            _ => backoff(task.attempts, jitter),
-        };
-        effects.push(Effect::Retry(pause));
+        effects.push(Effect::Retry(backoff(task.attempts, jitter)));
         effects.push(Effect::Event(EventDraft::new(
             EventType::TaskRetrying,
             data,

@@ -158,7 +158,9 @@ impl Shared {
         for task in claimed {
             let own = share.split(&task);
             let shared = Arc::clone(self);
+            // An offered task is no part of the one that was reported.
             let span = tracing::info_span!(
+                parent: None,
                 "task",
                 correlation_id = %task.correlation_id,
                 asset = %task.asset,

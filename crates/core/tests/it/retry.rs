@@ -63,9 +63,9 @@ fn attempts_until_a_task_is_dead() {
         attempts(5, &[Transient, Transient, Transient, Transient, Crash]),
         5
     );
-    // The first loss makes it run alone; two more condemn it, however few attempts it has.
-    assert_eq!(attempts(5, &[Lost]), 3);
-    assert_eq!(attempts(1, &[Lost]), 3);
+    // The first loss makes it run alone; four more condemn it, however few attempts it has.
+    assert_eq!(attempts(5, &[Lost]), 5);
+    assert_eq!(attempts(1, &[Lost]), 5);
     assert_eq!(attempts(5, &[Lost, Permanent]), 2);
 }
 

@@ -67,7 +67,8 @@ fn crop(fit: &Fit, output: (u32, u32), source: (u32, u32)) -> (f64, f64, f64, f6
     let (cw, ch) = (ow * scale, oh * scale);
     let start = |focus: f32, whole: f64, part: f64| {
         let focus = f64::from(if focus.is_finite() { focus } else { 0.5 }.clamp(0.0, 1.0));
-        (focus * whole - part / 2.0).clamp(0.0, whole - part)
+        // The part can exceed the whole by a rounding error, and `clamp` panics on a negative bound.
+        (focus * whole - part / 2.0).clamp(0.0, (whole - part).max(0.0))
     };
     (start(focus.0, w, cw), start(focus.1, h, ch), cw, ch)
 }

@@ -167,9 +167,6 @@ fn requeue(s: &Session<'_>, hand: &Hand) -> Result<(), StoreError> {
 }
 
 fn retry(s: &Session<'_>, hand: &Hand, pause: Duration) -> Result<(), StoreError> {
-    if pause.is_zero() {
-        return make_ready(s, hand.tenant, hand.id, hand.cpu_ms);
-    }
     s.conn
         .prepare_cached(
             "UPDATE tasks SET state = 'waiting', lease_until = NULL, retry_at = ?2 WHERE id = ?1",

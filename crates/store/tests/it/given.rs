@@ -1,5 +1,6 @@
 //! A store with a clock that tests move, and the few things that tests keep doing to it.
 
+use mediaflow_core::failure::BACKOFF_MAX;
 use mediaflow_core::operation::{Facts, Format};
 use mediaflow_core::{
     AssetId, AssetOptions, Failure, Kind, ModerationPolicy, Operation, Queue, Recipe, RunSettings,
@@ -212,6 +213,15 @@ impl Given {
             settings: RunSettings::default(),
         };
         self.store.reprocess(TENANT, asset, generation).await
+    }
+
+    /// Every lease runs out, and the tasks are ready again; answers how many were lost.
+    pub(crate) async fn leases_run_out(&self) -> u32 {
+        self.world.pass(LEASE + Duration::from_secs(1));
+        let lost = self.store.sweep(10).await.unwrap().lost;
+        self.world.pass(BACKOFF_MAX);
+        self.store.sweep(10).await.unwrap();
+        lost
     }
 
     /// Workers do everything there is to do.

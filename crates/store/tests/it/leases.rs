@@ -1,6 +1,7 @@
 //! Fences, repeated calls, vanished workers.
 
 use crate::given::{Given, LEASE, TENANT, output, roomy, step_of};
+use mediaflow_core::failure::{BACKOFF_MAX, LOSSES_ALONE_MAX};
 use mediaflow_core::{AssetState, ErrorCode, Failure, TaskState};
 use mediaflow_store::{Lease, Report, StoreError, TaskFilter, TaskRecord};
 use std::time::Duration;
@@ -19,8 +20,7 @@ async fn an_overtaken_attempt_changes_nothing() {
     let mut given = Given::new();
     given.asset().await;
     let first = given.claim_step("inspect").await;
-    given.world.pass(LEASE + Duration::from_secs(1));
-    given.store.sweep(10).await.unwrap();
+    given.leases_run_out().await;
     let second = given.claim_step("inspect").await;
     assert!(second.lease.fence > first.lease.fence);
 
@@ -127,13 +127,9 @@ async fn a_task_that_takes_its_worker_down_runs_alone_and_is_then_quarantined() 
     given.succeeds(&moderate).await;
     let resize = given.claim_step("resize").await;
     assert!(!resize.alone);
-    let lose = async |given: &Given| {
-        given.world.pass(LEASE + Duration::from_secs(1));
-        given.store.sweep(10).await.unwrap().lost
-    };
     // `inspect`, which was claimed with it, is lost as well.
-    assert_eq!(lose(&given).await, 2);
-    for _ in 0..2 {
+    assert_eq!(given.leases_run_out().await, 2);
+    for _ in 0..LOSSES_ALONE_MAX {
         let alone = given.claim().await;
         assert_eq!(alone.len(), 1, "alone means alone");
         assert!(alone[0].alone);
@@ -142,12 +138,12 @@ async fn a_task_that_takes_its_worker_down_runs_alone_and_is_then_quarantined() 
             let alone = given.claim().await;
             assert_eq!(alone.iter().map(step_of).collect::<Vec<_>>(), ["resize"]);
         }
-        assert_eq!(lose(&given).await, 1);
+        assert_eq!(given.leases_run_out().await, 1);
     }
     let resize = task(&given, "resize").await;
     assert_eq!(resize.state, TaskState::Dead);
     assert_eq!(resize.error.unwrap().0, "worker.lost");
-    assert_eq!(resize.tries.len(), 3);
+    assert_eq!(resize.tries.len() as u32, 1 + LOSSES_ALONE_MAX);
     let record = given.record(asset).await;
     assert_eq!(record.state, AssetState::Failed);
     assert_eq!(record.error.unwrap().0, "worker.lost");
@@ -187,8 +183,10 @@ async fn a_restart_voids_leases_and_the_work_goes_on() {
     let lost = given.store.heartbeat(&[before.lease], LEASE).await.unwrap();
     assert_eq!(lost, [before.lease]);
     let record = task(&given, "inspect").await;
-    assert_eq!(record.state, TaskState::Ready);
+    assert_eq!(record.state, TaskState::Waiting);
     assert_eq!(record.error.unwrap().0, "worker.lost");
+    given.world.pass(BACKOFF_MAX);
+    given.store.sweep(10).await.unwrap();
     given.all_done().await;
     assert_eq!(given.record(asset).await.state, AssetState::Ready);
 }
