@@ -60,7 +60,11 @@ fn bare_avif(pixels: &Pixels) -> f64 {
     let (w, h) = (pixels.width(), pixels.height());
     let planes = planes(pixels);
     // What `AvifOptions::default()` comes to.
-    let (speed, quantizer) = if w * h <= 1_300_000 { (c"6", c"25") } else { (c"8", c"21") };
+    let (speed, quantizer) = match w * h {
+        0..=1_300_000 => (c"6", c"26"),
+        1_300_001..=4_000_000 => (c"6", c"24"),
+        _ => (c"8", c"22"),
+    };
     let settings = [
         (c"cpu-used", speed),
         (c"cq-level", quantizer),

@@ -20,7 +20,7 @@ use serde_json::json;
 /// Our own set is cheap next to sharp's: the least disturbed of this many runs counts.
 const ROUNDS: usize = 3;
 
-/// sharp at the settings that come nearest to our bytes and scores.
+/// sharp at settings near our bytes and scores.
 fn matched() -> serde_json::Value {
     json!({
         "jpeg": { "quality": 80 },

@@ -28,19 +28,21 @@ const IQ_SINCE: c_int = 3 << 16 | 12 << 8;
 /// `AOM_TUNE_IQ`, which the bindings of 3.11 do not know.
 const TUNE_IQ: c_uint = 10;
 
-/// Images of at most this many pixels take [`SPEED_SMALL`], which there saves a tenth of the
-/// bytes; above, a search this thorough costs four times the CPU and saves next to nothing.
-const SMALL_PIXELS: u64 = 1_300_000;
-const SPEED_SMALL: u8 = 6;
+/// Images of more pixels than this take [`SPEED_LARGE`]: a thorough search of them would cost as
+/// much as the rest of the set.
+const LARGE_PIXELS: u64 = 4_000_000;
+const SPEED: u8 = 6;
 const SPEED_LARGE: u8 = 8;
+/// Above this, details are large beside a block and need finer quantizers for the same score.
+const DETAILED_PIXELS: u64 = 1_300_000;
 
 /// How to encode an AVIF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AvifOptions {
-    /// 0 to 100; a step is about one point of SSIMULACRA2, whatever the speed.
+    /// 0 to 100; a step is about one point of SSIMULACRA2, whatever the speed and the size.
     pub quality: u8,
-    /// 0 (smallest) to 9 (fastest); without one, 6 for images up to 1.3 megapixels and 8 above.
+    /// 0 (smallest) to 9 (fastest); without one, 6, or 8 above 4 megapixels.
     pub speed: Option<u8>,
 }
 
@@ -55,23 +57,31 @@ impl Default for AvifOptions {
 
 impl AvifOptions {
     fn speed(&self, image: &Pixels) -> u8 {
-        let small = u64::from(image.width()) * u64::from(image.height()) <= SMALL_PIXELS;
+        let large = pixels(image) > LARGE_PIXELS;
         self.speed
-            .unwrap_or(if small { SPEED_SMALL } else { SPEED_LARGE })
+            .unwrap_or(if large { SPEED_LARGE } else { SPEED })
             .min(9)
     }
 
-    /// libaom's 0 (best) to 63.
-    fn quantizer(&self, speed: u8) -> c_uint {
+    /// libaom's 0 (best) to 63: measured corrections keep the score of a quality in place.
+    fn quantizer(&self, image: &Pixels) -> c_uint {
         let quantizer = (100 - c_uint::from(self.quality.min(100))) * 63 / 100;
-        // A shorter search gives less at the same quantizer.
-        quantizer.saturating_sub(match speed {
+        let for_speed = match self.speed(image) {
             0..=6 => 0,
-            7 => 2,
-            8 => 4,
-            _ => 6,
-        })
+            7 | 8 => 2,
+            _ => 4,
+        };
+        let for_size = if pixels(image) > DETAILED_PIXELS {
+            2
+        } else {
+            0
+        };
+        quantizer.saturating_sub(for_speed + for_size)
     }
+}
+
+fn pixels(image: &Pixels) -> u64 {
+    u64::from(image.width()) * u64::from(image.height())
 }
 
 /// Whether the linked libaom has `tune=iq`, and quality numbers mean a little more.
@@ -97,7 +107,7 @@ pub fn encode(
         yuv::full_range(image)
     };
     let speed = options.speed(image);
-    let quantizer = options.quantizer(speed);
+    let quantizer = options.quantizer(image);
     let color = encode_planes(image, &planes, quantizer, speed, metadata.icc.is_some())?;
     let alpha = if transparent {
         // Errors in alpha show as halos: half the quantizer costs little, as alpha is mostly flat.
