@@ -188,18 +188,17 @@ fn jpeg_options_do_what_they_say() {
             ..plain
         }) > size(plain)
     );
-    let progressive = JpegOptions {
-        progressive: true,
+    let sequential = JpegOptions {
+        progressive: false,
         ..plain
     };
-    let file = jpeg::encode(&scene, &progressive, &Metadata::default())
-        .unwrap()
-        .bytes;
-    assert!(
-        file.windows(2).any(|m| m == [0xFF, 0xC2]),
-        "a progressive frame header"
-    );
-    assert!(drawn::psnr(&scene, &reading::jpeg(&file)) > 33.0);
+    for (options, frame) in [(sequential, 0xC0), (plain, 0xC2)] {
+        let file = jpeg::encode(&scene, &options, &Metadata::default())
+            .unwrap()
+            .bytes;
+        assert!(file.windows(2).any(|m| m == [0xFF, frame]), "{options:?}");
+        assert!(drawn::psnr(&scene, &reading::jpeg(&file)) > 33.0);
+    }
 }
 
 #[test]
