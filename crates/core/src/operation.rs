@@ -104,8 +104,10 @@ pub struct Encoding {
     pub format: Format,
     /// The encoder's own scale, 1 to 100.
     pub quality: u8,
-    /// WebP: method 0 (fast) to 6. AVIF: speed 0 (slow) to 10.
-    pub effort: u8,
+    /// WebP: method 0 (fast) to 6. AVIF: speed 0 (slow) to 9. Without it, what measurements chose: see
+    /// `docs/decisions/0001-image-encoders.md`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<u8>,
     /// Other values for some variants, by name.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub variants: std::collections::BTreeMap<String, Tuning>,
@@ -125,11 +127,11 @@ pub struct Tuning {
 
 impl Encoding {
     /// Quality and effort for the variant `name`.
-    pub fn tuning(&self, name: &str) -> (u8, u8) {
+    pub fn tuning(&self, name: &str) -> (u8, Option<u8>) {
         let own = self.variants.get(name);
         (
             own.and_then(|t| t.quality).unwrap_or(self.quality),
-            own.and_then(|t| t.effort).unwrap_or(self.effort),
+            own.and_then(|t| t.effort).or(self.effort),
         )
     }
 }
@@ -264,7 +266,7 @@ impl Operation {
     pub fn cost(&self, facts: Facts) -> Cost {
         let decoded = facts.pixels.saturating_mul(4);
         // Decoding, colour conversion and the turned copy hold the picture up to twice; the
-        // cascade below it at most once more. AVIF's encoder was measured at under 16 bytes a pixel.
+        // cascade below it at most once more. Encoders hold planes and what they refer to.
         let (pictures, fixed, cpu_ns_per_pixel) = match self {
             Self::Distribute | Self::Publish => {
                 return Cost {
@@ -275,7 +277,7 @@ impl Operation {
             Self::Inspect => (0, 8 * MIB, 1),
             Self::Moderate | Self::Placeholder => (2, 8 * MIB, 5),
             Self::Resize(_) | Self::Watermark => (3, 16 * MIB, 15),
-            Self::Compress(_) => (5, 32 * MIB, 150),
+            Self::Compress(_) => (5, 32 * MIB, 500),
             Self::Squeeze(_) => (6, 32 * MIB, 2000),
         };
         // Sizes come from untrusted headers: a sum that wrapped would let a bomb in as a trifle.

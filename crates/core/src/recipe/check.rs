@@ -141,7 +141,7 @@ fn variant(v: &Variant) -> Result<(), String> {
 fn encoding(e: &Encoding) -> Result<(), String> {
     let effort_max = match e.format {
         Format::Webp => 6,
-        Format::Avif => 10,
+        Format::Avif => 9,
         other => {
             return Err(format!(
                 "`{}` is made by image.resize; `formats` takes webp and avif",
@@ -152,7 +152,7 @@ fn encoding(e: &Encoding) -> Result<(), String> {
     let tunings = e
         .variants
         .values()
-        .map(|t| (t.quality.unwrap_or(e.quality), t.effort.unwrap_or(e.effort)));
+        .map(|t| (t.quality.unwrap_or(e.quality), t.effort.or(e.effort)));
     for (quality, effort) in tunings.chain([(e.quality, e.effort)]) {
         if !(1..=100).contains(&quality) {
             return Err(format!(
@@ -160,7 +160,7 @@ fn encoding(e: &Encoding) -> Result<(), String> {
                 e.format.as_str()
             ));
         }
-        if effort > effort_max {
+        if let Some(effort) = effort.filter(|&e| e > effort_max) {
             return Err(format!(
                 "{}: `effort` is {effort}; it must be 0 to {effort_max}",
                 e.format.as_str()

@@ -150,11 +150,11 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
             variants: raw.variants.clone().ok_or_else(|| {
                 place.error("`image.resize` needs `variants`, for example `variants = [{ name = \"small\", fit = \"width\", width = 320 }]`")
             })?,
-            jpeg_quality: raw.jpeg_quality.unwrap_or(80),
+            jpeg_quality: raw.jpeg_quality.unwrap_or(86),
         }),
         "image.compress" | "image.squeeze" => {
             let formats = raw.formats.clone().ok_or_else(|| {
-                place.error("this operation needs `formats`, for example `formats = [{ format = \"webp\", quality = 80, effort = 2 }]`")
+                place.error("this operation needs `formats`, for example `formats = [{ format = \"webp\", quality = 80 }]`")
             })?;
             if raw.operation == "image.compress" {
                 Operation::Compress(Compress { formats })
@@ -241,7 +241,7 @@ fn plain(message: &str) -> String {
         ),
         (
             "expected struct Encoding",
-            "expected an encoding, for example { format = \"webp\", quality = 80, effort = 2 }",
+            "expected an encoding, for example { format = \"webp\", quality = 80 }",
         ),
         (
             "expected struct Tuning",

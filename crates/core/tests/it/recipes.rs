@@ -61,11 +61,11 @@ fn mistakes_are_told_with_line_step_and_fix() {
         "step \"publish\": its needs form a circle",
     );
     refused(
-        &IMAGE.replace("effort = 9", "effort = 11"),
-        "avif: `effort` is 11; it must be 0 to 10",
+        &IMAGE.replace("quality = 62 }", "quality = 62, effort = 10 }"),
+        "avif: `effort` is 10; it must be 0 to 9",
     );
     refused(
-        &IMAGE.replace("jpeg_quality = 80", "jpeg_quality = 0"),
+        &IMAGE.replace("jpeg_quality = 86", "jpeg_quality = 0"),
         "`jpeg_quality` must be 1 to 100",
     );
     refused(
@@ -86,7 +86,7 @@ fn mistakes_are_told_with_line_step_and_fix() {
     );
     refused("name = \"x\"\nkind = \"image\"", "1 to 64 `[[steps]]`");
     refused(
-        &IMAGE.replace("jpeg_quality = 80", "jpeg_quality = 300"),
+        &IMAGE.replace("jpeg_quality = 86", "jpeg_quality = 300"),
         "step \"resize\": invalid value: integer `300`, expected a whole number from 0 to 255",
     );
     refused(

@@ -154,10 +154,10 @@ fn encode(
     Ok(made)
 }
 
-fn webp_options(quality: u8, method: u8) -> webp::WebpOptions {
+fn webp_options(quality: u8, method: Option<u8>) -> webp::WebpOptions {
     webp::WebpOptions {
         quality: f32::from(quality),
-        method,
+        method: method.unwrap_or(webp::WebpOptions::default().method),
         lossless: false,
     }
 }
