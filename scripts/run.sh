@@ -24,8 +24,15 @@ trap ':' INT
 trap 'kill -TERM "$server" 2>/dev/null' TERM
 
 alive() { kill -0 "$server" 2>/dev/null; }
-answers() { (exec 3<>"/dev/tcp/${listen%:*}/${listen##*:}") 2>/dev/null; }
-until answers || ! alive; do sleep 0.1; done
+ready() {
+    local line
+    {
+        exec 3<>"/dev/tcp/${listen%:*}/${listen##*:}" &&
+            printf 'GET /readyz HTTP/1.0\r\nHost: %s\r\n\r\n' "$listen" >&3 &&
+            read -r -t 5 line <&3
+    } 2>/dev/null && [[ $line == *' 200 '* ]]
+}
+until ready || ! alive; do sleep 0.1; done
 
 if alive && ((${#files[@]})); then
     echo
