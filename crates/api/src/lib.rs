@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod arriving;
 mod body;
 mod config;
+mod form;
 mod hot;
 mod lookups;
 mod media_path;

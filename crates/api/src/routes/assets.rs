@@ -54,7 +54,7 @@ pub(crate) async fn view(
         limit: TASKS,
         ..TaskFilter::default()
     };
-    let renditions = store.renditions(asset.id).await?;
+    let renditions = context.lookups.renditions(store, asset.id).await?;
     let tasks = store.tasks(caller.tenant, &filter).await?.items;
     Ok(AssetView::of(context, origin, asset, &renditions, tasks))
 }
