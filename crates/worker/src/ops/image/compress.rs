@@ -114,7 +114,7 @@ fn encode(
     let sizes = source::sizes(attempt, mark)?;
     let notes = Notes::of(attempt, source::pixels(attempt)?.icc.clone())?;
     // Different variants of a small picture can be the same pixels: they are encoded once.
-    let mut done: HashMap<(*const Pixels, (u8, u8)), usize> = HashMap::new();
+    let mut done: HashMap<(*const Pixels, (u8, Option<u8>)), usize> = HashMap::new();
     let mut made: Vec<Made> = Vec::with_capacity(missing.len());
     for wanted in missing {
         attempt.check()?;
