@@ -1,5 +1,7 @@
 //! The real binary, as its users meet it: started, stopped, killed, fed and asked.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // all of this is test code, also what is no test itself
+
 mod classifier;
 mod given;
 mod ingest;
