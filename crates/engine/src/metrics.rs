@@ -39,7 +39,7 @@ metrics! {
     REQUEST_TIME "mediaflow_http_request_duration_seconds" ["method", "route"] "Time from a request's head to its answer's head, uploads with their body";
     STREAMS "mediaflow_http_event_streams" [] "Event streams that are open";
     UPLOADED "mediaflow_upload_bytes_total" [] "Bytes of accepted originals";
-    TASKS "mediaflow_tasks_total" ["operation", "outcome"] "Attempts that ended: succeeded, skipped, retried, dead or handed_back";
+    TASKS "mediaflow_tasks_total" ["operation", "outcome"] "Attempts that ended: succeeded, failed or handed_back";
     TASK_TIME "mediaflow_task_duration_seconds" ["operation"] "Time that attempts took";
     TASK_CPU "mediaflow_task_cpu_seconds_total" ["operation"] "Processor time that attempts used";
     READY "mediaflow_queue_ready" ["queue"] "Tasks that could be claimed";
