@@ -10,6 +10,7 @@ use mediaflow_core::{RunSettings, TenantId};
 use mediaflow_store::{Environment, Store};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 use tokio::sync::Semaphore;
 
 /// What an engine is made of.
@@ -41,6 +42,7 @@ pub struct Parts {
 /// Use cases over store and blobs. Cheap to share behind an `Arc`.
 pub struct Engine {
     pub(crate) parts: Parts,
+    pub(crate) started: Instant,
     pub(crate) receiving: Arc<Semaphore>,
     pub(crate) measuring: Semaphore,
     pub(crate) running_keys: Mutex<HashSet<(TenantId, String)>>,
@@ -52,6 +54,7 @@ impl Engine {
         let receiving = Arc::new(Semaphore::new(parts.limits.concurrent_max));
         Self {
             parts,
+            started: Instant::now(),
             receiving,
             measuring: Semaphore::new(1),
             running_keys: Mutex::default(),

@@ -185,7 +185,7 @@ impl Shared {
         let outcome = match &report {
             Report::Succeeded(_) => "succeeded",
             Report::Failed(failure) => {
-                tracing::info!(code = %failure.code, message = %failure.message, "an attempt failed");
+                tracing::info!(code = %failure.code, reason = %failure.message, "an attempt failed");
                 "failed"
             }
             Report::HandedBack => "handed_back",

@@ -14,6 +14,10 @@ const LIMIT: u32 = 200;
 
 const SHARDS: u32 = 256;
 
+/// Bytes without a row may belong to an upload that is being recorded at this moment, however short the grace:
+/// none takes this long, and none of this process can be older than the process.
+const RECORDING_MAX: Duration = Duration::from_secs(600);
+
 /// Counts the shards whose files were compared with rows: one each round, all of them every 256 rounds.
 static SHARDS_SEEN: AtomicU32 = AtomicU32::new(0);
 
@@ -39,6 +43,7 @@ async fn delete_strays(
     grace: Duration,
 ) -> Result<(), EngineError> {
     let blobs = engine.blobs().clone();
+    let grace = grace.max(RECORDING_MAX.min(engine.started.elapsed()));
     let old = tokio::task::spawn_blocking(move || blobs.older_than(shard, grace))
         .await
         .map_err(|e| EngineError {

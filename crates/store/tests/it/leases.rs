@@ -4,7 +4,6 @@ use crate::given::{Given, LEASE, TENANT, output, roomy, step_of};
 use mediaflow_core::failure::{BACKOFF_MAX, LOSSES_ALONE_MAX};
 use mediaflow_core::{AssetState, ErrorCode, Failure, TaskState};
 use mediaflow_store::{Lease, Report, StoreError, TaskFilter, TaskRecord};
-use std::time::Duration;
 
 async fn task(given: &Given, step: &str) -> TaskRecord {
     let filter = TaskFilter {

@@ -41,6 +41,18 @@ async fn damaged_pictures_fail_and_good_ones_follow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_size_that_a_format_cannot_hold_goes_without_it() {
+    let running = Setup::default().start().await;
+    let asset = running
+        .ingest(png_of(&plain(17_000, 8, [9, 9, 9, 255])))
+        .await;
+    assert_eq!(asset.state, AssetState::Ready, "{:?}", asset.error);
+    let renditions = running.renditions(asset.id).await;
+    assert_eq!(renditions.len(), 17, "all but the original in WebP");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_picture_is_refused_before_anything_is_kept() {
     let running = Setup::default().start().await;
     for (bytes, code) in [

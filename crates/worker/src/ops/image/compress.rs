@@ -133,7 +133,6 @@ fn encode(
             });
             continue;
         }
-        done.insert((Arc::as_ptr(pixels), tuning), made.len());
         let (quality, effort) = tuning;
         let encoded = if encoding.format == Format::Webp {
             webp::encode(pixels, &webp_options(quality, effort), &notes.as_metadata())
@@ -144,12 +143,15 @@ fn encode(
             };
             avif::encode(pixels, &options, &notes.as_metadata())
         };
-        made.push(still(
-            wanted,
-            encoding.format,
-            size,
-            encoded.map_err(from_media)?,
-        ));
+        match encoded {
+            Ok(encoded) => {
+                done.insert((Arc::as_ptr(pixels), tuning), made.len());
+                made.push(still(wanted, encoding.format, size, encoded));
+            }
+            // A panorama of 17,000 pixels fits no WebP: it goes without, as pages can show the others.
+            Err(error) if error.code == "limit.pixels" => {}
+            Err(error) => return Err(from_media(error)),
+        }
     }
     Ok(made)
 }
