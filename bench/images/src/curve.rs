@@ -12,23 +12,47 @@ use crate::{cpu, peers, read, score};
 type Preset = (&'static str, fn(&Pixels, f32) -> Vec<u8>);
 
 fn jpeg_with(p: &Pixels, quality: f32, progressive: bool) -> Vec<u8> {
-    let options = jpeg::JpegOptions { quality: quality as u8, progressive, ..Default::default() };
-    jpeg::encode(p, &options, &Metadata::default()).expect("encoded").bytes
+    let options = jpeg::JpegOptions {
+        quality: quality as u8,
+        progressive,
+        ..Default::default()
+    };
+    jpeg::encode(p, &options, &Metadata::default())
+        .expect("encoded")
+        .bytes
 }
 
 fn webp_with(p: &Pixels, quality: f32, method: u8) -> Vec<u8> {
-    let options = webp::WebpOptions { quality, method, lossless: false };
-    webp::encode(p, &options, &Metadata::default()).expect("encoded").bytes
+    let options = webp::WebpOptions {
+        quality,
+        method,
+        lossless: false,
+    };
+    webp::encode(p, &options, &Metadata::default())
+        .expect("encoded")
+        .bytes
 }
 
 fn avif_with(p: &Pixels, quality: f32, speed: u8) -> Vec<u8> {
-    avif::encode(p, &avif::AvifOptions { quality: quality as u8, speed: Some(speed) }, &Metadata::default()).expect("encoded").bytes
+    avif::encode(
+        p,
+        &avif::AvifOptions {
+            quality: quality as u8,
+            speed: Some(speed),
+        },
+        &Metadata::default(),
+    )
+    .expect("encoded")
+    .bytes
 }
 
 const PRESETS: [(&str, &[Preset]); 3] = [
     (
         "jpeg",
-        &[("sequential", |p, q| jpeg_with(p, q, false)), ("progressive", |p, q| jpeg_with(p, q, true))],
+        &[
+            ("sequential", |p, q| jpeg_with(p, q, false)),
+            ("progressive", |p, q| jpeg_with(p, q, true)),
+        ],
     ),
     (
         "webp",
@@ -55,13 +79,22 @@ const PRESETS: [(&str, &[Preset]); 3] = [
 pub fn print(photos: &[impl AsRef<Path>], size: &str) {
     println!("\n## Curve: {size} pixels wide, bytes at the SSIMULACRA2 of sharp's defaults\n");
     println!("| format | preset | bytes against sharp | CPU ms | quality |\n|---|---|---|---|---|");
-    let index = crate::ours::SIZES.iter().position(|s| *s == size).expect("a size of the set");
+    let index = crate::ours::SIZES
+        .iter()
+        .position(|s| *s == size)
+        .expect("a size of the set");
     let inputs: Vec<(Pixels, Vec<peers::Rendition>)> = photos
         .iter()
         .map(|photo| {
-            let files = peers::sharp(photo.as_ref(), &json!({ "jpeg": {}, "webp": {}, "avif": {} }));
+            let files = peers::sharp(
+                photo.as_ref(),
+                &json!({ "jpeg": {}, "webp": {}, "avif": {} }),
+            );
             let files = files.into_iter().filter(|f| f.size == size).collect();
-            (peers::sharp_pixels(photo.as_ref()).swap_remove(index), files)
+            (
+                peers::sharp_pixels(photo.as_ref()).swap_remove(index),
+                files,
+            )
         })
         .collect();
     for (format, presets) in PRESETS {
@@ -71,12 +104,24 @@ pub fn print(photos: &[impl AsRef<Path>], size: &str) {
                 .filter_map(|(pixels, files)| {
                     let theirs = &files.iter().find(|f| f.format == format)?.bytes;
                     let wanted = score::ssimulacra2(pixels, &read::any(format, theirs));
-                    at_score(pixels, format, *encode, wanted).map(|p| Point { bytes: p.bytes / theirs.len() as f64, ..p })
+                    at_score(pixels, format, *encode, wanted).map(|p| Point {
+                        bytes: p.bytes / theirs.len() as f64,
+                        ..p
+                    })
                 })
                 .collect();
-            let mean = |value: fn(&Point) -> f64| points.iter().map(value).sum::<f64>() / points.len() as f64;
-            let (bytes, ms, quality) = (mean(|p| p.bytes.ln()).exp(), mean(|p| p.cpu_s) * 1e3, mean(|p| p.quality));
-            println!("| {format} | {name} | {:+.1} % | {ms:.1} | {quality:.1} |", (bytes - 1.0) * 100.0);
+            let mean = |value: fn(&Point) -> f64| {
+                points.iter().map(value).sum::<f64>() / points.len() as f64
+            };
+            let (bytes, ms, quality) = (
+                mean(|p| p.bytes.ln()).exp(),
+                mean(|p| p.cpu_s) * 1e3,
+                mean(|p| p.quality),
+            );
+            println!(
+                "| {format} | {name} | {:+.1} % | {ms:.1} | {quality:.1} |",
+                (bytes - 1.0) * 100.0
+            );
         }
     }
 }
@@ -88,11 +133,23 @@ struct Point {
 }
 
 /// Halves the range of qualities until the score lies between two neighbours, and interpolates.
-fn at_score(pixels: &Pixels, format: &str, encode: fn(&Pixels, f32) -> Vec<u8>, wanted: f64) -> Option<Point> {
+fn at_score(
+    pixels: &Pixels,
+    format: &str,
+    encode: fn(&Pixels, f32) -> Vec<u8>,
+    wanted: f64,
+) -> Option<Point> {
     let try_at = |quality: u8| {
         let (bytes, cpu_s) = cpu::timed(|| encode(pixels, f32::from(quality)));
         let score = score::ssimulacra2(pixels, &read::any(format, &bytes));
-        (Point { quality: f64::from(quality), bytes: bytes.len() as f64, cpu_s }, score)
+        (
+            Point {
+                quality: f64::from(quality),
+                bytes: bytes.len() as f64,
+                cpu_s,
+            },
+            score,
+        )
     };
     let (mut low, mut high) = (30u8, 98u8);
     let (mut below, mut above) = (None, None);

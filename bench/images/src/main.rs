@@ -25,7 +25,7 @@ fn matched() -> serde_json::Value {
     json!({
         "jpeg": { "quality": 80 },
         "webp": { "quality": 80, "effort": 2 },
-        "avif": { "quality": 50, "effort": 3, "chromaSubsampling": "4:2:0" },
+        "avif": { "quality": 54, "effort": 3, "chromaSubsampling": "4:2:0" },
     })
 }
 
@@ -53,9 +53,20 @@ impl Sum {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let option = |name: &str| arguments.iter().find_map(|a| a.strip_prefix(name)?.strip_prefix('=').map(str::to_owned));
-    let photos: Vec<PathBuf> = arguments.iter().filter(|a| !a.starts_with("--")).map(PathBuf::from).collect();
-    assert!(!photos.is_empty(), "usage: bench-images [--oximg=PROGRAM] [--curve=SIZE] PHOTO.jpg ...");
+    let option = |name: &str| {
+        arguments
+            .iter()
+            .find_map(|a| a.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+    };
+    let photos: Vec<PathBuf> = arguments
+        .iter()
+        .filter(|a| !a.starts_with("--"))
+        .map(PathBuf::from)
+        .collect();
+    assert!(
+        !photos.is_empty(),
+        "usage: bench-images [--oximg=PROGRAM] [--curve=SIZE] PHOTO.jpg ..."
+    );
     if let Some(size) = option("--curve") {
         return curve::print(&photos, &size);
     }
@@ -82,11 +93,16 @@ fn compare(photos: &[PathBuf], oximg: Option<&std::path::Path>) {
                 let files = peers::oximg(program, photo);
                 for f in &files {
                     let (s, k) = place(&f.size, &f.format);
-                    ox[k][s].add(f.cpu_s, f.bytes.len(), against(&run.pixels[s], &f.format, &f.bytes));
+                    ox[k][s].add(
+                        f.cpu_s,
+                        f.bytes.len(),
+                        against(&run.pixels[s], &f.format, &f.bytes),
+                    );
                 }
                 oximg_best = files.iter().map(|f| f.cpu_s).sum();
             } else if let Some(program) = oximg {
-                oximg_best = oximg_best.min(peers::oximg(program, photo).iter().map(|f| f.cpu_s).sum());
+                oximg_best =
+                    oximg_best.min(peers::oximg(program, photo).iter().map(|f| f.cpu_s).sum());
             }
             if best.as_ref().is_none_or(|b| run.total_s < b.total_s) {
                 best = Some(run);
@@ -95,50 +111,92 @@ fn compare(photos: &[PathBuf], oximg: Option<&std::path::Path>) {
         let run = best.expect("at least one round");
         for (s, files) in run.files.iter().enumerate() {
             for (k, (file, cpu_s)) in files.iter().enumerate() {
-                ours[k][s].add(*cpu_s, file.bytes.len(), against(&run.pixels[s], FORMATS[k], &file.bytes));
+                ours[k][s].add(
+                    *cpu_s,
+                    file.bytes.len(),
+                    against(&run.pixels[s], FORMATS[k], &file.bytes),
+                );
             }
         }
         front_s += run.decode_s + run.resize_s;
         whole_s += run.total_s;
         floor_s += floor;
         // oximg makes five sizes of two formats: the same part of ours, with its own decode.
-        ours_part_s += front_s_of(&bytes) + run.files[1..].iter().flat_map(|f| &f[..2]).map(|f| f.1).sum::<f64>();
+        ours_part_s += front_s_of(&bytes)
+            + run.files[1..]
+                .iter()
+                .flat_map(|f| &f[..2])
+                .map(|f| f.1)
+                .sum::<f64>();
         ox_s += oximg_best;
         let defaults = json!({ "jpeg": {}, "webp": {}, "avif": {} });
         for (sums, options) in [(&mut sharp, defaults), (&mut near, matched())] {
             for f in peers::sharp(photo, &options) {
                 let (s, k) = place(&f.size, &f.format);
-                sums[k][s].add(f.cpu_s, f.bytes.len(), against(&theirs_pixels[s], &f.format, &f.bytes));
+                sums[k][s].add(
+                    f.cpu_s,
+                    f.bytes.len(),
+                    against(&theirs_pixels[s], &f.format, &f.bytes),
+                );
             }
         }
         eprintln!("{} done", photo.display());
     }
     let count = photos.len() as f64;
-    println!("## Per format, {count} photographs: CPU seconds and kilobytes per photograph, mean SSIMULACRA2\n");
+    println!(
+        "## Per format, {count} photographs: CPU seconds and kilobytes per photograph, mean SSIMULACRA2\n"
+    );
     println!("| tool | format | CPU s | kB | SSIMULACRA2 |\n|---|---|---|---|---|");
-    for (tool, sums) in [("MediaFlow", &ours), ("sharp, defaults", &sharp), ("sharp, matched", &near), ("oximg", &ox)] {
+    for (tool, sums) in [
+        ("MediaFlow", &ours),
+        ("sharp, defaults", &sharp),
+        ("sharp, matched", &near),
+        ("oximg", &ox),
+    ] {
         for (k, format) in FORMATS.iter().enumerate() {
             let all = total(&sums[k]);
             if all.files > 0.0 {
-                println!("| {tool} | {format} | {:.3} | {:.0} | {:.2} |", all.cpu_s / count, all.bytes / 1e3 / count, all.score());
+                println!(
+                    "| {tool} | {format} | {:.3} | {:.0} | {:.2} |",
+                    all.cpu_s / count,
+                    all.bytes / 1e3 / count,
+                    all.score()
+                );
             }
         }
     }
     println!("\n## Per size: bytes against sharp's defaults, and difference of SSIMULACRA2\n");
-    println!("| format | {} |\n|---|{}", SIZES.join(" | "), "---|".repeat(SIZES.len()));
+    println!(
+        "| format | {} |\n|---|{}",
+        SIZES.join(" | "),
+        "---|".repeat(SIZES.len())
+    );
     for (k, format) in FORMATS.iter().enumerate() {
         let cells: Vec<String> = (0..SIZES.len())
             .map(|s| {
                 let (a, b) = (ours[k][s], sharp[k][s]);
-                format!("{:+.1} %, {:+.1}", (a.bytes / b.bytes - 1.0) * 100.0, a.score() - b.score())
+                format!(
+                    "{:+.1} %, {:+.1}",
+                    (a.bytes / b.bytes - 1.0) * 100.0,
+                    a.score() - b.score()
+                )
             })
             .collect();
         println!("| {format} | {} |", cells.join(" | "));
     }
     let cpu = |sums: &[[Sum; 6]; 3]| sums.iter().map(|f| total(f).cpu_s).sum::<f64>();
     println!("\n## Ratios\n");
-    println!("MediaFlow: {:.3} CPU s per photograph ({:.3} decoding and resizing), {:.1} photographs a minute and core", whole_s / count, front_s / count, 60.0 * count / whole_s);
-    println!("sharp, defaults: {:.3} CPU s, {:.1} photographs a minute and core", cpu(&sharp) / count, 60.0 * count / cpu(&sharp));
+    println!(
+        "MediaFlow: {:.3} CPU s per photograph ({:.3} decoding and resizing), {:.1} photographs a minute and core",
+        whole_s / count,
+        front_s / count,
+        60.0 * count / whole_s
+    );
+    println!(
+        "sharp, defaults: {:.3} CPU s, {:.1} photographs a minute and core",
+        cpu(&sharp) / count,
+        60.0 * count / cpu(&sharp)
+    );
     println!("CPU against sharp's defaults: {:.3}", whole_s / cpu(&sharp));
     println!("CPU against sharp, matched: {:.3}", whole_s / cpu(&near));
     for (k, format) in FORMATS.iter().enumerate() {
@@ -146,13 +204,24 @@ fn compare(photos: &[PathBuf], oximg: Option<&std::path::Path>) {
         let percent = |x: f64, y: f64| (x / y - 1.0) * 100.0;
         println!(
             "{format}: bytes {:+.1} % and score {:+.2} against defaults; bytes {:+.1} % and score {:+.2} against matched",
-            percent(a.bytes, b.bytes), a.score() - b.score(), percent(a.bytes, c.bytes), a.score() - c.score()
+            percent(a.bytes, b.bytes),
+            a.score() - b.score(),
+            percent(a.bytes, c.bytes),
+            a.score() - c.score()
         );
     }
     if oximg.is_some() {
-        println!("CPU against oximg (five sizes, JPEG and WebP): {:.3} ({:.3} s and {:.3} s)", ours_part_s / ox_s, ours_part_s / count, ox_s / count);
+        println!(
+            "CPU against oximg (five sizes, JPEG and WebP): {:.3} ({:.3} s and {:.3} s)",
+            ours_part_s / ox_s,
+            ours_part_s / count,
+            ox_s / count
+        );
     }
-    println!("CPU against the sum of our codecs' floors: {:.3}", whole_s / floor_s);
+    println!(
+        "CPU against the sum of our codecs' floors: {:.3}",
+        whole_s / floor_s
+    );
 }
 
 fn total(sizes: &[Sum; 6]) -> Sum {

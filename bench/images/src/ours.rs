@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use mediaflow_media::image::Pixels;
 use mediaflow_media::image::encode::{Encoded, Metadata, avif, jpeg, webp};
 use mediaflow_media::image::resize::{Fit, cascade};
-use mediaflow_media::image::Pixels;
 
 use crate::{cpu, read};
 
@@ -13,7 +13,11 @@ pub const FORMATS: [&str; 3] = ["jpeg", "webp", "avif"];
 
 pub fn fit(name: &str) -> Fit {
     match name {
-        "thumbnail" => Fit::Cover { width: 150, height: 150, focus: (0.5, 0.5) },
+        "thumbnail" => Fit::Cover {
+            width: 150,
+            height: 150,
+            focus: (0.5, 0.5),
+        },
         "original" => Fit::Original,
         width => Fit::Width(width.parse().expect("a width")),
     }
@@ -33,8 +37,22 @@ pub fn run(photo: &[u8]) -> Run {
     let start = cpu::own();
     let (source, decode_s) = cpu::timed(|| Arc::new(read::jpeg(photo)));
     let (pixels, resize_s) = cpu::timed(|| cascade(&source, &SIZES.map(fit)).expect("resized"));
-    let files = pixels.iter().map(|p| FORMATS.iter().map(|f| cpu::timed(|| encode(f, p))).collect()).collect();
-    Run { decode_s, resize_s, pixels, files, total_s: cpu::own() - start }
+    let files = pixels
+        .iter()
+        .map(|p| {
+            FORMATS
+                .iter()
+                .map(|f| cpu::timed(|| encode(f, p)))
+                .collect()
+        })
+        .collect();
+    Run {
+        decode_s,
+        resize_s,
+        pixels,
+        files,
+        total_s: cpu::own() - start,
+    }
 }
 
 /// One rendition with the defaults of this project.

@@ -26,8 +26,14 @@ pub fn sharp(photo: &Path, formats: &Value) -> Vec<Rendition> {
         .iter()
         .map(|entry| {
             let (size, format) = (text(&entry["name"]), text(&entry["format"]));
-            let bytes = std::fs::read(folder.path().join(format!("{size}.{format}"))).expect("sharp's file");
-            Rendition { size, format, bytes, cpu_s: entry["cpu"].as_f64().expect("seconds") }
+            let bytes = std::fs::read(folder.path().join(format!("{size}.{format}")))
+                .expect("sharp's file");
+            Rendition {
+                size,
+                format,
+                bytes,
+                cpu_s: entry["cpu"].as_f64().expect("seconds"),
+            }
         })
         .collect()
 }
@@ -41,8 +47,14 @@ pub fn sharp_pixels(photo: &Path) -> Vec<Pixels> {
         .iter()
         .map(|entry| {
             let name = entry["name"].as_str().expect("a name");
-            let data = std::fs::read(folder.path().join(format!("{name}.raw"))).expect("sharp's pixels");
-            Pixels::new(side(&entry["width"]), side(&entry["height"]), Layout::Rgb, data)
+            let data =
+                std::fs::read(folder.path().join(format!("{name}.raw"))).expect("sharp's pixels");
+            Pixels::new(
+                side(&entry["width"]),
+                side(&entry["height"]),
+                Layout::Rgb,
+                data,
+            )
         })
         .collect()
 }
@@ -50,8 +62,19 @@ pub fn sharp_pixels(photo: &Path) -> Vec<Pixels> {
 fn sharp_script(mode: &str, photo: &Path, out: &Path, formats: &Value) -> Vec<Value> {
     let options = json!({ "sizes": SIZES, "formats": formats }).to_string();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sharp.mjs");
-    let done = Command::new("node").arg(script).arg(mode).arg(photo).arg(out).arg(options).output().expect("node runs");
-    assert!(done.status.success(), "sharp failed: {}", String::from_utf8_lossy(&done.stderr));
+    let done = Command::new("node")
+        .arg(script)
+        .arg(mode)
+        .arg(photo)
+        .arg(out)
+        .arg(options)
+        .output()
+        .expect("node runs");
+    assert!(
+        done.status.success(),
+        "sharp failed: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     serde_json::from_slice(&done.stdout).expect("sharp's report")
 }
 
@@ -62,15 +85,32 @@ pub fn oximg(program: &Path, photo: &Path) -> Vec<Rendition> {
     for size in &SIZES[1..] {
         for format in &FORMATS[..2] {
             let width = if *size == "original" { "0" } else { size };
-            let out = folder.path().join(format!("out.{}", if *format == "jpeg" { "jpg" } else { format }));
+            let out = folder.path().join(format!(
+                "out.{}",
+                if *format == "jpeg" { "jpg" } else { format }
+            ));
             let before = cpu::children();
             let mut command = Command::new(program);
-            command.arg("resize").arg(photo).args([width, "0"]).arg(&out).args(["--no-auto-rotate", "--icc", "strip"]);
+            command
+                .arg("resize")
+                .arg(photo)
+                .args([width, "0"])
+                .arg(&out)
+                .args(["--no-auto-rotate", "--icc", "strip"]);
             let done = command.output().expect("oximg runs");
-            assert!(done.status.success(), "oximg failed: {}", String::from_utf8_lossy(&done.stderr));
+            assert!(
+                done.status.success(),
+                "oximg failed: {}",
+                String::from_utf8_lossy(&done.stderr)
+            );
             let cpu_s = cpu::children() - before;
             let bytes = std::fs::read(out).expect("oximg's file");
-            made.push(Rendition { size: size.to_string(), format: format.to_string(), bytes, cpu_s });
+            made.push(Rendition {
+                size: size.to_string(),
+                format: format.to_string(),
+                bytes,
+                cpu_s,
+            });
         }
     }
     made

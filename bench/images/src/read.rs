@@ -47,16 +47,41 @@ pub fn av1(data: &[u8]) -> Pixels {
         let mut context: Box<aom::aom_codec_ctx_t> = Box::new(std::mem::zeroed());
         let interface = aom::aom_codec_av1_dx();
         let version = aom::AOM_DECODER_ABI_VERSION as i32;
-        assert_eq!(aom::aom_codec_dec_init_ver(&mut *context, interface, std::ptr::null(), 0, version), 0);
-        assert_eq!(aom::aom_codec_decode(&mut *context, data.as_ptr(), data.len(), std::ptr::null_mut()), 0);
+        assert_eq!(
+            aom::aom_codec_dec_init_ver(&mut *context, interface, std::ptr::null(), 0, version),
+            0
+        );
+        assert_eq!(
+            aom::aom_codec_decode(
+                &mut *context,
+                data.as_ptr(),
+                data.len(),
+                std::ptr::null_mut()
+            ),
+            0
+        );
         let mut iterator = std::ptr::null();
-        let image = *aom::aom_codec_get_frame(&mut *context, &mut iterator).as_ref().expect("a picture");
+        let image = *aom::aom_codec_get_frame(&mut *context, &mut iterator)
+            .as_ref()
+            .expect("a picture");
         let planes: Vec<Vec<f32>> = (0..3)
             .map(|i| {
-                let (sx, sy) = if i == 0 { (0, 0) } else { (image.x_chroma_shift, image.y_chroma_shift) };
+                let (sx, sy) = if i == 0 {
+                    (0, 0)
+                } else {
+                    (image.x_chroma_shift, image.y_chroma_shift)
+                };
                 let (w, h) = ((image.d_w + sx) >> sx, (image.d_h + sy) >> sy);
-                let row = |y: usize| std::slice::from_raw_parts(image.planes[i].add(y * image.stride[i] as usize), w as usize);
-                (0..h as usize).flat_map(row).map(|v| f32::from(*v)).collect()
+                let row = |y: usize| {
+                    std::slice::from_raw_parts(
+                        image.planes[i].add(y * image.stride[i] as usize),
+                        w as usize,
+                    )
+                };
+                (0..h as usize)
+                    .flat_map(row)
+                    .map(|v| f32::from(*v))
+                    .collect()
             })
             .collect();
         assert_eq!(image.bit_depth, 8);
@@ -78,7 +103,11 @@ pub fn av1(data: &[u8]) -> Pixels {
             return p[y * cw + x];
         }
         let near = |v: usize, limit: usize| {
-            let other = if v % 2 == 0 { (v / 2).saturating_sub(1) } else { (v / 2 + 1).min(limit - 1) };
+            let other = if v % 2 == 0 {
+                (v / 2).saturating_sub(1)
+            } else {
+                (v / 2 + 1).min(limit - 1)
+            };
             (v / 2, other)
         };
         let ((x0, x1), (y0, y1)) = (near(x, cw), near(y, ch));
@@ -88,7 +117,11 @@ pub fn av1(data: &[u8]) -> Pixels {
     let mut out = Vec::with_capacity(w * h * 3);
     for y in 0..h {
         for x in 0..w {
-            let (l, u, v) = (planes[0][y * w + x], sample(&planes[1], x, y) - 128.0, sample(&planes[2], x, y) - 128.0);
+            let (l, u, v) = (
+                planes[0][y * w + x],
+                sample(&planes[1], x, y) - 128.0,
+                sample(&planes[2], x, y) - 128.0,
+            );
             let (r, b) = (l + 2.0 * (1.0 - kr) * v, l + 2.0 * (1.0 - kb) * u);
             let g = (l - kr * r - kb * b) / kg;
             out.extend([r, g, b].map(|c| c.round().clamp(0.0, 255.0) as u8));

@@ -68,7 +68,7 @@ impl AvifOptions {
         let quantizer = (100 - c_uint::from(self.quality.min(100))) * 63 / 100;
         let for_speed = match self.speed(image) {
             0..=6 => 0,
-            7 | 8 => 2,
+            7 | 8 => 3,
             _ => 4,
         };
         let for_size = if pixels(image) > DETAILED_PIXELS {

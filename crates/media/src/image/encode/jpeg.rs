@@ -45,7 +45,7 @@ pub enum Subsampling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JpegOptions {
-    /// 1 to 100, on jpegli's scale, where 86 looks like libjpeg's 80.
+    /// 1 to 100, on jpegli's scale, where 87 looks like libjpeg's 80.
     pub quality: u8,
     /// Several scans, coarse to fine: smaller files for about twice the CPU.
     pub progressive: bool,
@@ -56,7 +56,7 @@ pub struct JpegOptions {
 impl Default for JpegOptions {
     fn default() -> Self {
         Self {
-            quality: 86,
+            quality: 87,
             progressive: true,
             subsampling: Subsampling::Half,
         }
