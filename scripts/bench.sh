@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+cargo build --release -p mediaflow
 found=0
 for run in bench/*/run; do
     [[ -x $run ]] || continue

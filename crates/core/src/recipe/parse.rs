@@ -150,7 +150,7 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
             variants: raw.variants.clone().ok_or_else(|| {
                 place.error("`image.resize` needs `variants`, for example `variants = [{ name = \"small\", fit = \"width\", width = 320 }]`")
             })?,
-            jpeg_quality: raw.jpeg_quality.unwrap_or(86),
+            jpeg_quality: raw.jpeg_quality.unwrap_or(87),
         }),
         "image.compress" | "image.squeeze" => {
             let formats = raw.formats.clone().ok_or_else(|| {

@@ -65,7 +65,7 @@ fn mistakes_are_told_with_line_step_and_fix() {
         "avif: `effort` is 10; it must be 0 to 9",
     );
     refused(
-        &IMAGE.replace("jpeg_quality = 86", "jpeg_quality = 0"),
+        &IMAGE.replace("jpeg_quality = 87", "jpeg_quality = 0"),
         "`jpeg_quality` must be 1 to 100",
     );
     refused(
@@ -86,7 +86,7 @@ fn mistakes_are_told_with_line_step_and_fix() {
     );
     refused("name = \"x\"\nkind = \"image\"", "1 to 64 `[[steps]]`");
     refused(
-        &IMAGE.replace("jpeg_quality = 86", "jpeg_quality = 300"),
+        &IMAGE.replace("jpeg_quality = 87", "jpeg_quality = 300"),
         "step \"resize\": invalid value: integer `300`, expected a whole number from 0 to 255",
     );
     refused(

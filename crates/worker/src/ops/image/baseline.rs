@@ -54,7 +54,7 @@ async fn baseline(
     threads: &MediaThreads,
     mark: Option<Vec<u8>>,
 ) -> Result<Vec<NewRendition>, Failure> {
-    let quality = attempt.task.recipe.resize().map_or(86, |r| r.jpeg_quality);
+    let quality = attempt.task.recipe.resize().map_or(87, |r| r.jpeg_quality);
     let wanted = wanted(&attempt, |_| json!({ "baseline": quality }));
     produce(attempt, threads, wanted, move |attempt, missing| {
         encode(attempt, missing, mark.as_deref(), quality)
