@@ -1,5 +1,5 @@
 # The commands of the README. Each installs what it needs and says what and why.
-.PHONY: run test bench lint docs
+.PHONY: run test bench fuzz lint docs
 
 # FILES="a.jpg b.png" ingests these; without it an empty data folder gets a few pictures made on the spot.
 FILES ?=
@@ -16,6 +16,15 @@ test:
 bench:
 	@scripts/install.sh build
 	@scripts/bench.sh
+
+# Searches for inputs that break a parser: `make fuzz TARGET=image MINUTES=10`. `make test` runs each for a moment.
+TARGET ?= image
+MINUTES ?= 1
+fuzz:
+	@scripts/install.sh build fuzz
+	@mkdir -p fuzz/corpus/$(TARGET)
+	PATH="$$PWD/.tools/bin:$$PATH" cargo fuzz run --sanitizer none --fuzz-dir fuzz $(TARGET) \
+		fuzz/corpus/$(TARGET) crates/fuzz/seeds/$(TARGET) -- -max_total_time=$$(($(MINUTES) * 60)) -rss_limit_mb=4096 -timeout=20
 
 lint:
 	@scripts/install.sh build lint

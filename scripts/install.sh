@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the given tasks (build, lint) need and is not there yet, and says what and why.
+# Installs what the given tasks (build, lint, fuzz) need and is not there yet, and says what and why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -61,7 +61,8 @@ for_lint() {
     done
     if [[ ! -x .tools/bin/cargo-deny ]]; then
         echo "missing: cargo-deny, checks licences and sources of what we depend on; it is built into .tools"
-        cargo install --locked --quiet --root .tools cargo-deny
+        # Not optimised: it runs for a second, and optimising it takes minutes.
+        cargo install --locked --quiet --debug --root .tools cargo-deny
     fi
 }
 
@@ -69,7 +70,15 @@ for task in "$@"; do
     [[ $task == build ]] && for_build
 done
 install_packages
+for_fuzz() {
+    if [[ ! -x .tools/bin/cargo-fuzz ]]; then
+        echo "missing: cargo-fuzz, drives libFuzzer; it is built into .tools"
+        cargo install --locked --quiet --debug --root .tools cargo-fuzz
+    fi
+}
+
 for task in "$@"; do
     [[ $task == lint ]] && for_lint
+    [[ $task == fuzz ]] && for_fuzz
 done
 exit 0

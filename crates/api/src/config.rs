@@ -14,6 +14,8 @@ pub struct ApiConfig {
     pub signed_url_s: u64,
     /// Event streams that may be open at the same time; one more is answered 429.
     pub event_streams_max: usize,
+    /// How long a connection may take for a request's head, and stay open between two requests, in seconds.
+    pub head_s_max: u64,
 }
 
 impl Default for ApiConfig {
@@ -22,6 +24,7 @@ impl Default for ApiConfig {
             public_url: None,
             signed_url_s: 3600,
             event_streams_max: 256,
+            head_s_max: 60,
         }
     }
 }
@@ -43,6 +46,9 @@ impl ApiConfig {
         }
         if !(60..=604_800).contains(&self.signed_url_s) {
             return Err("api.signed_url_s must be between 60 and 604800 (a week)".into());
+        }
+        if !(1..=3600).contains(&self.head_s_max) {
+            return Err("api.head_s_max must be between 1 and 3600".into());
         }
         if self.event_streams_max == 0 {
             return Err("api.event_streams_max must be at least 1".into());

@@ -10,6 +10,8 @@ mod arriving;
 mod body;
 mod config;
 mod form;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hot;
 mod lookups;
 mod media_path;

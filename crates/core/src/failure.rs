@@ -16,6 +16,8 @@ pub enum FailureKind {
     Crash,
     /// The worker itself vanished with the lease: an attempt, then it runs alone.
     Lost,
+    /// Not tried, because what it needs is known to be down: tried again later, at no cost.
+    Deferred,
 }
 
 /// One failed attempt's reason.
@@ -34,6 +36,8 @@ pub const CRASHES_MAX: u32 = 3;
 /// Losses while running alone after which a task is quarantined. With the backoff between them a process must
 /// have died under it over and over for about half a minute: a restart or two, or an eviction, condemns no good file.
 pub const LOSSES_ALONE_MAX: u32 = 4;
+/// Deferred tasks wait as long as after this many failures: 4 to 8 seconds.
+pub(crate) const DEFERRED_AS: u32 = 4;
 /// The first delay before a retry.
 pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// The longest delay before a retry.
@@ -55,6 +59,15 @@ impl Failure {
             code,
             message: message.into(),
             kind: FailureKind::Transient,
+        }
+    }
+
+    /// Nothing was tried.
+    pub fn deferred(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            kind: FailureKind::Deferred,
         }
     }
 

@@ -4,7 +4,7 @@
 //! Dependencies join steps, not tasks: completing one of ten thousand tasks costs as much as
 //! completing one of two.
 
-use crate::failure::{CRASHES_MAX, LOSSES_ALONE_MAX, backoff};
+use crate::failure::{CRASHES_MAX, DEFERRED_AS, LOSSES_ALONE_MAX, backoff};
 use crate::operation::Operation;
 use crate::recipe::Condition;
 use crate::{
@@ -177,7 +177,8 @@ pub fn decide(
     Ok(effects)
 }
 
-/// An attempt failed, or its worker vanished ([`FailureKind::Lost`]). `jitter` is uniform over `u32`.
+/// An attempt failed, its worker vanished ([`FailureKind::Lost`]), or it was put off
+/// ([`FailureKind::Deferred`]): that is no fact for the history. `jitter` is uniform over `u32`.
 ///
 /// # Errors
 /// When the task is not running or the run is over; nothing is changed.
@@ -190,6 +191,7 @@ pub fn fail(
     expect_state(run, task, &[TaskState::Running])?;
     let step = &run.recipe.steps[task.step];
     let dead = match failure.kind {
+        FailureKind::Deferred => return Ok(vec![Effect::Retry(backoff(DEFERRED_AS, jitter))]),
         FailureKind::Permanent => true,
         FailureKind::Transient => task.attempts >= step.attempts,
         FailureKind::Crash => task.attempts >= step.attempts || task.crashes + 1 >= CRASHES_MAX,

@@ -1,7 +1,7 @@
 //! The recipes that uploads can name: the built-in one and those in the configured folder.
 
 use mediaflow_core::recipe::RecipeError;
-use mediaflow_core::{Kind, Recipe};
+use mediaflow_core::{Kind, ModerationPolicy, Operation, Recipe};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,6 +85,22 @@ impl Recipes {
             .get(name.unwrap_or(kind.as_str()))
             .filter(|r| r.kind == kind)
             .cloned()
+    }
+
+    /// Whether every recipe has the gate that the policy relies on.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn check_gate(&self, policy: ModerationPolicy) -> Result<(), String> {
+        let has_gate = |r: &Recipe| r.steps.iter().any(|s| s.operation == Operation::Moderate);
+        match self.all().find(|r| !has_gate(r)) {
+            Some(recipe) if policy != ModerationPolicy::Off => Err(format!(
+                "the recipe `{}` has no step with `operation = \"moderate\"`, so everything would be shown unseen although moderation.policy is \"{}\"; add the step, or set the policy to \"off\"",
+                recipe.name,
+                policy.as_str()
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// All names.

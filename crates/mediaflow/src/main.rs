@@ -11,6 +11,7 @@ mod commands;
 mod config;
 mod data;
 mod fault;
+mod http;
 mod logging;
 mod output;
 mod signing;

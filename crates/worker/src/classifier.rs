@@ -59,7 +59,21 @@ impl Classifier {
         }))
     }
 
-    /// Scores an asset's pictures.
+    /// Whether it is worth asking at this moment; asked before pictures are made for it.
+    ///
+    /// # Errors
+    /// `moderation.unavailable`, at no cost.
+    pub(crate) fn admit(&self) -> Result<(), Failure> {
+        if self.breaker.allows() {
+            return Ok(());
+        }
+        Err(Failure::deferred(
+            ErrorCode::ModerationUnavailable,
+            "the classifier failed several times in a row; it is asked again in a moment",
+        ))
+    }
+
+    /// Scores an asset's pictures, once [`Self::admit`] agreed.
     ///
     /// # Errors
     /// `moderation.unavailable`, to be retried.
@@ -68,11 +82,6 @@ impl Classifier {
         asset: &str,
         frames: Vec<Frame>,
     ) -> Result<Scores, Failure> {
-        if !self.breaker.allows() {
-            return Err(unavailable(
-                "the classifier failed several times; it is asked again in a moment".into(),
-            ));
-        }
         let outcome = tokio::time::timeout(self.deadline, self.stream(asset, frames)).await;
         let outcome =
             outcome.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));

@@ -8,7 +8,7 @@ use crate::ops;
 use crate::scratch::Scratch;
 use crate::threads::MediaThreads;
 use crate::toolbox::Toolbox;
-use mediaflow_core::{ErrorCode, Failure, Operation, WorkerId};
+use mediaflow_core::{ErrorCode, Failure, FailureKind, Operation, WorkerId};
 use mediaflow_engine::Engine;
 use mediaflow_engine::metrics::Metrics;
 use mediaflow_engine::store::{Capacity, Claimed, Lease, Report, StoreError};
@@ -184,6 +184,7 @@ impl Shared {
             .await;
         let outcome = match &report {
             Report::Succeeded(_) => "succeeded",
+            Report::Failed(failure) if failure.kind == FailureKind::Deferred => "handed_back",
             Report::Failed(failure) => {
                 tracing::info!(code = %failure.code, reason = %failure.message, "an attempt failed");
                 "failed"
@@ -251,7 +252,7 @@ impl Shared {
                 Err(_) => (Report::Failed(Failure {
                     code: ErrorCode::DecoderCrashed,
                     message: "the operation panicked".into(),
-                    kind: mediaflow_core::FailureKind::Crash,
+                    kind: FailureKind::Crash,
                 }), self.budget.nothing()),
             },
             () = tokio::time::sleep_until(deadline + Duration::from_secs(1)) => (Report::Failed(timed_out()), self.budget.nothing()),

@@ -131,6 +131,7 @@ impl Model {
         r.crashes += u32::from(kind == FailureKind::Crash);
         r.losses_alone += u32::from(kind == FailureKind::Lost && hand.alone);
         r.losses += u32::from(kind == FailureKind::Lost);
+        r.attempts -= u32::from(kind == FailureKind::Deferred);
         assert!(r.attempts < 40, "an end to attempts");
         assert!(
             kind != FailureKind::Permanent || r.state == TaskState::Dead,

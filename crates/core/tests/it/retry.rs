@@ -70,15 +70,27 @@ fn attempts_until_a_task_is_dead() {
 }
 
 #[test]
-fn handing_back_costs_nothing() {
+fn putting_off_costs_nothing_and_is_no_fact() {
+    let mut model = Model::start(&one_attempt(), false, 1, &[]);
+    let known = model.events.len();
+    for _ in 0..10 {
+        model.claim(0);
+        model.fail(0, FailureKind::Deferred, 0);
+        assert_eq!(model.rows[0].state, TaskState::Waiting);
+        model.retry_time_came(0);
+    }
+    assert_eq!(model.events.len(), known);
+}
+
+fn one_attempt() -> Arc<Recipe> {
     let text = "name = \"x\"\nkind = \"image\"\n[[steps]]\nname = \"a\"\noperation = \"image.inspect\"\nattempts = 1\n\
                 [[steps]]\nname = \"p\"\noperation = \"publish\"\nneeds = [\"a\"]";
-    let mut model = Model::start(
-        &Arc::new(Recipe::parse(text).expect("it parses")),
-        false,
-        1,
-        &[],
-    );
+    Arc::new(Recipe::parse(text).expect("it parses"))
+}
+
+#[test]
+fn handing_back_costs_nothing() {
+    let mut model = Model::start(&one_attempt(), false, 1, &[]);
     for _ in 0..10 {
         model.claim(0);
         model.hand_back(0);

@@ -4,8 +4,8 @@ use crate::admin;
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::fault::Fault;
+use crate::http;
 use crate::output;
-use axum::serve::ListenerExt as _;
 use mediaflow_api::{ApiParts, Metrics, router};
 use mediaflow_blob::FolderBlobs;
 use mediaflow_core::TenantId;
@@ -26,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long work and requests that run may go on after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Connections and files that may be open, where the system allows as many.
+const OPEN_FILES: u64 = 65_536;
 /// Time for one picture in the decoding process.
 const DECODE_MAX: Duration = Duration::from_secs(120);
 
@@ -44,8 +46,12 @@ pub(crate) fn run(config: Config) -> Result<ExitCode, Fault> {
 async fn serve(config: Config) -> Result<(), Fault> {
     // What can be wrong is found before anything is touched; ports are bound before work starts.
     let recipes = Recipes::load(config.recipes.folder.as_deref()).map_err(Fault::unusable)?;
+    recipes
+        .check_gate(config.moderation.policy)
+        .map_err(Fault::unusable)?;
     let cdn = Cdn::new(&config.cdn).map_err(Fault::unusable)?;
     let heif = decoder(config.sandbox)?;
+    raise_open_files();
     let data = DataFolder::open(&config.data)?;
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(Fault::failed)?;
@@ -94,6 +100,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         ))
     })?;
 
+    let head_max = Duration::from_secs(config.api.head_s_max);
     let services = Services::start(&engine, &ending);
     let routes = router(ApiParts {
         engine,
@@ -106,13 +113,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     });
     let worker = tokio::spawn(worker.run(DRAIN));
     let admin = tokio::spawn(admin::serve(admin, store));
-    let listener = listener.tap_io(|stream| {
-        // Small answers must not wait for acknowledgements of earlier ones.
-        let _ = stream.set_nodelay(true);
-    });
-    let http =
-        axum::serve(listener, routes).with_graceful_shutdown(stopping.clone().cancelled_owned());
-    let http = tokio::spawn(http.into_future());
+    let http = tokio::spawn(http::serve(listener, routes, head_max, stopping.clone()));
     greet(address, &data, is_open, config.sandbox);
 
     signals.first().await;
@@ -150,6 +151,19 @@ fn decoder(mode: SandboxMode) -> Result<HeifHelper, Fault> {
         mode,
         wall: DECODE_MAX,
     })
+}
+
+/// The usual soft limit of 1,024 open files and connections is for programs of the past.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: Some(maximum.map_or(OPEN_FILES, |most| most.min(OPEN_FILES))),
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 async fn bind(listen: SocketAddr) -> Result<TcpListener, Fault> {

@@ -4,9 +4,11 @@
 
 mod classifier;
 mod given;
+mod hostile;
 mod ingest;
 mod keys;
 mod kill;
+mod memory;
 mod pictures;
 mod readme;
 mod references;

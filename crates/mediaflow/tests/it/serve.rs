@@ -2,7 +2,7 @@
 
 use crate::given;
 use crate::pictures;
-use crate::server::{Server, run, stderr, stdout};
+use crate::server::{PATIENCE, Server, run, stderr, stdout};
 use rustix::process::Signal;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -168,6 +168,14 @@ fn a_broken_recipe() {
 }
 
 #[test]
+fn a_recipe_that_would_go_around_the_gate() {
+    let folder = given::config("[recipes]\nfolder = \"own\"\n[moderation]\npolicy = \"review\"\n");
+    let recipe = "name = \"open\"\nkind = \"image\"\n[[steps]]\nname = \"publish\"\noperation = \"publish\"\n";
+    given::write(folder.path(), "own/x.toml", recipe.as_bytes());
+    refused_in(folder.path(), &[], 2, &["`open`", "moderate", "review"]);
+}
+
+#[test]
 fn what_is_in_effect_can_be_shown_and_used_again() {
     let folder = given::config("listen = \"127.0.0.1:9\"\n[worker]\ncpu = 3\n");
     let shown = run(folder.path(), &["config", "show"]);
@@ -193,4 +201,18 @@ fn the_doctor_answers() {
     for subject in ["version", "sandbox", "disk", "recipes"] {
         assert!(stdout(&said).contains(subject), "{}", stdout(&said));
     }
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_closed() {
+    use std::io::{Read as _, Write as _};
+    let folder = given::config("[api]\nhead_s_max = 1\n");
+    let server = Server::start(folder.path());
+    let address = server.base.strip_prefix("http://").unwrap();
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection.write_all(b"GET / HTTP/1.1\r\nHost: a").unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).unwrap();
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
 }

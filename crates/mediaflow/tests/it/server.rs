@@ -101,6 +101,15 @@ impl Server {
         &self.http
     }
 
+    /// The most memory that the process has held so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
+        let kib = line.split_whitespace().nth(1).unwrap();
+        kib.parse::<u64>().unwrap() << 10
+    }
+
     /// SIGKILL, as a power cut would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

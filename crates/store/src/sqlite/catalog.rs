@@ -206,6 +206,9 @@ fn change(
             new.focus.as_ref().map(to_json),
             s.now.0
         ])?;
+    if new.visibility == Visibility::Private && old.visibility == Visibility::Public {
+        renditions::hide(s, asset, live.published)?;
+    }
     remove_tags(s, tenant, asset, created_at, &old.tags)?;
     add_tags(s, tenant, asset, created_at, &new.tags)?;
     index_words(s, asset)?;

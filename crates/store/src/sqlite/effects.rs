@@ -107,6 +107,7 @@ impl Live {
         let which = Which::Before(generation);
         let paths = renditions::withdraw(s, self.asset, self.published, which)?;
         renditions::purge(s, self.asset, &paths)?;
+        self.partial = false;
         self.set_published(s, generation)
     }
 
@@ -114,6 +115,12 @@ impl Live {
         let paths = renditions::withdraw(s, self.asset, self.published, Which::All)?;
         renditions::purge(s, self.asset, &paths)?;
         self.set_published(s, 0)
+    }
+
+    /// What can be shown of an unfinished first run stays until a newer one is published.
+    pub(super) fn keep_showing(&mut self, s: &Session<'_>) -> Result<(), StoreError> {
+        self.partial = true;
+        self.set_published(s, self.run.generation)
     }
 
     fn set_published(&mut self, s: &Session<'_>, generation: u32) -> Result<(), StoreError> {

@@ -83,6 +83,7 @@ fn take_in(s: &Session<'_>, accept: Accept) -> Result<Accepted, StoreError> {
         tenant,
         asset,
         published: 0,
+        partial: false,
         generation: 1,
         recipe: accept.recipe,
         settings: accept.settings,

@@ -1,6 +1,7 @@
 //! The newest run of an asset: loaded to be decided about, saved with all that follows from it.
 
 use super::frozen::freeze;
+use super::renditions;
 use super::rows::{clamp, id, named, sha, to_json};
 use super::writer::Session;
 use crate::StoreError;
@@ -20,7 +21,12 @@ pub(super) struct Live {
     pub(super) state: AssetState,
     /// Whether the asset's row says that somebody must decide.
     pub(super) in_review: bool,
+    /// What readers see; 0 while that is what the first run shows.
     pub(super) published: u32,
+    /// Whether that generation was cut short: a newer one began when it could be shown, and was not done.
+    pub(super) partial: bool,
+    /// Whether the run's row says that its renditions show before they are published.
+    pub(super) showing: bool,
     pub(super) run: Run,
     pub(super) settings: Arc<RunSettings>,
     pub(super) sequence: u64,
@@ -31,6 +37,7 @@ pub(super) struct Beginning {
     pub(super) tenant: TenantId,
     pub(super) asset: AssetId,
     pub(super) published: u32,
+    pub(super) partial: bool,
     pub(super) generation: u32,
     pub(super) recipe: Arc<Recipe>,
     pub(super) settings: RunSettings,
@@ -85,12 +92,12 @@ pub(super) fn run(row: &Row<'_>, recipe: Arc<Recipe>) -> rusqlite::Result<Run> {
     })
 }
 
-/// What an asset shows: deleted and rejected win, then what is published, then the newest run.
-fn shown(deleted: bool, published: u32, run: &Run) -> AssetState {
+/// What an asset shows: deleted and rejected win, then what is published as a whole, then the newest run.
+fn shown(deleted: bool, is_published: bool, run: &Run) -> AssetState {
     match run.state {
         _ if deleted => AssetState::Deleted,
         RunState::Rejected => AssetState::Rejected,
-        _ if published > 0 => AssetState::Ready,
+        _ if is_published => AssetState::Ready,
         state => state.asset_state(),
     }
 }
@@ -100,8 +107,9 @@ impl Live {
     pub(super) fn load(s: &Session<'_>, asset: AssetId) -> Result<Self, StoreError> {
         let mut statement = s.conn.prepare_cached(
             "SELECT a.tenant, a.state AS asset_state, a.in_review, a.published, r.generation, r.state, r.verdict,
-                    r.steps, r.sequence, r.recipe, r.settings
+                    r.steps, r.sequence, r.recipe, r.settings, r.showing, coalesce(p.state <> 'ready', 0) AS partial
              FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.generation
+                  LEFT JOIN runs p ON p.asset = a.id AND p.generation = a.published
              WHERE a.id = ?1",
         )?;
         let mut rows = statement.query([asset.as_bytes()])?;
@@ -113,6 +121,8 @@ impl Live {
             state: named(row, "asset_state", AssetState::parse)?,
             in_review: row.get("in_review")?,
             published: row.get("published")?,
+            partial: row.get("partial")?,
+            showing: row.get("showing")?,
             run: run(row, recipe)?,
             settings: s.frozen.settings(s.conn, sha(row, "settings")?)?,
             sequence: row.get("sequence")?,
@@ -146,6 +156,8 @@ impl Live {
             state: new.state,
             in_review: new.in_review,
             published: new.published,
+            partial: new.partial,
+            showing: false,
             run,
             settings: Arc::new(new.settings),
             sequence: new.sequence,
@@ -233,8 +245,12 @@ impl Live {
     /// Stores the run, and the asset's state where it changed.
     pub(super) fn save(&mut self, s: &Session<'_>) -> Result<(), StoreError> {
         self.save_run(s)?;
+        if self.showing && !self.run.is_showing() && self.published == 0 {
+            renditions::hide(s, self.asset, 0)?;
+        }
         let deleted = self.state == AssetState::Deleted;
-        self.set_state(s, shown(deleted, self.published, &self.run))
+        let is_published = self.published > 0 && !self.partial;
+        self.set_state(s, shown(deleted, is_published, &self.run))
     }
 
     /// Stores the run alone, because another one decides what the asset shows.

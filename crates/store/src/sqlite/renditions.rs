@@ -45,24 +45,43 @@ pub(super) fn withdraw(
         Which::All => u32::MAX,
         Which::Before(generation) => generation,
     };
+    let paths = seen(s, asset, published, end)?;
     let mut statement = s.conn.prepare_cached(
-        "SELECT r.generation, r.profile, r.format, r.blob, b.sha256
-         FROM renditions r JOIN blobs b ON b.id = r.blob WHERE r.asset = ?1 AND r.generation < ?2",
+        "DELETE FROM renditions WHERE asset = ?1 AND generation < ?2 RETURNING blob",
     )?;
-    let mut rows = statement.query(params![asset.as_bytes(), end])?;
+    let blobs = statement
+        .query_map(params![asset.as_bytes(), end], |row| id(row, "blob"))?
+        .collect::<Result<Vec<BlobId>, _>>()?;
+    for blob in blobs {
+        orphan(s, blob)?;
+    }
+    Ok(paths)
+}
+
+/// Has caches forget all that readers may have seen; the rows stay.
+pub(super) fn hide(s: &Session<'_>, asset: AssetId, published: u32) -> Result<(), StoreError> {
+    let paths = seen(s, asset, published, u32::MAX)?;
+    purge(s, asset, &paths)
+}
+
+/// The paths of what readers may have seen, of generations before `end`.
+fn seen(
+    s: &Session<'_>,
+    asset: AssetId,
+    published: u32,
+    end: u32,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut statement = s.conn.prepare_cached(
+        "SELECT r.profile, r.format, b.sha256 FROM renditions r JOIN blobs b ON b.id = r.blob
+         WHERE r.asset = ?1 AND r.generation < ?2 AND r.generation IN (1, ?3)",
+    )?;
+    let mut rows = statement.query(params![asset.as_bytes(), end, published])?;
     let mut paths = BTreeSet::new();
     while let Some(row) = rows.next()? {
-        let generation: u32 = row.get("generation")?;
-        if generation == published || generation == 1 {
-            let profile: String = row.get("profile")?;
-            let format = named(row, "format", Format::parse)?;
-            add_paths(&mut paths, asset, &profile, format, sha(row, "sha256")?);
-        }
-        orphan(s, id::<BlobId>(row, "blob")?)?;
+        let profile: String = row.get("profile")?;
+        let format = named(row, "format", Format::parse)?;
+        add_paths(&mut paths, asset, &profile, format, sha(row, "sha256")?);
     }
-    s.conn
-        .prepare_cached("DELETE FROM renditions WHERE asset = ?1 AND generation < ?2")?
-        .execute(params![asset.as_bytes(), end])?;
     Ok(paths)
 }
 

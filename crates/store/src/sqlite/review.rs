@@ -191,8 +191,12 @@ fn reprocess(
 ) -> Result<u32, StoreError> {
     let mut live = Live::of(s, tenant, asset)?;
     refuse_gone(&live, "reprocessed")?;
+    let keeps = live.published == 0 && live.run.is_viewable();
     let effects = transition::cancel(&mut live.run, ErrorCode::RunSuperseded);
     live.apply(s, &effects, None)?;
+    if keeps {
+        live.keep_showing(s)?;
+    }
     live.save_run(s)?;
     let generation = live.run.generation + 1;
     let (watermark, focus, facts) = s
@@ -218,6 +222,7 @@ fn reprocess(
         tenant,
         asset,
         published: live.published,
+        partial: live.partial,
         generation,
         recipe: new.recipe,
         settings: new.settings,

@@ -78,10 +78,12 @@ impl Hand {
         failure: &Failure,
     ) -> Result<(), StoreError> {
         let lost = failure.kind == FailureKind::Lost;
+        let uncounted = failure.kind == FailureKind::Deferred;
         s.conn
             .prepare_cached(
                 "UPDATE tasks SET error_code = ?2, error_message = ?3, crashes = crashes + ?4,
-                        losses_alone = losses_alone + ?5, alone = max(alone, ?6)
+                        losses_alone = losses_alone + ?5, alone = max(alone, ?6),
+                        attempts = attempts - ?7, tries = tries - ?7
                  WHERE id = ?1",
             )?
             .execute(params![
@@ -91,6 +93,7 @@ impl Hand {
                 failure.kind == FailureKind::Crash,
                 lost && self.task.alone,
                 lost,
+                uncounted,
             ])?;
         Ok(())
     }

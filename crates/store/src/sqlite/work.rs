@@ -12,7 +12,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use mediaflow_core::operation::Format;
-use mediaflow_core::{AssetId, Failure, Sha256, TaskId, TaskState, TenantId, transition};
+use mediaflow_core::{
+    AssetId, Failure, FailureKind, Sha256, TaskId, TaskState, TenantId, transition,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
@@ -118,7 +120,11 @@ fn end(
             hand.end_attempt(s, "succeeded", None)?;
             live.apply(s, &effects, Some(&hand))?;
         }
-        Report::Failed(failure) => fail(s, &mut live, &hand, failure, "failed")?,
+        Report::Failed(failure) => {
+            let deferred = failure.kind == FailureKind::Deferred;
+            let outcome = if deferred { "handed_back" } else { "failed" };
+            fail(s, &mut live, &hand, failure, outcome)?;
+        }
         Report::HandedBack => {
             let effects = transition::hand_back(&live.run, hand.task)?;
             hand.end_attempt(s, "handed_back", None)?;

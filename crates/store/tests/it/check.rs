@@ -36,8 +36,9 @@ const EMPTY: &[(&str, &str)] = &[
     ("tasks of older runs have ended",
      "SELECT 1 FROM tasks t JOIN assets a ON a.id = t.asset
       WHERE t.generation < a.generation AND t.state IN ('pending', 'ready', 'running', 'waiting')"),
-    ("what is published is ready",
-     "SELECT 1 FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.published WHERE r.state <> 'ready'"),
+    ("what readers see is ready, or the first generation that a newer one overtook",
+     "SELECT 1 FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.published
+      WHERE r.state <> 'ready' AND NOT (r.state = 'cancelled' AND r.generation = 1 AND a.generation > 1)"),
     ("renditions of generations before the published one are gone",
      "SELECT 1 FROM renditions r JOIN assets a ON a.id = r.asset WHERE r.generation < a.published"),
     ("nothing is left of what was made of rejected and deleted assets",
@@ -94,7 +95,9 @@ fn runs(conn: &Connection) {
     let mut recipes = BTreeMap::<Vec<u8>, Recipe>::new();
     let mut statement = conn
         .prepare(
-            "SELECT r.asset, r.generation, r.state, r.steps, r.recipe, c.json, a.generation, a.published, a.state
+            "SELECT r.asset, r.generation, r.state, r.steps, r.recipe, c.json, a.generation,
+                    EXISTS (SELECT 1 FROM runs p WHERE p.asset = a.id AND p.generation = a.published AND p.state = 'ready'),
+                    a.state
              FROM runs r JOIN recipes c ON c.hash = r.recipe JOIN assets a ON a.id = r.asset",
         )
         .unwrap();
@@ -110,7 +113,7 @@ fn runs(conn: &Connection) {
         run(recipe, state, &steps, &tasks[&key]);
         if key.1 == row.get::<_, u32>(6).unwrap() {
             let asset = AssetState::parse(&text(8)).unwrap();
-            let published = row.get::<_, u32>(7).unwrap() > 0;
+            let published: bool = row.get(7).unwrap();
             let expected = match (asset, state) {
                 (AssetState::Deleted, _) => AssetState::Deleted,
                 (_, RunState::Rejected) => AssetState::Rejected,

@@ -256,3 +256,21 @@ async fn only_the_newest_run_can_be_replayed() {
     );
     assert_eq!(given.record(asset).await.run.state, RunState::Uploaded);
 }
+
+#[tokio::test]
+async fn what_is_put_off_is_tried_later_at_no_cost() {
+    let mut given = Given::new();
+    let asset = given.asset().await;
+    for _ in 0..7 {
+        let claimed = given.claim_step("inspect").await;
+        assert_eq!(claimed.attempt, 1);
+        let down = Failure::deferred(ErrorCode::ModerationUnavailable, "it is down");
+        given.fails(&claimed, down).await;
+        let task = tasks(&given, asset).await.swap_remove(0);
+        assert_eq!((task.state, task.attempts), (TaskState::Waiting, 0));
+        assert_eq!(task.tries, []);
+        assert_eq!(task.error.unwrap().0, "moderation.unavailable");
+        given.world.pass(Duration::from_secs(8));
+        given.store.sweep(10).await.unwrap();
+    }
+}

@@ -160,6 +160,17 @@ impl Given {
         self.accept(upload).await.asset
     }
 
+    /// An asset that can be shown while the rest is still to be made.
+    pub(crate) async fn viewable(&mut self) -> AssetId {
+        let asset = self.asset().await;
+        while !self.record(asset).await.viewable {
+            for task in self.claim().await {
+                self.succeeds(&task).await;
+            }
+        }
+        asset
+    }
+
     pub(crate) async fn record(&self, asset: AssetId) -> AssetRecord {
         self.store.asset(TENANT, asset).await.unwrap()
     }

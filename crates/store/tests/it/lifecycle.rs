@@ -1,7 +1,7 @@
 //! Delete, reprocess, squeeze, update, history.
 
 use crate::given::{Given, LEASE, TENANT, output, roomy, squeezing, step_of};
-use mediaflow_core::{AssetState, EventType, Focus, RunState, Visibility};
+use mediaflow_core::{AssetState, ErrorCode, EventType, Failure, Focus, RunState, Visibility};
 use mediaflow_store::{AssetPatch, Report, StoreError};
 use std::time::Duration;
 
@@ -260,4 +260,72 @@ async fn histories_have_no_gaps_and_the_feed_no_repeats() {
     assert_eq!(given.store.feed(other, 0, 10).await.unwrap().items, []);
     let foreign = given.store.events(other, assets[0], 0, 10).await;
     assert!(matches!(foreign, Err(StoreError::AssetNotFound)));
+}
+
+#[tokio::test]
+async fn what_shows_of_a_first_generation_stays_when_a_newer_one_begins() {
+    let mut given = Given::new();
+    let asset = given.viewable().await;
+    let old = given.store.renditions(asset).await.unwrap();
+    assert!(!old.is_empty());
+    given.reprocess(asset).await;
+    let record = given.record(asset).await;
+    assert!(record.viewable);
+    assert_eq!(
+        record.state,
+        AssetState::Uploaded,
+        "the whole of it is not there"
+    );
+    assert_eq!(given.store.renditions(asset).await.unwrap(), old);
+    given.reprocess(asset).await;
+    assert_eq!(given.store.renditions(asset).await.unwrap(), old);
+    given.all_done().await;
+    let record = given.record(asset).await;
+    assert_eq!((record.state, record.published), (AssetState::Ready, 3));
+    let purges = given.store.purges(10).await.unwrap();
+    let hash = old[0].rendition.sha256.to_string();
+    assert!(purges[0].paths.iter().any(|p| p.contains(&hash)));
+}
+
+#[tokio::test]
+async fn caches_forget_what_showed_of_a_first_generation_that_failed() {
+    let mut given = Given::new();
+    let asset = given.viewable().await;
+    let shown = given.store.renditions(asset).await.unwrap();
+    for task in given.claim().await {
+        match step_of(&task) {
+            "compress" => {
+                let failure = Failure::permanent(ErrorCode::InputCorrupt, "it ends early");
+                given.fails(&task, failure).await;
+            }
+            _ => given.succeeds(&task).await,
+        }
+    }
+    assert_eq!(given.record(asset).await.state, AssetState::Failed);
+    assert_eq!(given.store.renditions(asset).await.unwrap(), []);
+    let purges = given.store.purges(10).await.unwrap();
+    assert_eq!(purges.len(), 1);
+    let hash = shown[0].rendition.sha256.to_string();
+    assert!(purges[0].paths.iter().any(|p| p.contains(&hash)));
+}
+
+#[tokio::test]
+async fn caches_forget_what_becomes_private() {
+    let mut given = Given::new();
+    let asset = given.asset().await;
+    given.all_done().await;
+    let seen = |visibility| AssetPatch {
+        visibility: Some(visibility),
+        ..AssetPatch::default()
+    };
+    for (visibility, purges) in [
+        (Visibility::Private, 1),
+        (Visibility::Private, 1),
+        (Visibility::Public, 1),
+        (Visibility::Private, 2),
+    ] {
+        let patch = seen(visibility);
+        given.store.update(TENANT, asset, patch).await.unwrap();
+        assert_eq!(given.store.purges(10).await.unwrap().len(), purges);
+    }
 }

@@ -61,7 +61,7 @@ enum How {
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
-    use FailureKind::{Crash, Permanent, Transient};
+    use FailureKind::{Crash, Deferred, Permanent, Transient};
     let moderation = prop_oneof![
         3 => Just(ModerationPolicy::Off),
         1 => Just(ModerationPolicy::Review),
@@ -70,7 +70,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     let how = prop_oneof![
         8 => Just(How::Success),
         1 => Just(How::Rejection),
-        1 => prop_oneof![Just(Permanent), Just(Transient), Just(Crash)].prop_map(How::Failure),
+        1 => prop_oneof![Just(Permanent), Just(Transient), Just(Crash), Just(Deferred)].prop_map(How::Failure),
         1 => Just(How::HandBack),
     ];
     let decision = prop_oneof![3 => Just(Decision::Approve), 1 => Just(Decision::Reject)];

@@ -35,13 +35,14 @@ pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result
 }
 
 async fn classify(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result<Output, Failure> {
-    let frames = on_thread(Arc::clone(&attempt), threads, frames).await?;
     let classifier = attempt.toolbox.classifier.as_ref().ok_or_else(|| {
         Failure::transient(
             ErrorCode::ModerationUnavailable,
             "no classifier is configured on this worker",
         )
     })?;
+    classifier.admit()?;
+    let frames = on_thread(Arc::clone(&attempt), threads, frames).await?;
     let Scores { scores, model } = classifier
         .classify(&attempt.task.asset.to_string(), frames)
         .await?;
