@@ -102,7 +102,7 @@ fn config(options: &WebpOptions, size: (u32, u32)) -> Result<ffi::WebPConfig, Me
         _ if options.lossless => 0.0,
         0..=150_000 => 2.0,
         150_001..=600_000 => 0.4,
-        _ => -0.8,
+        _ => -0.4,
     };
     config.quality = (wanted + correction).clamp(0.0, 100.0);
     config.method = c_int::from(options.method.min(6));

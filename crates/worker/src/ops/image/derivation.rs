@@ -8,7 +8,7 @@ use mediaflow_core::operation::{self, Variant};
 use serde_json::json;
 
 /// Raised whenever the code behind the operations makes other pixels or other files from the same input.
-const CODE_VERSION: u32 = 1;
+const CODE_VERSION: u32 = 2;
 
 /// The digest of one rendition. `encoding` is what the format's encoder is told.
 pub(super) fn derivation(
