@@ -8,19 +8,25 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// A still or animated picture.
     Image,
+    /// Moving pictures, with or without sound.
+    Video,
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Image, Self::Video];
+
     /// The name in the API and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Image => "image",
+            Self::Video => "video",
         }
     }
 
     /// The kind of that name.
     pub fn parse(name: &str) -> Option<Self> {
-        (name == "image").then_some(Self::Image)
+        Self::ALL.iter().copied().find(|k| k.as_str() == name)
     }
 }
 

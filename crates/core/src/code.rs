@@ -46,6 +46,10 @@ codes! {
     LimitBytes "limit.bytes" 413 "The body is larger than `limits.upload.bytes_max`.";
     LimitPixels "limit.pixels" 422 "The picture has more pixels than `limits.image.pixels_max`, or a side longer than `limits.image.side_max`.";
     LimitFrames "limit.frames" 422 "The animation has more frames, or more pixels over all frames, than `limits.image` allows.";
+    LimitDuration "limit.duration" 422 "The media lasts longer than `limits.video.seconds_max`.";
+    LimitFrameRate "limit.frame_rate" 422 "The video has more pictures per second than `limits.video` allows.";
+    LimitStreams "limit.streams" 422 "The file has more streams than `limits.video.streams_max`.";
+    LimitOutput "limit.output" 422 "A program wrote far more than the media it was given can need.";
     LimitMemory "limit.memory" 422 "The task needs more memory than a worker's whole budget (`worker.memory_bytes`).";
     LimitMetadata "limit.metadata" 422 "Title, tags, metadata or a text block inside the file exceed their limits.";
     LimitTasks "limit.tasks" 422 "The recipe would expand to more tasks than `limits.tasks_max`.";
@@ -55,6 +59,8 @@ codes! {
     WorkerLost "worker.lost" 500 "The process that worked on the task vanished. Counted as an attempt; after four losses while running alone the task is quarantined.";
     DecoderCrashed "decoder.crashed" 500 "A decoder panicked or its process died on this file. The file is isolated; nothing else is affected.";
     EncoderFailed "encoder.failed" 500 "An encoder refused its input. Please report it with the asset's id.";
+    OutputMismatch "output.mismatch" 500 "A part of a stream does not fit the parts that other workers made: their encoders differ. Retried; install the same build everywhere.";
+    OutputInvalid "output.invalid" 500 "What was made was decoded again and is not what it should be. It is not shown.";
     SandboxUnavailable "sandbox.unavailable" 500 "`sandbox = \"require\"` is set and this kernel or container does not give what it needs. See `mediaflow doctor`.";
     StorageUnavailable "storage.unavailable" 503 "Bytes could not be written or read. Retried.";
     StorageCorrupt "storage.corrupt" 500 "Stored bytes do not have the digest that was recorded for them.";

@@ -136,6 +136,27 @@ impl Encoding {
     }
 }
 
+/// The streams that a video is made into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ladder {
+    /// From the lowest to the highest; those above the source are dropped.
+    pub rungs: Vec<Rung>,
+}
+
+/// One stream of a ladder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rung {
+    /// In URLs: lower-case letters, digits, `-`.
+    pub name: String,
+    /// Lines of a landscape picture; the shorter side of any.
+    pub height: u32,
+    /// Peak of the pictures, in kilobits per second.
+    pub video_kbps: u32,
+    /// Of the sound, in kilobits per second.
+    pub audio_kbps: u32,
+}
+
 /// What a step does, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "operation")]
@@ -167,26 +188,59 @@ pub enum Operation {
     /// Encodes again, slowly, while nothing else waits.
     #[serde(rename = "image.squeeze")]
     Squeeze(Compress),
+    /// Reads containers, streams, colour and duration.
+    #[serde(rename = "video.inspect")]
+    VideoInspect,
+    /// Decides which rungs and chunks there are, and so how many tasks the steps after it have.
+    #[serde(rename = "video.plan")]
+    VideoPlan(Ladder),
+    /// Makes the first segment of the lowest rung alone, so that watching can begin.
+    #[serde(rename = "video.lead")]
+    VideoLead,
+    /// Makes one chunk of all rungs.
+    #[serde(rename = "video.encode")]
+    VideoEncode,
+    /// Makes one piece of all sounds.
+    #[serde(rename = "video.audio")]
+    VideoAudio,
+    /// Chooses the picture that stands for the video; image operations go on from it.
+    #[serde(rename = "video.poster")]
+    VideoPoster,
+    /// Makes sheets of small pictures for scrubbing.
+    #[serde(rename = "video.storyboard")]
+    VideoStoryboard,
+    /// Decodes all that was made and compares it with the source.
+    #[serde(rename = "video.verify")]
+    VideoVerify,
 }
 
 /// Which workers may claim a task. Workers announce the queues they serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Queue {
-    /// Pixels: bound by processor and memory.
+    /// Pictures: bound by processor and memory.
     Image,
+    /// Video and sound: likewise, for longer.
+    Video,
     /// Waiting for somebody else: classifiers, CDNs.
     Network,
 }
 
 impl Queue {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Image, Self::Network];
+    pub const ALL: &'static [Self] = &[Self::Image, Self::Video, Self::Network];
+
+    /// Those whose tasks share processors.
+    pub const BUSY: &'static [Self] = &[Self::Image, Self::Video];
+
+    /// Those whose tasks wait for somebody else.
+    pub const WAITING: &'static [Self] = &[Self::Network];
 
     /// The name in database, configuration and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Image => "image",
+            Self::Video => "video",
             Self::Network => "network",
         }
     }
@@ -232,6 +286,14 @@ impl Operation {
             Self::Distribute => "distribute",
             Self::Publish => "publish",
             Self::Squeeze(_) => "image.squeeze",
+            Self::VideoInspect => "video.inspect",
+            Self::VideoPlan(_) => "video.plan",
+            Self::VideoLead => "video.lead",
+            Self::VideoEncode => "video.encode",
+            Self::VideoAudio => "video.audio",
+            Self::VideoPoster => "video.poster",
+            Self::VideoStoryboard => "video.storyboard",
+            Self::VideoVerify => "video.verify",
         }
     }
 
@@ -239,7 +301,20 @@ impl Operation {
     pub const fn queue(&self) -> Queue {
         match self {
             Self::Moderate | Self::Distribute | Self::Publish => Queue::Network,
-            _ => Queue::Image,
+            Self::Inspect
+            | Self::Resize(_)
+            | Self::Watermark
+            | Self::Compress(_)
+            | Self::Placeholder
+            | Self::Squeeze(_) => Queue::Image,
+            Self::VideoInspect
+            | Self::VideoPlan(_)
+            | Self::VideoLead
+            | Self::VideoEncode
+            | Self::VideoAudio
+            | Self::VideoPoster
+            | Self::VideoStoryboard
+            | Self::VideoVerify => Queue::Video,
         }
     }
 
@@ -247,7 +322,8 @@ impl Operation {
     /// only while nothing else waits.
     pub const fn lane(&self) -> u8 {
         match self {
-            Self::Compress(_) => 1,
+            Self::Compress(_) | Self::VideoEncode | Self::VideoStoryboard => 1,
+            Self::VideoVerify => 2,
             Self::Squeeze(_) => 9,
             _ => 0,
         }
@@ -257,7 +333,7 @@ impl Operation {
     pub const fn timeout(&self) -> Duration {
         match self {
             Self::Moderate | Self::Distribute => Duration::from_secs(60),
-            Self::Squeeze(_) => Duration::from_secs(3600),
+            Self::Squeeze(_) | Self::VideoEncode | Self::VideoVerify => Duration::from_secs(3600),
             _ => Duration::from_secs(600),
         }
     }
@@ -279,6 +355,11 @@ impl Operation {
             Self::Resize(_) | Self::Watermark => (3, 16 * MIB, 15),
             Self::Compress(_) => (5, 32 * MIB, 500),
             Self::Squeeze(_) => (6, 32 * MIB, 2000),
+            // Of one picture: decoders and encoders hold several, and none holds the whole film.
+            Self::VideoInspect | Self::VideoPlan(_) => (2, 64 * MIB, 100),
+            Self::VideoPoster | Self::VideoStoryboard => (12, 96 * MIB, 500),
+            Self::VideoLead | Self::VideoEncode | Self::VideoVerify => (48, 192 * MIB, 20_000),
+            Self::VideoAudio => (0, 128 * MIB, 1_000),
         };
         // Sizes come from untrusted headers: a sum that wrapped would let a bomb in as a trifle.
         let memory_bytes = decoded

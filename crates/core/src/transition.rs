@@ -5,10 +5,10 @@
 //! completing one of two.
 
 use crate::failure::{CRASHES_MAX, DEFERRED_AS, LOSSES_ALONE_MAX, backoff};
-use crate::operation::Operation;
+use crate::operation::{Cost, Operation};
 use crate::recipe::Condition;
 use crate::{
-    Decision, ErrorCode, EventDraft, EventType, Failure, FailureKind, Recipe, Run, RunSettings,
+    Decision, ErrorCode, EventDraft, EventType, Failure, FailureKind, Kind, Recipe, Run, RunSettings,
     RunState, Step, StepStatus, TaskState, Verdict,
 };
 use serde_json::json;
@@ -30,6 +30,10 @@ pub enum Effect {
     Cancel(usize, ErrorCode),
     /// Every cancelled task of the step becomes pending again.
     Restore(usize),
+    /// The step, whose one task is pending, gets as many as its total says.
+    Expand(usize, Cost),
+    /// The step's one pending task becomes skipped.
+    Skip(usize),
     /// This generation is what readers see from now on; older ones lose their renditions.
     Publish,
     /// All renditions of the asset lose their rows, and what caches hold of them is purged.
@@ -54,6 +58,20 @@ pub struct TaskInHand {
     /// Times it was lost while running alone, before this one.
     pub losses_alone: u32,
 }
+
+/// How many tasks a later step has: found out by a task that it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expansion {
+    /// Which step.
+    pub step: usize,
+    /// None at all skips it.
+    pub tasks: u32,
+    /// Of each task.
+    pub cost: Cost,
+}
+
+/// Most tasks of one step.
+pub const TASKS_MAX: u32 = 10_000;
 
 /// Why nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -115,6 +133,7 @@ pub fn succeed(
     run: &mut Run,
     task: TaskInHand,
     verdict: Option<Verdict>,
+    expansions: &[Expansion],
 ) -> Result<Vec<Effect>, Refused> {
     expect_state(run, task, &[TaskState::Running])?;
     let gates = run.recipe.steps[task.step].operation == Operation::Moderate;
@@ -137,6 +156,9 @@ pub fn succeed(
         Some(Verdict::Pass) => pass(run, task, json!({ "verdict": "pass" }), &mut effects),
         None => {
             let was_viewable = run.is_viewable();
+            for &expansion in expansions {
+                expand(run, task.step, expansion, &mut effects);
+            }
             finish(run, task, was_viewable, &mut effects);
         }
     }
@@ -286,8 +308,26 @@ impl Run {
     pub fn is_viewable(&self) -> bool {
         self.state == RunState::Ready
             || (self.is_showing()
-                && self.has(|o| matches!(o, Operation::Resize(_)))
-                && self.all_met(|o| matches!(o, Operation::Resize(_))))
+                && match self.recipe.kind {
+                    Kind::Image => self.is_there(|o| matches!(o, Operation::Resize(_))),
+                    Kind::Video => {
+                        self.is_there(|o| *o == Operation::VideoLead)
+                            && self.has_begun(|o| *o == Operation::VideoAudio)
+                    }
+                })
+    }
+
+    /// Whether there is such a step, and it is done.
+    fn is_there(&self, test: impl Fn(&Operation) -> bool + Copy) -> bool {
+        self.recipe.steps.iter().any(|s| test(&s.operation)) && self.all_met(test)
+    }
+
+    /// Whether each such step has something to show, or nothing to do.
+    fn has_begun(&self, test: impl Fn(&Operation) -> bool) -> bool {
+        let steps = self.recipe.steps.iter().zip(&self.steps);
+        steps
+            .filter(|(step, _)| test(&step.operation))
+            .all(|(_, status)| status.succeeded + status.skipped > 0)
     }
 
     /// Ended tasks over all tasks of the steps that publishing needs, between 0 and 1.
@@ -384,6 +424,27 @@ fn finish(run: &mut Run, task: TaskInHand, was_viewable: bool, effects: &mut Vec
     )));
     announce_viewable(run, was_viewable, effects);
     settle(run, effects);
+}
+
+/// Does nothing to a step that has begun, was expanded before (by an attempt before a replay) or does not need `by`.
+fn expand(run: &mut Run, by: usize, expansion: Expansion, effects: &mut Vec<Effect>) {
+    let Expansion { step, tasks, cost } = expansion;
+    let Some(status) = run.steps.get_mut(step) else {
+        return;
+    };
+    let untouched = status.total == 1 && status.open() == 1 && !status.released;
+    if !untouched || !run.recipe.steps[step].needs.contains(&by) {
+        return;
+    }
+    if tasks == 0 {
+        status.skipped = 1;
+        effects.push(Effect::Skip(step));
+        let data = json!({ "step": run.recipe.steps[step].name });
+        effects.push(Effect::Event(EventDraft::new(EventType::TaskSkipped, data)));
+    } else if tasks > 1 {
+        status.total = tasks.min(TASKS_MAX);
+        effects.push(Effect::Expand(step, cost));
+    }
 }
 
 fn announce_viewable(run: &Run, was_viewable: bool, effects: &mut Vec<Effect>) {

@@ -2,7 +2,7 @@
 //!
 //! A store's functions are the domain's verbs. Each is one transaction, and the verb calls the core
 //! inside it. The interface is split by who uses it: [`Intake`] takes uploads in, [`Work`] is for workers,
-//! [`Catalog`] reads and changes assets, [`Review`] is for people who decide and replay, [`Upkeep`] for the
+//! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Review`] is for people who decide and replay, [`Upkeep`] for the
 //! background services, [`Keys`] for access and [`Signals`] for whoever waits for any of it.
 
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ mod keys;
 mod review;
 mod signals;
 mod sqlite;
+mod streams;
 mod upkeep;
 mod work;
 
@@ -29,6 +30,7 @@ pub use keys::{KeyRecord, Keys, NewKey, Scope};
 pub use review::{Generation, ReplayFilter, Review};
 pub use signals::Signals;
 pub use sqlite::SqliteStore;
+pub use streams::{NewSegment, NewTrack, Playback, Segment, Streams, Track, TrackKind};
 pub use upkeep::{Condemned, Purge, QueueDepth, StoreHealth, Swept, Upkeep};
 pub use work::{
     Capacity, Claimed, Lease, NewRendition, Output, RenditionBlob, Report, Reusable, Work,
@@ -37,9 +39,9 @@ pub use work::{
 use mediaflow_core::Timestamp;
 
 /// Everything a database must do for MediaFlow.
-pub trait Store: Intake + Work + Catalog + Review + Upkeep + Keys + Signals {}
+pub trait Store: Intake + Work + Catalog + Playback + Review + Upkeep + Keys + Signals {}
 
-impl<T: Intake + Work + Catalog + Review + Upkeep + Keys + Signals> Store for T {}
+impl<T: Intake + Work + Catalog + Playback + Review + Upkeep + Keys + Signals> Store for T {}
 
 /// What a verb needs from the outside world: stores own neither clock nor randomness.
 pub trait Environment: Send + Sync + 'static {

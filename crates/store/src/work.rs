@@ -1,8 +1,9 @@
 //! Verbs of workers: claim, stay alive, report.
 
-use crate::{BlobRow, NewBlob, StoreError};
+use crate::{BlobRow, NewBlob, NewSegment, NewTrack, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::operation::{Facts, Format};
+use mediaflow_core::transition::Expansion;
 use mediaflow_core::{
     AssetId, AssetOptions, BlobId, Cost, Failure, Queue, Recipe, RunSettings, Sha256, TaskId,
     TenantId, Timestamp, Verdict, WorkerId,
@@ -17,8 +18,8 @@ pub struct Capacity {
     pub worker: WorkerId,
     /// A name for people (`host:pid`), recorded with each attempt.
     pub worker_name: String,
-    /// Most tasks to give, per queue; a queue that is absent is not served.
-    pub slots: Vec<(Queue, u32)>,
+    /// Most tasks to give from these queues together; a queue that is absent is not served.
+    pub slots: Vec<(&'static [Queue], u32)>,
     /// Memory that is free for tasks, in bytes.
     pub memory_free: u64,
     /// Memory that the worker has for tasks when it is idle. A task that costs more is handed out all
@@ -54,6 +55,8 @@ pub struct Claimed {
     pub generation: u32,
     /// Which step of the recipe.
     pub step: usize,
+    /// Which of the step's tasks, from 0.
+    pub number: u32,
     /// Frozen with the generation.
     pub recipe: Arc<Recipe>,
     /// Frozen with the generation.
@@ -120,6 +123,12 @@ pub struct Output {
     pub dimensions: Option<(u32, u32)>,
     /// Text that search should find the asset by (camera, lens, copyright, ...).
     pub search_text: Option<String>,
+    /// How many tasks later steps have.
+    pub expansions: Vec<Expansion>,
+    /// The streams that the segments belong to.
+    pub tracks: Vec<NewTrack>,
+    /// Segments, recorded in the same transaction.
+    pub segments: Vec<NewSegment>,
 }
 
 /// How an attempt ended.

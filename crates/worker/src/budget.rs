@@ -121,11 +121,11 @@ impl Share {
         other.amount = NOTHING;
     }
 
-    /// Slots per queue that it can fill.
-    pub(crate) fn slots(&self) -> Vec<(Queue, u32)> {
+    /// Slots that it can fill, and from which queues.
+    pub(crate) fn slots(&self) -> Vec<(&'static [Queue], u32)> {
         [
-            (Queue::Image, self.amount.cpu),
-            (Queue::Network, self.amount.network),
+            (Queue::BUSY, self.amount.cpu),
+            (Queue::WAITING, self.amount.network),
         ]
         .into_iter()
         .filter(|(_, slots)| *slots > 0)
@@ -140,11 +140,10 @@ impl Share {
     /// What the task needs of this share, as a share of its own. A task that costs more memory than
     /// there is gets what there is: it is refused before it begins.
     pub(crate) fn split(&mut self, task: &Claimed) -> Self {
+        let waits = Queue::WAITING.contains(&task.recipe.steps[task.step].operation.queue());
         let needs = Amount {
-            cpu: u32::from(task.recipe.steps[task.step].operation.queue() == Queue::Image)
-                .min(self.amount.cpu),
-            network: u32::from(task.recipe.steps[task.step].operation.queue() == Queue::Network)
-                .min(self.amount.network),
+            cpu: u32::from(!waits).min(self.amount.cpu),
+            network: u32::from(waits).min(self.amount.network),
             memory: task.cost.memory_bytes.min(self.amount.memory),
         };
         self.amount.cpu -= needs.cpu;

@@ -241,7 +241,7 @@ impl Server {
         let capacity = Capacity {
             worker: WorkerId(Uuid::nil()),
             worker_name: "test:1".into(),
-            slots: vec![(Queue::Image, 100), (Queue::Network, 100)],
+            slots: vec![(Queue::BUSY, 100), (Queue::WAITING, 100)],
             memory_free: 64 << 30,
             memory_total: 64 << 30,
             idle: true,

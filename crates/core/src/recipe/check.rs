@@ -2,8 +2,8 @@
 
 use super::parse::{Place, RawStep};
 use super::{Condition, Recipe, RecipeError, STEPS_MAX};
-use crate::Operation;
-use crate::operation::{Encoding, Fit, Format, Variant};
+use crate::{Kind, Operation};
+use crate::operation::{Encoding, Fit, Format, Rung, Variant};
 
 /// Names are used in URLs and logs.
 pub(super) fn name(name: &str) -> Result<(), String> {
@@ -111,8 +111,35 @@ pub(super) fn parameters(place: &Place, operation: &Operation) -> Result<(), Rec
             }
             Ok(())
         }
+        Operation::VideoPlan(ladder) => rungs(&ladder.rungs).map_err(|m| place.error(m)),
         _ => Ok(()),
     }
+}
+
+fn rungs(rungs: &[Rung]) -> Result<(), String> {
+    if rungs.is_empty() || rungs.len() > 8 {
+        return Err("`rungs` must list 1 to 8 streams".into());
+    }
+    for (index, rung) in rungs.iter().enumerate() {
+        let called = &rung.name;
+        name(called)?;
+        if rungs[..index].iter().any(|other| other.name == *called) {
+            return Err(format!("two rungs are called `{called}`"));
+        }
+        if !(96..=4320).contains(&rung.height) || rung.height % 2 == 1 {
+            return Err(format!("rung `{called}`: `height` must be an even number, 96 to 4320"));
+        }
+        if rungs[..index].iter().any(|lower| lower.height >= rung.height) {
+            return Err(format!("rung `{called}` must be higher than those before it"));
+        }
+        if !(50..=200_000).contains(&rung.video_kbps) {
+            return Err(format!("rung `{called}`: `video_kbps` must be 50 to 200000"));
+        }
+        if !(16..=512).contains(&rung.audio_kbps) {
+            return Err(format!("rung `{called}`: `audio_kbps` must be 16 to 512"));
+        }
+    }
+    Ok(())
 }
 
 fn variant(v: &Variant) -> Result<(), String> {
@@ -237,6 +264,7 @@ pub(super) fn meaning(
                 added.push(format);
             }
         }
+        fits_kind(recipe, index).map_err(|m| place.error(m))?;
         let takes_variants = matches!(
             step.operation,
             Operation::Watermark | Operation::Compress(_) | Operation::Squeeze(_)
@@ -277,4 +305,36 @@ pub(super) fn meaning(
         }
     }
     Ok(())
+}
+
+/// Pictures are made from an upload that is one, or from a video's poster.
+fn fits_kind(recipe: &Recipe, index: usize) -> Result<(), String> {
+    use Operation::{
+        Compress, Inspect, Placeholder, Resize, Squeeze, VideoAudio, VideoEncode, VideoLead,
+        VideoPlan, VideoPoster, Watermark,
+    };
+    let step = &recipe.steps[index];
+    let name = step.operation.name();
+    let after = |test: fn(&Operation) -> bool| {
+        (0..index).any(|s| test(&recipe.steps[s].operation) && recipe.reaches(s, index))
+    };
+    match (recipe.kind, &step.operation) {
+        (Kind::Image, _) if name.starts_with("video.") => Err(format!(
+            "`{name}` is for videos, and this recipe's `kind` is \"image\""
+        )),
+        (Kind::Video, Inspect | Watermark) => Err(format!("`{name}` is for pictures only")),
+        (Kind::Video, Resize(_) | Compress(_) | Placeholder | Squeeze(_))
+            if !after(|o| *o == VideoPoster) =>
+        {
+            Err(format!("in a video's recipe `{name}` works on the poster; add the `video.poster` step to what it needs"))
+        }
+        (Kind::Video, VideoLead | VideoEncode | VideoAudio) => {
+            let plans = |&need: &usize| matches!(recipe.steps[need].operation, VideoPlan(_));
+            match step.needs.iter().any(plans) {
+                true => Ok(()),
+                false => Err(format!("`{name}` does what `video.plan` decides; add that step to its `needs`")),
+            }
+        }
+        _ => Ok(()),
+    }
 }

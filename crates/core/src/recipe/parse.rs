@@ -1,7 +1,7 @@
 //! From TOML to a recipe. Every mistake names its line, its step and the fix.
 
 use super::{ATTEMPTS_DEFAULT, ColorPolicy, Condition, Recipe, Step, check};
-use crate::operation::{Compress, Encoding, Resize, Variant};
+use crate::operation::{Compress, Encoding, Ladder, Resize, Rung, Variant};
 use crate::{Kind, Operation};
 use serde::Deserialize;
 use toml::Spanned;
@@ -51,6 +51,7 @@ pub(super) struct RawStep {
     variants: Option<Vec<Variant>>,
     jpeg_quality: Option<u8>,
     formats: Option<Vec<Encoding>>,
+    rungs: Option<Vec<Rung>>,
 }
 
 /// Where in the file a step stands, for messages.
@@ -162,12 +163,26 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
                 Operation::Squeeze(Compress { formats })
             }
         }
+        "video.inspect" => Operation::VideoInspect,
+        "video.plan" => Operation::VideoPlan(Ladder {
+            rungs: raw.rungs.clone().ok_or_else(|| {
+                place.error("`video.plan` needs `rungs`, for example `rungs = [{ name = \"360p\", height = 360, video_kbps = 800, audio_kbps = 96 }]`")
+            })?,
+        }),
+        "video.lead" => Operation::VideoLead,
+        "video.encode" => Operation::VideoEncode,
+        "video.audio" => Operation::VideoAudio,
+        "video.poster" => Operation::VideoPoster,
+        "video.storyboard" => Operation::VideoStoryboard,
+        "video.verify" => Operation::VideoVerify,
         other => {
             return Err(place.error(format!(
-                "there is no operation `{other}`; there are image.inspect, moderate, image.resize, image.watermark, image.compress, image.placeholder, distribute, publish, image.squeeze"
+                "there is no operation `{other}`; there are image.inspect, moderate, image.resize, image.watermark, image.compress, image.placeholder, image.squeeze, \
+                 video.inspect, video.plan, video.lead, video.encode, video.audio, video.poster, video.storyboard, video.verify, distribute, publish"
             )));
         }
     };
+    let is_plan = matches!(made, Operation::VideoPlan(_));
     let is_resize = matches!(made, Operation::Resize(_));
     let has_formats = matches!(made, Operation::Compress(_) | Operation::Squeeze(_));
     for (field, given, belongs, owner) in [
@@ -189,6 +204,7 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
             has_formats,
             "image.compress and image.squeeze",
         ),
+        ("rungs", raw.rungs.is_some(), is_plan, "video.plan"),
     ] {
         if given && !belongs {
             return Err(place.error(format!("`{field}` belongs to {owner}; remove it here")));

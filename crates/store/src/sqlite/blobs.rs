@@ -80,4 +80,6 @@ pub(super) fn is_referenced(s: &Session<'_>, blob: BlobId) -> Result<bool, Store
 
 pub(super) const IS_REFERENCED: &str = "SELECT EXISTS (SELECT 1 FROM assets WHERE original = ?1)
      OR EXISTS (SELECT 1 FROM renditions WHERE blob = ?1)
+     OR EXISTS (SELECT 1 FROM segments WHERE blob = ?1)
+     OR EXISTS (SELECT 1 FROM tracks WHERE blob = ?1)
      OR EXISTS (SELECT 1 FROM pins WHERE blob = ?1)";

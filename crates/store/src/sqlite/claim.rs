@@ -56,8 +56,8 @@ pub(super) fn claim(
         return Ok(again);
     }
     let mut claim = Claim::new(s, request, capacity);
-    for &(queue, slots) in &capacity.slots {
-        claim.give_from(queue, slots)?;
+    for &(queues, slots) in &capacity.slots {
+        claim.give_from(queues, slots)?;
     }
     claim.finish()
 }
@@ -71,16 +71,16 @@ pub(super) fn offer(
     asset: AssetId,
 ) -> Result<Vec<Claimed>, StoreError> {
     let mut claim = Claim::new(s, request, capacity);
-    for &(queue, slots) in &capacity.slots {
-        if claim.is_blocked(queue)? {
+    for &(queues, slots) in &capacity.slots {
+        if claim.is_blocked(queues)? {
             break;
         }
-        let candidates = claim.candidates(READY_OF_ASSET, queue, slots, Some(asset))?;
+        let candidates = claim.candidates(READY_OF_ASSET, queues, slots, Some(asset))?;
         let mut left = slots;
         for candidate in candidates {
             let yields = candidate.alone
                 || candidate.lane == IDLE_LANE
-                || claim.exists(READY_BELOW, queue, candidate.lane)?;
+                || claim.any_below(queues, candidate.lane)?;
             if left > 0 && !yields && claim.fits(&candidate) {
                 claim.give(&candidate)?;
                 left -= 1;
@@ -114,13 +114,13 @@ impl<'a> Claim<'a> {
         }
     }
 
-    fn give_from(&mut self, queue: Queue, slots: u32) -> Result<(), StoreError> {
+    fn give_from(&mut self, queues: &[Queue], slots: u32) -> Result<(), StoreError> {
         if self.full {
             return Ok(());
         }
         let mut rank = None;
         let mut left = slots;
-        for candidate in self.candidates(READY, queue, slots, None)? {
+        for candidate in self.candidates(READY, queues, slots, None)? {
             if left == 0 || self.full {
                 break;
             }
@@ -150,7 +150,7 @@ impl<'a> Claim<'a> {
     fn candidates(
         &self,
         sql: &str,
-        queue: Queue,
+        queues: &[Queue],
         slots: u32,
         asset: Option<AssetId>,
     ) -> Result<Vec<Candidate>, StoreError> {
@@ -169,13 +169,18 @@ impl<'a> Claim<'a> {
                 queued_at: time(row, "queued_at")?,
             })
         };
-        let rows = match asset {
-            None => statement.query_map(params![queue.as_str(), limit], read)?,
-            Some(asset) => {
-                statement.query_map(params![queue.as_str(), limit, asset.as_bytes()], read)?
-            }
-        };
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut found = Vec::new();
+        for queue in queues {
+            let rows = match asset {
+                None => statement.query_map(params![queue.as_str(), limit], read)?,
+                Some(asset) => {
+                    statement.query_map(params![queue.as_str(), limit, asset.as_bytes()], read)?
+                }
+            };
+            found.extend(rows.collect::<Result<Vec<_>, _>>()?);
+        }
+        found.sort_by_key(|c: &Candidate| (c.lane, c.rank));
+        Ok(found)
     }
 
     /// A task that no worker of this size can take is given all the same, for it to say so.
@@ -188,41 +193,32 @@ impl<'a> Claim<'a> {
     }
 
     /// Whether the first of the queue has waited too long for room on this worker.
-    fn is_blocked(&self, queue: Queue) -> Result<bool, StoreError> {
-        let mut first = self.s.conn.prepare_cached(READY)?;
-        let mut rows = first.query(params![queue.as_str(), 1])?;
-        let Some(row) = rows.next()? else {
-            return Ok(false);
-        };
-        let alone: bool = row.get("alone")?;
-        let candidate = Candidate {
-            id: id(row, "id")?,
-            lane: row.get("lane")?,
-            rank: row.get("rank")?,
-            memory: row.get("memory_bytes")?,
-            alone,
-            queued_at: time(row, "queued_at")?,
-        };
-        Ok((alone || !self.fits(&candidate)) && self.is_overdue(&candidate))
+    fn is_blocked(&self, queues: &[Queue]) -> Result<bool, StoreError> {
+        let first = self.candidates(READY, queues, 1, None)?.into_iter().next();
+        Ok(first.is_some_and(|c| (c.alone || !self.fits(&c)) && self.is_overdue(&c)))
     }
 
     fn may_idle(&self) -> Result<bool, StoreError> {
         if !self.capacity.idle_lane {
             return Ok(false);
         }
-        for queue in Queue::ALL {
-            if self.exists(READY_BELOW, *queue, IDLE_LANE)? {
-                return Ok(false);
-            }
+        if self.any_below(Queue::ALL, IDLE_LANE)? {
+            return Ok(false);
         }
         let mut running = self.s.conn.prepare_cached(RUNNING_BELOW)?;
         let busy: bool = running.query_row([IDLE_LANE], |row| row.get(0))?;
         Ok(!busy)
     }
 
-    fn exists(&self, sql: &str, queue: Queue, lane: u8) -> Result<bool, StoreError> {
-        let mut statement = self.s.conn.prepare_cached(sql)?;
-        Ok(statement.query_row(params![queue.as_str(), lane], |row| row.get(0))?)
+    /// Whether something of a lower lane is ready.
+    fn any_below(&self, queues: &[Queue], lane: u8) -> Result<bool, StoreError> {
+        let mut statement = self.s.conn.prepare_cached(READY_BELOW)?;
+        for queue in queues {
+            if statement.query_row(params![queue.as_str(), lane], |row| row.get(0))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn give(&mut self, candidate: &Candidate) -> Result<(), StoreError> {
@@ -277,7 +273,7 @@ impl<'a> Claim<'a> {
 /// A running task with all that its operation is a function of.
 fn claimed(s: &Session<'_>, task: TaskId) -> Result<Claimed, StoreError> {
     let mut statement = s.conn.prepare_cached(
-        "SELECT t.fence, t.tenant, t.asset, t.generation, t.step, t.memory_bytes, t.cpu_ms, t.tries, t.alone,
+        "SELECT t.fence, t.tenant, t.asset, t.generation, t.step, t.number, t.memory_bytes, t.cpu_ms, t.tries, t.alone,
                 t.queued_at, r.recipe, r.settings, r.watermark, r.focus,
                 a.media_type, a.fact_pixels, a.fact_frames, a.fact_bytes, a.correlation_id,
                 b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
@@ -298,6 +294,7 @@ fn claimed(s: &Session<'_>, task: TaskId) -> Result<Claimed, StoreError> {
         asset: id(row, "asset")?,
         generation: row.get("generation")?,
         step: row.get("step")?,
+        number: row.get("number")?,
         recipe: s.frozen.recipe(s.conn, sha(row, "recipe")?)?,
         settings: s.frozen.settings(s.conn, sha(row, "settings")?)?,
         options: AssetOptions {

@@ -2,12 +2,12 @@
 
 use super::live::Live;
 use super::renditions::{self, Which};
-use super::rows::id;
+use super::rows::{clamp, id};
 use super::task::{Hand, make_ready};
 use super::writer::Session;
 use crate::StoreError;
 use mediaflow_core::transition::Effect;
-use mediaflow_core::{ErrorCode, TaskId, TaskState};
+use mediaflow_core::{Cost, ErrorCode, TaskId, TaskState};
 use rusqlite::params;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ impl Live {
                 Effect::SucceedByCore(step) => self.succeed_by_core(s, *step)?,
                 Effect::Cancel(step, reason) => self.cancel(s, *step, *reason)?,
                 Effect::Restore(step) => self.restore(s, *step)?,
+                Effect::Expand(step, cost) => self.expand(s, *step, *cost)?,
+                Effect::Skip(step) => self.skip(s, *step)?,
                 Effect::Publish => self.publish(s)?,
                 Effect::DropRenditions => self.drop_renditions(s)?,
                 Effect::Event(event) => self.record(s, event)?,
@@ -99,6 +101,39 @@ impl Live {
                  WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'cancelled'",
             )?
             .execute(params![self.asset.as_bytes(), self.run.generation, step])?;
+        Ok(())
+    }
+
+    fn expand(&self, s: &Session<'_>, step: usize, cost: Cost) -> Result<(), StoreError> {
+        s.conn
+            .prepare_cached(
+                "UPDATE tasks SET memory_bytes = ?4, cpu_ms = ?5 WHERE asset = ?1 AND generation = ?2 AND step = ?3",
+            )?
+            .execute(params![
+                self.asset.as_bytes(),
+                self.run.generation,
+                step,
+                clamp(cost.memory_bytes),
+                cost.cpu_ms,
+            ])?;
+        for number in 1..self.run.steps[step].total {
+            self.insert_task(s, step, number, TaskState::Pending, cost)?;
+        }
+        Ok(())
+    }
+
+    fn skip(&self, s: &Session<'_>, step: usize) -> Result<(), StoreError> {
+        s.conn
+            .prepare_cached(
+                "UPDATE tasks SET state = 'skipped', finished_at = ?4
+                 WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'pending'",
+            )?
+            .execute(params![
+                self.asset.as_bytes(),
+                self.run.generation,
+                step,
+                s.now.0
+            ])?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use super::writer::Session;
 use crate::StoreError;
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{
-    AssetId, AssetState, EventDraft, Focus, Recipe, Run, RunSettings, RunState, StepStatus,
+    AssetId, AssetState, Cost, EventDraft, Focus, Recipe, Run, RunSettings, RunState, StepStatus,
     TaskState, TenantId, Verdict, transition,
 };
 use rusqlite::{Row, params};
@@ -187,35 +187,49 @@ impl Live {
     }
 
     fn insert_tasks(&self, s: &Session<'_>, facts: Facts) -> Result<(), StoreError> {
-        let mut statement = s.conn.prepare_cached(
-            "INSERT INTO tasks (id, tenant, asset, generation, step, number, operation, queue, lane,
-                                state, memory_bytes, cpu_ms, created_at, finished_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        )?;
         for (index, step) in self.run.recipe.steps.iter().enumerate() {
-            let skipped = self.run.steps[index].skipped > 0;
-            let state = if skipped {
-                TaskState::Skipped
-            } else {
-                TaskState::Pending
+            let state = match self.run.steps[index].skipped {
+                0 => TaskState::Pending,
+                _ => TaskState::Skipped,
             };
-            let cost = step.operation.cost(facts);
-            statement.execute(params![
+            self.insert_task(s, index, 0, state, step.operation.cost(facts))?;
+        }
+        Ok(())
+    }
+
+    /// One task row of a step.
+    pub(super) fn insert_task(
+        &self,
+        s: &Session<'_>,
+        step: usize,
+        number: u32,
+        state: TaskState,
+        cost: Cost,
+    ) -> Result<(), StoreError> {
+        let operation = &self.run.recipe.steps[step].operation;
+        let finished_at = (state == TaskState::Skipped).then_some(s.now.0);
+        s.conn
+            .prepare_cached(
+                "INSERT INTO tasks (id, tenant, asset, generation, step, number, operation, queue, lane,
+                                    state, memory_bytes, cpu_ms, created_at, finished_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            )?
+            .execute(params![
                 s.env.id().as_bytes(),
                 self.tenant.as_bytes(),
                 self.asset.as_bytes(),
                 self.run.generation,
-                index,
-                step.operation.name(),
-                step.operation.queue().as_str(),
-                step.operation.lane(),
+                step,
+                number,
+                operation.name(),
+                operation.queue().as_str(),
+                operation.lane(),
                 state.as_str(),
                 clamp(cost.memory_bytes),
                 cost.cpu_ms,
                 s.now.0,
-                skipped.then_some(s.now.0),
+                finished_at,
             ])?;
-        }
         Ok(())
     }
 

@@ -3,7 +3,10 @@
 use crate::StoreError;
 use rusqlite::Connection;
 
-const STEPS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_streams.sql"),
+];
 
 /// Brings the database to this program's version.
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {

@@ -24,6 +24,7 @@ mod renditions;
 mod review;
 mod rows;
 mod search;
+mod streams;
 mod task;
 mod tasks;
 mod upkeep;

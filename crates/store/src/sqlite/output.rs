@@ -25,6 +25,7 @@ impl Live {
             self.keep_rendition(s, operation, rendition, &mut replaced)?;
         }
         purge(s, self.asset, &replaced)?;
+        self.keep_streams(s, output)?;
         if *operation == Operation::Moderate {
             self.keep_facts(s, operation, &self.moderation(output))?;
         } else if !output.facts.is_null() {

@@ -2,6 +2,7 @@
 
 use super::blobs::orphan;
 use super::rows::{id, named, sha, to_json};
+use super::streams;
 use super::writer::Session;
 use crate::{RenditionRecord, StoreError};
 use mediaflow_core::operation::Format;
@@ -55,6 +56,7 @@ pub(super) fn withdraw(
     for blob in blobs {
         orphan(s, blob)?;
     }
+    streams::withdraw(s, asset, end)?;
     Ok(paths)
 }
 
@@ -82,6 +84,7 @@ fn seen(
         let format = named(row, "format", Format::parse)?;
         add_paths(&mut paths, asset, &profile, format, sha(row, "sha256")?);
     }
+    streams::add_paths(s, asset, (1, published), end, &mut paths)?;
     Ok(paths)
 }
 

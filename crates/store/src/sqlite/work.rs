@@ -114,9 +114,19 @@ fn end(
     }
     match report {
         Report::Succeeded(output) => {
+            if let Some(failure) = live.refuses(s, output)? {
+                fail(s, &mut live, &hand, &failure, "failed")?;
+                live.save(s)?;
+                return Ok(Vec::new());
+            }
             let operation = live.run.recipe.steps[hand.task.step].operation.clone();
             live.keep(s, &operation, output)?;
-            let effects = transition::succeed(&mut live.run, hand.task, output.verdict)?;
+            let effects = transition::succeed(
+                &mut live.run,
+                hand.task,
+                output.verdict,
+                &output.expansions,
+            )?;
             hand.end_attempt(s, "succeeded", None)?;
             live.apply(s, &effects, Some(&hand))?;
         }

@@ -43,17 +43,22 @@ const EMPTY: &[(&str, &str)] = &[
      "SELECT 1 FROM renditions r JOIN assets a ON a.id = r.asset WHERE r.generation < a.published"),
     ("nothing is left of what was made of rejected and deleted assets",
      "SELECT 1 FROM assets a WHERE state IN ('rejected', 'deleted')
-      AND (published > 0 OR EXISTS (SELECT 1 FROM renditions r WHERE r.asset = a.id))"),
+      AND (published > 0 OR EXISTS (SELECT 1 FROM renditions r WHERE r.asset = a.id)
+           OR EXISTS (SELECT 1 FROM tracks t WHERE t.asset = a.id))"),
+    ("streams of generations before the published one are gone",
+     "SELECT 1 FROM tracks t JOIN assets a ON a.id = t.asset WHERE t.generation < a.published"),
     ("deleted assets have let go of their originals, others than these and rejected ones have not",
      "SELECT 1 FROM assets WHERE (state = 'deleted' AND original IS NOT NULL)
       OR (state NOT IN ('deleted', 'rejected') AND original IS NULL)"),
     ("what is referred to is not condemned",
      "SELECT 1 FROM blobs b WHERE condemned_at IS NOT NULL AND (
       EXISTS (SELECT 1 FROM assets WHERE original = b.id) OR EXISTS (SELECT 1 FROM renditions WHERE blob = b.id)
+      OR EXISTS (SELECT 1 FROM segments WHERE blob = b.id) OR EXISTS (SELECT 1 FROM tracks WHERE blob = b.id)
       OR EXISTS (SELECT 1 FROM pins WHERE blob = b.id))"),
     ("what is not referred to is on its way out",
      "SELECT 1 FROM blobs b WHERE condemned_at IS NULL AND NOT (
       EXISTS (SELECT 1 FROM assets WHERE original = b.id) OR EXISTS (SELECT 1 FROM renditions WHERE blob = b.id)
+      OR EXISTS (SELECT 1 FROM segments WHERE blob = b.id) OR EXISTS (SELECT 1 FROM tracks WHERE blob = b.id)
       OR EXISTS (SELECT 1 FROM pins WHERE blob = b.id) OR EXISTS (SELECT 1 FROM orphans WHERE blob = b.id))"),
     ("events of an asset are numbered from 1 without gaps, and the newest run knows the last",
      "SELECT 1 FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.generation

@@ -14,7 +14,7 @@ fn steps(claimed: &[mediaflow_store::Claimed]) -> Vec<&str> {
 
 fn slots(image: u32, network: u32) -> Capacity {
     Capacity {
-        slots: vec![(Queue::Image, image), (Queue::Network, network)],
+        slots: vec![(Queue::BUSY, image), (Queue::WAITING, network)],
         ..roomy()
     }
 }
@@ -30,7 +30,7 @@ async fn a_worker_is_given_no_more_than_it_asks_for_and_only_of_queues_it_serves
         ["inspect", "inspect", "moderate"]
     );
     let only_network = Capacity {
-        slots: vec![(Queue::Network, 10)],
+        slots: vec![(Queue::WAITING, 10)],
         ..roomy()
     };
     assert_eq!(

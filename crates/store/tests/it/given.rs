@@ -2,14 +2,17 @@
 
 use mediaflow_core::failure::BACKOFF_MAX;
 use mediaflow_core::operation::{Facts, Format};
+use mediaflow_core::transition::Expansion;
 use mediaflow_core::{
     AssetId, AssetOptions, Failure, Kind, ModerationPolicy, Operation, Queue, Recipe, RunSettings,
     Sha256, TenantId, Timestamp, Verdict, WorkerId,
 };
 use mediaflow_store::{
     Accept, Accepted, AssetRecord, Capacity, Claimed, Environment, Generation, NewBlob,
-    NewRendition, Output, RenditionBlob, Report, SqliteStore, Store, StoreError,
+    NewRendition, NewSegment, NewTrack, Output, RenditionBlob, Report, SqliteStore, Store,
+    StoreError, TrackKind,
 };
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -74,6 +77,13 @@ pub(crate) fn squeezing() -> Arc<Recipe> {
     let text = include_str!("../../../../recipes/image.toml");
     let (head, tail) = text.split_once("# [[steps]]").unwrap();
     recipe_from(&format!("{head}[[steps]]{}", tail.replace("\n# ", "\n")))
+}
+
+/// The chunks that `output` plans, of two segments each.
+pub(crate) const CHUNKS: u32 = 3;
+
+pub(crate) fn video() -> Arc<Recipe> {
+    recipe_from(include_str!("../../../../recipes/video.toml"))
 }
 
 pub(crate) fn recipe_from(text: &str) -> Arc<Recipe> {
@@ -150,6 +160,14 @@ impl Given {
     /// An asset that was just uploaded.
     pub(crate) async fn asset(&mut self) -> AssetId {
         let upload = self.upload();
+        self.accept(upload).await.asset
+    }
+
+    /// A video that was just uploaded.
+    pub(crate) async fn video(&mut self) -> AssetId {
+        let mut upload = self.upload();
+        upload.kind = Kind::Video;
+        upload.recipe = video();
         self.accept(upload).await.asset
     }
 
@@ -275,7 +293,7 @@ pub(crate) fn roomy() -> Capacity {
     Capacity {
         worker: WorkerId(Uuid::nil()),
         worker_name: "test:1".into(),
-        slots: vec![(Queue::Image, 100), (Queue::Network, 100)],
+        slots: vec![(Queue::BUSY, 100), (Queue::WAITING, 100)],
         memory_free: 64 << 30,
         memory_total: 64 << 30,
         idle: true,
@@ -319,9 +337,71 @@ pub(crate) fn output(claimed: &Claimed) -> Output {
                 }
             }
         }
-        Operation::Watermark | Operation::Distribute | Operation::Publish => {}
+        Operation::VideoPlan(_) => {
+            output.facts = serde_json::json!({ "chunks": CHUNKS });
+            for (step, tasks) in [("encode", CHUNKS), ("audio", 1)] {
+                let mut steps = claimed.recipe.steps.iter();
+                output.expansions.push(Expansion {
+                    step: steps.position(|s| s.name == step).unwrap(),
+                    tasks,
+                    cost: claimed.cost,
+                });
+            }
+        }
+        Operation::VideoLead => stream(claimed, "360p", 0..1, &mut output),
+        Operation::VideoEncode => {
+            let first = claimed.number * 2;
+            for track in ["360p", "720p"] {
+                stream(claimed, track, first..first + 2, &mut output);
+            }
+        }
+        Operation::VideoAudio => stream(claimed, "audio", 0..2, &mut output),
+        Operation::VideoInspect
+        | Operation::VideoPoster
+        | Operation::VideoStoryboard
+        | Operation::VideoVerify
+        | Operation::Watermark
+        | Operation::Distribute
+        | Operation::Publish => {}
     }
     output
+}
+
+/// Segments of a track, and what every task says of it.
+fn stream(claimed: &Claimed, track: &str, numbers: Range<u32>, output: &mut Output) {
+    let (task, fence) = (claimed.lease.task, claimed.lease.fence);
+    let bytes = |text: String, key: String| NewBlob {
+        sha256: Sha256::of(text.as_bytes()),
+        bytes: text.len() as u64,
+        key: format!("tasks/{task}/{fence}/{key}"),
+    };
+    let (kind, segments) = match track {
+        "audio" => (TrackKind::Audio, 2),
+        _ => (TrackKind::Video, CHUNKS * 2),
+    };
+    output.tracks.push(NewTrack {
+        name: track.into(),
+        kind,
+        codecs: "avc1.64001f".into(),
+        width: Some(640),
+        height: Some(360),
+        said: serde_json::json!({ "frame_rate": "25" }),
+        timescale: 90_000,
+        segments,
+        init: bytes(format!("{} {track}", claimed.asset), format!("{track}-init")),
+    });
+    for number in numbers {
+        output.segments.push(NewSegment {
+            track: track.into(),
+            number,
+            duration: 540_000,
+            key_frame: (100, 2000),
+            blob: bytes(
+                format!("{} {track} {number} {task} {fence}", claimed.asset),
+                format!("{track}-{number}"),
+            ),
+        });
+    }
 }
 
 fn rendition(claimed: &Claimed, profile: &str, format: Format) -> NewRendition {

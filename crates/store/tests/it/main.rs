@@ -18,3 +18,4 @@ mod lifecycle;
 mod moderating;
 mod opening;
 mod random;
+mod streaming;

@@ -1,7 +1,7 @@
 //! Any order of what can happen, with the promises checked after each of it.
 
 use crate::check;
-use crate::given::{Given, LEASE, TENANT, output, recipe, roomy, squeezing};
+use crate::given::{Given, LEASE, TENANT, output, recipe, roomy, squeezing, video};
 use mediaflow_core::{
     AssetId, AssetState, Decision, ErrorCode, Failure, FailureKind, ModerationPolicy, TaskState,
     Verdict,
@@ -17,7 +17,7 @@ enum Happening {
     Upload {
         bytes: u8,
         moderation: ModerationPolicy,
-        squeeze: bool,
+        recipe: u8,
     },
     Claim {
         slots: u32,
@@ -75,8 +75,8 @@ fn happening() -> impl Strategy<Value = Happening> {
     ];
     let decision = prop_oneof![3 => Just(Decision::Approve), 1 => Just(Decision::Reject)];
     prop_oneof![
-        3 => (0..4u8, moderation, any::<bool>())
-            .prop_map(|(bytes, moderation, squeeze)| Happening::Upload { bytes, moderation, squeeze }),
+        3 => (0..4u8, moderation, 0..3u8)
+            .prop_map(|(bytes, moderation, recipe)| Happening::Upload { bytes, moderation, recipe }),
         6 => (1..6u32, any::<bool>()).prop_map(|(slots, idle)| Happening::Claim { slots, idle }),
         16 => (any::<usize>(), how, any::<bool>())
             .prop_map(|(which, how, offer)| Happening::Report { which, how, offer }),
@@ -133,11 +133,15 @@ impl Outside {
             Happening::Upload {
                 bytes,
                 moderation,
-                squeeze,
+                recipe: which,
             } => {
                 let mut upload = self.given.upload_of(&format!("bytes {bytes}"));
                 upload.settings.moderation = moderation;
-                upload.recipe = if squeeze { squeezing() } else { recipe() };
+                upload.recipe = match which {
+                    0 => recipe(),
+                    1 => squeezing(),
+                    _ => video(),
+                };
                 self.assets.push(self.given.accept(upload).await.asset);
             }
             Happening::Claim { slots, idle } => {

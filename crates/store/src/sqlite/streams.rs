@@ -1,0 +1,341 @@
+//! Tracks and segments: recorded, listed, withdrawn.
+
+use super::SqliteStore;
+use super::blobs::{adopt, blob, orphan};
+use super::live::Live;
+use super::rows::{id, json, named, sha};
+use super::writer::Session;
+use crate::{
+    BlobRow, NewSegment, NewTrack, Output, Playback, Segment, StoreError, Streams, Track, TrackKind,
+};
+use async_trait::async_trait;
+use mediaflow_core::{AssetId, AssetState, BlobId, ErrorCode, Failure, Visibility};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+impl Live {
+    /// Why the output cannot be part of this run's streams: encoders must agree to the byte on what a
+    /// player is told once.
+    pub(super) fn refuses(
+        &self,
+        s: &Session<'_>,
+        output: &Output,
+    ) -> Result<Option<Failure>, StoreError> {
+        for track in &output.tracks {
+            let known: Option<[u8; 32]> = s
+                .conn
+                .prepare_cached(
+                    "SELECT b.sha256 FROM tracks t JOIN blobs b ON b.id = t.blob
+                     WHERE t.asset = ?1 AND t.generation = ?2 AND t.name = ?3",
+                )?
+                .query_row(
+                    params![self.asset.as_bytes(), self.run.generation, track.name],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            if known.is_some_and(|known| known != track.init.sha256.0) {
+                let message = format!(
+                    "the initialisation segment of {} differs from the one of other chunks; is another encoder installed here?",
+                    track.name
+                );
+                return Ok(Some(Failure::transient(
+                    ErrorCode::OutputMismatch,
+                    message,
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Records what is new; a segment that is there already stays as it was listed.
+    pub(super) fn keep_streams(&self, s: &Session<'_>, output: &Output) -> Result<(), StoreError> {
+        for track in &output.tracks {
+            self.keep_track(s, track)?;
+        }
+        for segment in &output.segments {
+            self.keep_segment(s, segment)?;
+        }
+        Ok(())
+    }
+
+    fn keep_track(&self, s: &Session<'_>, new: &NewTrack) -> Result<(), StoreError> {
+        let init = adopt(s, self.tenant, &new.init)?;
+        s.conn
+            .prepare_cached(
+                "INSERT INTO tracks (asset, generation, name, kind, codecs, width, height, said, timescale,
+                                     segments, blob)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                self.asset.as_bytes(),
+                self.run.generation,
+                new.name,
+                new.kind.as_str(),
+                new.codecs,
+                new.width,
+                new.height,
+                new.said.to_string(),
+                new.timescale,
+                new.segments,
+                init.id.as_bytes(),
+            ])?;
+        Ok(())
+    }
+
+    fn keep_segment(&self, s: &Session<'_>, new: &NewSegment) -> Result<(), StoreError> {
+        let blob = adopt(s, self.tenant, &new.blob)?;
+        let added = s
+            .conn
+            .prepare_cached(
+                "INSERT INTO segments (asset, generation, track, number, duration, key_offset, key_bytes, blob)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                self.asset.as_bytes(),
+                self.run.generation,
+                new.track,
+                new.number,
+                new.duration,
+                new.key_frame.0,
+                new.key_frame.1,
+                blob.id.as_bytes(),
+            ])?;
+        if added == 0 {
+            orphan(s, blob.id)?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes the streams of generations before `end`.
+pub(super) fn withdraw(s: &Session<'_>, asset: AssetId, end: u32) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM segments WHERE asset = ?1 AND generation < ?2 RETURNING blob",
+        "DELETE FROM tracks WHERE asset = ?1 AND generation < ?2 RETURNING blob",
+    ] {
+        let mut statement = s.conn.prepare_cached(sql)?;
+        let blobs = statement
+            .query_map(params![asset.as_bytes(), end], |row| id(row, "blob"))?
+            .collect::<Result<Vec<BlobId>, _>>()?;
+        for blob in blobs {
+            orphan(s, blob)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds every path under which caches may know these streams.
+pub(super) fn add_paths(
+    s: &Session<'_>,
+    asset: AssetId,
+    generations: (u32, u32),
+    end: u32,
+    paths: &mut BTreeSet<String>,
+) -> Result<(), StoreError> {
+    let mut statement = s.conn.prepare_cached(
+        "SELECT t.name, NULL AS number, b.sha256 FROM tracks t JOIN blobs b ON b.id = t.blob
+         WHERE t.asset = ?1 AND t.generation < ?2 AND t.generation IN (?3, ?4)
+         UNION ALL
+         SELECT g.track, g.number, b.sha256 FROM segments g JOIN blobs b ON b.id = g.blob
+         WHERE g.asset = ?1 AND g.generation < ?2 AND g.generation IN (?3, ?4)",
+    )?;
+    let mut rows =
+        statement.query(params![asset.as_bytes(), end, generations.0, generations.1])?;
+    while let Some(row) = rows.next()? {
+        let (name, sha256): (String, _) = (row.get("name")?, sha(row, "sha256")?);
+        match row.get::<_, Option<u32>>("number")? {
+            Some(number) => {
+                paths.insert(format!("/media/{asset}/{sha256}/{name}-{number}.m4s"));
+            }
+            None => {
+                paths.insert(format!("/media/{asset}/hls.m3u8"));
+                paths.insert(format!("/media/{asset}/{name}.m3u8"));
+                paths.insert(format!("/media/{asset}/{sha256}/{name}-init.mp4"));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Playback for SqliteStore {
+    async fn streams(&self, asset: AssetId) -> Result<Streams, StoreError> {
+        self.read(move |conn, _| shown_streams(conn, asset)).await
+    }
+
+    async fn segment(
+        &self,
+        asset: AssetId,
+        track: &str,
+        number: Option<u32>,
+    ) -> Result<Option<(BlobRow, Visibility)>, StoreError> {
+        let track = track.to_owned();
+        self.read(move |conn, _| {
+            let Some(shown) = shown(conn, asset)? else {
+                return Ok(None);
+            };
+            let sql = match number {
+                Some(_) => SEGMENT,
+                None => INIT,
+            };
+            let found = conn
+                .prepare_cached(sql)?
+                .query_row(
+                    params![asset.as_bytes(), shown.generation, track, number],
+                    blob,
+                )
+                .optional()?;
+            Ok(found.map(|b| (b, shown.visibility)))
+        })
+        .await
+    }
+
+    async fn made(
+        &self,
+        asset: AssetId,
+        generation: u32,
+    ) -> Result<Vec<(Track, BlobRow, Vec<BlobRow>)>, StoreError> {
+        self.read(move |conn, _| tracks(conn, asset, generation))
+            .await
+    }
+
+    async fn found(
+        &self,
+        asset: AssetId,
+        generation: u32,
+        operation: &str,
+    ) -> Result<Option<Value>, StoreError> {
+        let operation = operation.to_owned();
+        self.read(move |conn, _| {
+            let mut statement = conn.prepare_cached(
+                "SELECT json FROM facts WHERE asset = ?1 AND operation = ?2 AND generation = ?3",
+            )?;
+            Ok(statement
+                .query_row(params![asset.as_bytes(), operation, generation], |row| {
+                    json(row, "json")
+                })
+                .optional()?)
+        })
+        .await
+    }
+}
+
+const SEGMENT: &str =
+    "SELECT b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
+     FROM segments g JOIN blobs b ON b.id = g.blob
+     WHERE g.asset = ?1 AND g.generation = ?2 AND g.track = ?3 AND g.number = ?4";
+const INIT: &str =
+    "SELECT b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
+     FROM tracks t JOIN blobs b ON b.id = t.blob
+     WHERE t.asset = ?1 AND t.generation = ?2 AND t.name = ?3 AND ?4 IS NULL";
+
+struct Shown {
+    generation: u32,
+    visibility: Visibility,
+    published: bool,
+}
+
+/// The generation that readers see, if they see any.
+fn shown(conn: &Connection, asset: AssetId) -> Result<Option<Shown>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT a.state, a.published, a.visibility, r.generation, r.showing
+         FROM assets a JOIN runs r
+           ON r.asset = a.id AND r.generation = iif(a.published > 0, a.published, a.generation)
+         WHERE a.id = ?1",
+    )?;
+    let mut rows = statement.query([asset.as_bytes()])?;
+    let row = rows.next()?.ok_or(StoreError::AssetNotFound)?;
+    let state = named(row, "state", AssetState::parse)?;
+    let published = row.get::<_, u32>("published")? > 0;
+    let shows = published || row.get("showing")?;
+    if !shows || matches!(state, AssetState::Rejected | AssetState::Deleted) {
+        return Ok(None);
+    }
+    Ok(Some(Shown {
+        generation: row.get("generation")?,
+        visibility: named(row, "visibility", Visibility::parse)?,
+        published,
+    }))
+}
+
+fn shown_streams(conn: &Connection, asset: AssetId) -> Result<Streams, StoreError> {
+    let Some(shown) = shown(conn, asset)? else {
+        return Ok(Streams {
+            visibility: Visibility::Private,
+            published: false,
+            tracks: Vec::new(),
+        });
+    };
+    let made = tracks(conn, asset, shown.generation)?;
+    Ok(Streams {
+        visibility: shown.visibility,
+        published: shown.published,
+        tracks: made.into_iter().map(|(track, ..)| track).collect(),
+    })
+}
+
+type Made = (Track, BlobRow, Vec<BlobRow>);
+
+fn tracks(conn: &Connection, asset: AssetId, generation: u32) -> Result<Vec<Made>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT t.name, t.kind, t.codecs, t.width, t.height, t.said, t.timescale, t.segments,
+                b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
+         FROM tracks t JOIN blobs b ON b.id = t.blob WHERE t.asset = ?1 AND t.generation = ?2 ORDER BY t.name",
+    )?;
+    let mut rows = statement.query(params![asset.as_bytes(), generation])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (mut track, init) = (track(row)?, blob(row)?);
+        let blobs = list(conn, asset, generation, &mut track)?;
+        track.whole = track.segments.len() == row.get::<_, usize>("segments")?;
+        found.push((track, init, blobs));
+    }
+    Ok(found)
+}
+
+fn track(row: &Row<'_>) -> rusqlite::Result<Track> {
+    Ok(Track {
+        name: row.get("name")?,
+        kind: named(row, "kind", TrackKind::parse)?,
+        codecs: row.get("codecs")?,
+        width: row.get("width")?,
+        height: row.get("height")?,
+        said: json(row, "said")?,
+        timescale: row.get("timescale")?,
+        init: sha(row, "blob_sha256")?,
+        segments: Vec::new(),
+        whole: false,
+    })
+}
+
+/// The segments from the first on, up to the first that is missing.
+fn list(
+    conn: &Connection,
+    asset: AssetId,
+    generation: u32,
+    track: &mut Track,
+) -> Result<Vec<BlobRow>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT g.number, g.duration, g.key_offset, g.key_bytes,
+                b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
+         FROM segments g JOIN blobs b ON b.id = g.blob
+         WHERE g.asset = ?1 AND g.generation = ?2 AND g.track = ?3 ORDER BY g.number",
+    )?;
+    let mut rows = statement.query(params![asset.as_bytes(), generation, track.name])?;
+    let mut blobs = Vec::new();
+    while let Some(row) = rows.next()? {
+        if row.get::<_, usize>("number")? != blobs.len() {
+            break;
+        }
+        let blob = blob(row)?;
+        track.segments.push(Segment {
+            duration: row.get("duration")?,
+            key_frame: (row.get("key_offset")?, row.get("key_bytes")?),
+            sha256: blob.sha256,
+            bytes: blob.bytes,
+        });
+        blobs.push(blob);
+    }
+    Ok(blobs)
+}

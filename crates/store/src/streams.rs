@@ -1,0 +1,150 @@
+//! Streams: what tasks record of them, and what players read.
+
+use crate::{BlobRow, NewBlob, StoreError};
+use async_trait::async_trait;
+use mediaflow_core::{AssetId, Sha256, Visibility};
+use serde_json::Value;
+
+/// What a stream carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrackKind {
+    /// Pictures.
+    Video,
+    /// Sound.
+    Audio,
+}
+
+impl TrackKind {
+    /// The name in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Video => "video",
+            Self::Audio => "audio",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Video, Self::Audio]
+            .into_iter()
+            .find(|k| k.as_str() == name)
+    }
+}
+
+/// A stream as every task that makes a part of it describes it.
+#[derive(Debug, Clone)]
+pub struct NewTrack {
+    /// In URLs: `720p`, `audio-128`.
+    pub name: String,
+    /// What it carries.
+    pub kind: TrackKind,
+    /// As in the attribute CODECS (RFC 6381).
+    pub codecs: String,
+    /// In pixels.
+    pub width: Option<u32>,
+    /// In pixels.
+    pub height: Option<u32>,
+    /// What else a playlist says: frame rate, group, language, ...
+    pub said: Value,
+    /// Units of time in a second.
+    pub timescale: u32,
+    /// How many segments it will have.
+    pub segments: u32,
+    /// The initialisation segment: the same bytes from every task, or its report is refused.
+    pub init: NewBlob,
+}
+
+/// One segment, decoded and checked by the task that records it.
+#[derive(Debug, Clone)]
+pub struct NewSegment {
+    /// Whose.
+    pub track: String,
+    /// Counts from 0.
+    pub number: u32,
+    /// In the track's units of time.
+    pub duration: u64,
+    /// Where the first frame's bytes begin in it and how many they are, for I-frame playlists; zeros in sound.
+    pub key_frame: (u64, u64),
+    /// The bytes.
+    pub blob: NewBlob,
+}
+
+/// A stream with the segments that can be listed: those from the first on without a gap.
+#[derive(Debug, Clone)]
+pub struct Track {
+    /// In URLs.
+    pub name: String,
+    /// What it carries.
+    pub kind: TrackKind,
+    /// As in the attribute CODECS.
+    pub codecs: String,
+    /// In pixels.
+    pub width: Option<u32>,
+    /// In pixels.
+    pub height: Option<u32>,
+    /// What else a playlist says.
+    pub said: Value,
+    /// Units of time in a second.
+    pub timescale: u32,
+    /// The initialisation segment.
+    pub init: Sha256,
+    /// In their order.
+    pub segments: Vec<Segment>,
+    /// Whether these are all.
+    pub whole: bool,
+}
+
+/// A segment that can be listed.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// In the track's units of time.
+    pub duration: u64,
+    /// Offset and length of the first frame.
+    pub key_frame: (u64, u64),
+    /// Of its bytes.
+    pub sha256: Sha256,
+    /// Length.
+    pub bytes: u64,
+}
+
+/// What readers may see of an asset's streams.
+#[derive(Debug, Clone)]
+pub struct Streams {
+    /// Who may.
+    pub visibility: Visibility,
+    /// Whether the generation is published: nothing changes any more.
+    pub published: bool,
+    /// Of one generation, by name.
+    pub tracks: Vec<Track>,
+}
+
+/// Verbs of streams.
+#[async_trait]
+pub trait Playback: Send + Sync {
+    /// What readers may see at this moment; no track of an asset that shows nothing, or has no streams.
+    async fn streams(&self, asset: AssetId) -> Result<Streams, StoreError>;
+
+    /// A segment (or, without a number, the initialisation segment) that readers may see.
+    async fn segment(
+        &self,
+        asset: AssetId,
+        track: &str,
+        number: Option<u32>,
+    ) -> Result<Option<(BlobRow, Visibility)>, StoreError>;
+
+    /// All that a generation has recorded, shown or not, for the tasks that check it: each track with its
+    /// initialisation segment and its segments.
+    async fn made(
+        &self,
+        asset: AssetId,
+        generation: u32,
+    ) -> Result<Vec<(Track, BlobRow, Vec<BlobRow>)>, StoreError>;
+
+    /// What a step of this generation found out.
+    async fn found(
+        &self,
+        asset: AssetId,
+        generation: u32,
+        operation: &str,
+    ) -> Result<Option<Value>, StoreError>;
+}

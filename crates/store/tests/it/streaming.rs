@@ -1,0 +1,140 @@
+//! Videos: steps that expand, and streams that grow.
+
+use crate::given::{CHUNKS, Given, TENANT, output, step_of};
+use mediaflow_core::{AssetId, AssetState, EventType, TaskState};
+use mediaflow_store::{Claimed, Report, Streams, TaskFilter};
+
+impl Given {
+    async fn streams(&self, asset: AssetId) -> Streams {
+        self.store.streams(asset).await.unwrap()
+    }
+
+    /// Does everything up to the steps that the plan expands, and claims those.
+    async fn planned(&mut self) -> (AssetId, Vec<Claimed>) {
+        let asset = self.video().await;
+        loop {
+            let (wanted, before): (Vec<_>, Vec<_>) = self
+                .claim()
+                .await
+                .into_iter()
+                .partition(|c| matches!(step_of(c), "encode" | "lead" | "audio"));
+            for task in before {
+                self.succeeds(&task).await;
+            }
+            if !wanted.is_empty() {
+                return (asset, wanted);
+            }
+        }
+    }
+}
+
+fn lengths(streams: &Streams) -> Vec<(&str, usize)> {
+    let tracks = streams.tracks.iter();
+    tracks.map(|t| (&*t.name, t.segments.len())).collect()
+}
+
+fn find<'a>(claimed: &'a [Claimed], step: &str, number: u32) -> &'a Claimed {
+    let mut found = claimed.iter();
+    found
+        .find(|c| step_of(c) == step && c.number == number)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_plan_makes_as_many_tasks_as_there_are_chunks() {
+    let mut given = Given::new();
+    let (asset, claimed) = given.planned().await;
+    let mut chunks: Vec<u32> = claimed
+        .iter()
+        .filter(|c| step_of(c) == "encode")
+        .map(|c| c.number)
+        .collect();
+    chunks.sort_unstable();
+    assert_eq!(chunks, (0..CHUNKS).collect::<Vec<_>>());
+    given.all_done().await;
+    for task in &claimed {
+        given.succeeds(task).await;
+    }
+    given.all_done().await;
+    assert_eq!(given.record(asset).await.state, AssetState::Ready);
+}
+
+#[tokio::test]
+async fn a_playlist_lists_what_is_there_without_a_gap_and_never_less() {
+    let mut given = Given::new();
+    let (asset, claimed) = given.planned().await;
+    assert_eq!(given.streams(asset).await.tracks.len(), 0);
+    assert!(!given.record(asset).await.viewable);
+
+    given.succeeds(find(&claimed, "lead", 0)).await;
+    given.succeeds(find(&claimed, "audio", 0)).await;
+    assert!(given.record(asset).await.viewable);
+    let first = given.streams(asset).await;
+    assert_eq!(lengths(&first), [("360p", 1), ("audio", 2)]);
+    assert!(!first.published);
+
+    given.succeeds(find(&claimed, "encode", 1)).await;
+    let gap = given.streams(asset).await;
+    assert_eq!(lengths(&gap), [("360p", 1), ("720p", 0), ("audio", 2)]);
+
+    given.succeeds(find(&claimed, "encode", 0)).await;
+    let next = given.streams(asset).await;
+    assert_eq!(lengths(&next), [("360p", 4), ("720p", 4), ("audio", 2)]);
+    assert_eq!(
+        next.tracks[0].segments[0].sha256, first.tracks[0].segments[0].sha256,
+        "what was listed stays"
+    );
+    assert!(!next.tracks[0].whole && next.tracks[2].whole);
+
+    given.succeeds(find(&claimed, "encode", 2)).await;
+    given.all_done().await;
+    let last = given.streams(asset).await;
+    assert!(last.published && last.tracks.iter().all(|t| t.whole));
+    let (segment, _) = given
+        .store
+        .segment(asset, "720p", Some(5))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(segment.sha256, last.tracks[1].segments[5].sha256);
+    let none = given.store.segment(asset, "720p", Some(6)).await.unwrap();
+    assert!(none.is_none());
+}
+
+#[tokio::test]
+async fn what_another_encoder_begins_is_not_mixed_in() {
+    let mut given = Given::new();
+    let (asset, claimed) = given.planned().await;
+    given.succeeds(find(&claimed, "encode", 0)).await;
+    let other = find(&claimed, "encode", 1);
+    let mut odd = output(other);
+    odd.tracks[0].init.sha256 = mediaflow_core::Sha256::of(b"another build");
+    let report = Report::Succeeded(odd);
+    given.store.report(other.lease, report, None).await.unwrap();
+    let filter = TaskFilter {
+        asset: Some(asset),
+        limit: 100,
+        ..TaskFilter::default()
+    };
+    let tasks = given.store.tasks(TENANT, &filter).await.unwrap().items;
+    let task = tasks.iter().find(|t| t.id == other.lease.task).unwrap();
+    assert_eq!(task.state, TaskState::Waiting);
+    assert_eq!(task.error.as_ref().unwrap().0, "output.mismatch");
+}
+
+#[tokio::test]
+async fn a_deletion_takes_all_streams() {
+    let mut given = Given::new();
+    let (asset, claimed) = given.planned().await;
+    for task in &claimed {
+        given.succeeds(task).await;
+    }
+    given.store.delete(TENANT, asset).await.unwrap();
+    assert_eq!(given.streams(asset).await.tracks.len(), 0);
+    let purges = given.store.purges(10).await.unwrap();
+    let playlist = format!("/media/{asset}/720p.m3u8");
+    assert!(purges.iter().any(|p| p.paths.contains(&playlist)));
+    let history = given.store.events(TENANT, asset, 0, 200).await.unwrap();
+    let kinds: Vec<_> = history.items.iter().map(|e| e.kind).collect();
+    assert!(kinds.contains(&EventType::AssetViewable));
+}
