@@ -77,16 +77,16 @@ def photos(folder, count, size):
 
 def follow(port, moments, total, done, stop):
     """Reads the feed of everything and notes when each asset became viewable and ready."""
-    after = 0
+    cursor = "0"
     while not stop.is_set() and not done.is_set():
-        status, body = get(port, f"/v1/events?after={after}&limit=200")
+        status, body = get(port, f"/v1/events?after={cursor}&limit=200")
         page = json.loads(body)
         now = time.monotonic()
         for event in page["items"]:
             kind = event["type"]
             if kind in ("asset.viewable", "asset.ready", "asset.failed"):
                 moments.setdefault(event["subject"], {}).setdefault(kind, now)
-        after = page.get("next", after)
+        cursor = page["next_cursor"] or cursor
         ended = sum(1 for m in moments.values() if "asset.ready" in m or "asset.failed" in m)
         if ended >= total:
             done.set()
@@ -133,7 +133,8 @@ def run(args, label, size, count):
         with concurrent.futures.ThreadPoolExecutor(args.connections) as pool:
             list(pool.map(upload, uploads))
         uploaded = time.monotonic() - began
-        done.wait(timeout=1800)
+        while follower.is_alive() and not done.wait(timeout=1):
+            pass
         wall = time.monotonic() - began
         stop.set()
         follower.join()

@@ -65,12 +65,18 @@ fn crop(fit: &Fit, output: (u32, u32), source: (u32, u32)) -> (f64, f64, f64, f6
     let (ow, oh) = (f64::from(output.0), f64::from(output.1));
     let scale = (w / ow).min(h / oh);
     let (cw, ch) = (ow * scale, oh * scale);
-    let start = |focus: f32, whole: f64, part: f64| {
+    // Sums of fractions can exceed the whole by a rounding error, which the resampler refuses.
+    let inside = |focus: f32, whole: f64, part: f64| {
         let focus = f64::from(if focus.is_finite() { focus } else { 0.5 }.clamp(0.0, 1.0));
-        // The part can exceed the whole by a rounding error, and `clamp` panics on a negative bound.
-        (focus * whole - part / 2.0).clamp(0.0, (whole - part).max(0.0))
+        let start = (focus * whole - part / 2.0).clamp(0.0, (whole - part).max(0.0));
+        let part = part.min(whole);
+        match start + part > whole {
+            true => (whole - part, part.next_down()),
+            false => (start, part),
+        }
     };
-    (start(focus.0, w, cw), start(focus.1, h, ch), cw, ch)
+    let ((left, width), (top, height)) = (inside(focus.0, w, cw), inside(focus.1, h, ch));
+    (left, top, width, height)
 }
 
 /// Makes all `fits` of `source`, in their order.
@@ -162,4 +168,30 @@ fn resample(
     let mut made = Pixels::new(size.0, size.1, from.layout(), target.into_vec());
     made.icc.clone_from(&from.icc);
     Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_crop_reaches_beyond_its_picture() {
+        let focuses = [(0.5, 0.5), (0.0, 1.0), (0.3, 0.7), (1.0, 0.1)];
+        for (side, focus) in (1..1000).flat_map(|n| focuses.map(|f| (n, f))) {
+            for source in [(side, 500), (500, side), (side, side + 1), (side, 4321)] {
+                for (width, height) in [(150, 150), (160, 90), (333, 7), (1, 999)] {
+                    let fit = Fit::Cover {
+                        width,
+                        height,
+                        focus,
+                    };
+                    let output = dimensions(&fit, source);
+                    let (left, top, w, h) = crop(&fit, output, source);
+                    let fits = left + w <= f64::from(source.0) && top + h <= f64::from(source.1);
+                    assert!(fits && left >= 0.0 && top >= 0.0, "{source:?} {fit:?}");
+                    assert!(w > 0.0 && h > 0.0, "{source:?} {fit:?}");
+                }
+            }
+        }
+    }
 }
