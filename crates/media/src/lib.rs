@@ -7,8 +7,10 @@
 //! child process in the [`sandbox`]. C encoders see only pixels that this crate produced.
 
 mod error;
+pub mod ffmpeg;
 pub mod image;
 pub mod sandbox;
 pub mod sniff;
+pub mod video;
 
 pub use error::{ErrorKind, MediaError};
