@@ -9,6 +9,7 @@
 mod error;
 pub mod ffmpeg;
 pub mod image;
+pub mod mp4;
 pub mod sandbox;
 pub mod sniff;
 pub mod video;

@@ -1,0 +1,5 @@
+//! Video, from inspecting to finished streams.
+
+mod chunks;
+mod inspecting;
+mod planning;
