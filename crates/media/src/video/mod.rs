@@ -25,5 +25,5 @@ pub use inspect::inspect;
 pub use limits::MediaLimits;
 pub use orientation::Orientation;
 pub use plan::{Plan, PlanSettings, plan};
-pub use remux::{needs_index, remux};
+pub use remux::{REMUXED_MEDIA_TYPE, needs_index, remux};
 pub use timeline::{AudioTimeline, VideoTimeline};

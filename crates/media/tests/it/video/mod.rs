@@ -3,3 +3,4 @@
 mod chunks;
 mod inspecting;
 mod planning;
+mod playlists;
