@@ -69,14 +69,16 @@ pub fn sniff(head: &[u8]) -> Sniffed {
             b'F' | b'C',
             ..,
         ] => Sniffed::Audio("audio/aiff"),
-        [b'I', b'D', b'3', ..] => Sniffed::Audio("audio/mpeg"),
+        [b'I', b'D', b'3', ..] => after_id3(head),
         [b'F', b'L', b'V', 1, ..] => Sniffed::Video("video/x-flv"),
-        [0, 0, 1, 0xba | 0xb3, ..] => Sniffed::Video("video/mpeg"),
+        [0, 0, 1, 0xba, ..] => Sniffed::Video("video/mpeg"),
+        // A sequence header without any system layer.
+        [0, 0, 1, 0xb3, ..] => Sniffed::Video("video/mpv"),
         [0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11, ..] => Sniffed::Video("video/x-ms-asf"),
         _ if is_transport_stream(head) => Sniffed::Video("video/mp2t"),
         _ if matches!(
             head.get(4..8),
-            Some(b"moov" | b"mdat" | b"wide" | b"free" | b"skip")
+            Some(b"moov" | b"mdat" | b"wide" | b"free" | b"skip" | b"styp")
         ) =>
         {
             Sniffed::Video("video/quicktime")
@@ -169,8 +171,26 @@ fn ogg(head: &[u8]) -> Sniffed {
 }
 
 fn is_transport_stream(head: &[u8]) -> bool {
-    // A packet starts every 188 bytes; three in a row are no accident.
-    (0..3).all(|packet| head.get(packet * 188) == Some(&0x47))
+    // A packet starts every 188 bytes, or 192 where each has a time before it (Blu-ray, AVCHD);
+    // five in a row are no accident.
+    let packets = |first: usize, bytes: usize| {
+        (0..5).all(|packet| head.get(first + packet * bytes) == Some(&0x47))
+    };
+    packets(0, 188) || packets(4, 192)
+}
+
+/// What follows the tags that MP3 players put in front of files, where we can see that far.
+fn after_id3(head: &[u8]) -> Sniffed {
+    let mp3 = Sniffed::Audio("audio/mpeg");
+    let Some(size) = head.get(6..10) else {
+        return mp3;
+    };
+    let size = size.iter().fold(0, |size, b| size << 7 | usize::from(b & 0x7f));
+    match head.get(10 + size..) {
+        Some([b'f', b'L', b'a', b'C', ..]) => Sniffed::Audio("audio/flac"),
+        Some([0xff, second, third, ..]) if second & 0xf6 == 0xf0 => mpeg_audio(*second, *third),
+        _ => mp3,
+    }
 }
 
 /// A frame of MPEG audio or AAC without any container.

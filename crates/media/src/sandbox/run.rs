@@ -160,6 +160,46 @@ impl Stdout {
         Ok(all)
     }
 
+    /// Reads once, waiting for at most `patience`.
+    ///
+    /// # Errors
+    /// `TimedOut` when nothing came, after which it can be tried again; [`Self::is_late`] tells
+    /// whether that is worth while.
+    pub fn read_within(&mut self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
+        let until = self.deadline.min(Instant::now() + patience);
+        self.read_until(buffer, until)
+    }
+
+    /// Whether the job's time is over.
+    pub fn is_late(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    fn read_until(&mut self, buffer: &mut [u8], until: Instant) -> io::Result<usize> {
+        loop {
+            let Some(stdout) = &mut self.stdout else {
+                return Ok(0);
+            };
+            let mut streams = vec![stdout.as_fd()];
+            streams.extend(self.stderr.as_ref().map(AsFd::as_fd));
+            let ready = readable(&streams, until)?;
+            if ready.get(1) == Some(&true) {
+                self.read_stderr();
+            }
+            if ready[0] {
+                let n = self
+                    .stdout
+                    .as_mut()
+                    .map_or(Ok(0), |stdout| stdout.read(buffer))?;
+                self.ended |= n == 0 && !buffer.is_empty();
+                return Ok(n);
+            }
+            if !ready.contains(&true) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+
     fn close(&mut self) {
         self.stdout = None;
     }
@@ -197,28 +237,7 @@ impl Stdout {
 
 impl Read for Stdout {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let Some(stdout) = &mut self.stdout else {
-                return Ok(0);
-            };
-            let mut streams = vec![stdout.as_fd()];
-            streams.extend(self.stderr.as_ref().map(AsFd::as_fd));
-            let ready = readable(&streams, self.deadline)?;
-            if ready.get(1) == Some(&true) {
-                self.read_stderr();
-            }
-            if ready[0] {
-                let n = self
-                    .stdout
-                    .as_mut()
-                    .map_or(Ok(0), |stdout| stdout.read(buffer))?;
-                self.ended |= n == 0 && !buffer.is_empty();
-                return Ok(n);
-            }
-            if !ready.contains(&true) {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-        }
+        self.read_until(buffer, self.deadline)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::make;
 #[test]
 fn the_bytes_decide() {
     let webm = [&[0x1a, 0x45, 0xdf, 0xa3, 0x9f][..], b"\x42\x82\x84webm"].concat();
-    let stream: Vec<u8> = (0..600)
+    let stream: Vec<u8> = (0..1000)
         .map(|n| if n % 188 == 0 { 0x47 } else { 0 })
         .collect();
     let cases: &[(&[u8], Sniffed)] = &[
@@ -45,6 +45,18 @@ fn the_bytes_decide() {
         (b"RIFF\x24\0\0\0WAVEfmt ", Sniffed::Audio("audio/wav")),
         (b"fLaC\0\0\0\x22", Sniffed::Audio("audio/flac")),
         (b"ID3\x04\0\0", Sniffed::Audio("audio/mpeg")),
+        (
+            b"ID3\x04\0\0\0\0\0\x02--fLaC",
+            Sniffed::Audio("audio/flac"),
+        ),
+        (b"\0\0\x01\xba\x44", Sniffed::Video("video/mpeg")),
+        (b"\0\0\x01\xb3\x14", Sniffed::Video("video/mpv")),
+        (b"FLV\x01\x05", Sniffed::Video("video/x-flv")),
+        (b"RIFF\0\0\0\0AVI LIST", Sniffed::Video("video/x-msvideo")),
+        (b"OggS\0\x02OpusHead", Sniffed::Audio("audio/ogg")),
+        (b"#EXTM3U\n#EXT-X-VERSION:3\n", Sniffed::Unknown),
+        (b"ffconcat version 1.0\nfile a.mp4\n", Sniffed::Unknown),
+        (b"XBIN\x1a\x50\0", Sniffed::Unknown),
         (b"\xff\xfb\x90\x64", Sniffed::Audio("audio/mpeg")),
         (b"\xff\xf1\x50\x80", Sniffed::Audio("audio/aac")),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", Sniffed::Svg),

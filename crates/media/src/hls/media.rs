@@ -1,0 +1,93 @@
+//! Playlists of one stream's segments.
+
+use std::fmt::Write;
+
+/// Whether more segments will come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaylistKind {
+    /// The film is still being made: the list only grows, and players begin at its start.
+    Growing,
+    /// The same, grown to its end: clients that follow it stop asking.
+    GrownToEnd,
+    /// Finished; nothing changes any more.
+    Finished,
+}
+
+/// One line of a playlist.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlaylistSegment {
+    /// Its address, relative to the playlist's or absolute.
+    pub uri: String,
+    /// Seconds.
+    pub seconds: f64,
+    /// How many of its first bytes show its first picture; 0 for sound.
+    pub key_frame_bytes: u64,
+}
+
+/// A playlist about to be written.
+#[derive(Debug, Clone)]
+pub struct MediaPlaylist<'a> {
+    /// Whether more will come.
+    pub kind: PlaylistKind,
+    /// The longest segment in whole seconds, rounded, of the whole plan: it may never change.
+    pub target_duration: u32,
+    /// The initialisation segment's address.
+    pub init_uri: &'a str,
+    /// A contiguous prefix of the stream, from its first segment.
+    pub segments: &'a [PlaylistSegment],
+}
+
+impl MediaPlaylist<'_> {
+    /// The playlist's text (`application/vnd.apple.mpegurl`).
+    pub fn write(&self) -> String {
+        let mut text = head(7, self.target_duration);
+        text += match self.kind {
+            PlaylistKind::Finished => "#EXT-X-PLAYLIST-TYPE:VOD\n",
+            PlaylistKind::Growing | PlaylistKind::GrownToEnd => {
+                "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-START:TIME-OFFSET=0\n"
+            }
+        };
+        text += "#EXT-X-INDEPENDENT-SEGMENTS\n";
+        line(&mut text, format_args!("#EXT-X-MAP:URI=\"{}\"", self.init_uri));
+        for segment in self.segments {
+            line(&mut text, format_args!("#EXTINF:{:.6},", segment.seconds));
+            line(&mut text, format_args!("{}", segment.uri));
+        }
+        if self.kind != PlaylistKind::Growing {
+            text += "#EXT-X-ENDLIST\n";
+        }
+        text
+    }
+}
+
+/// The first pictures of finished segments, for scrubbing: byte ranges of the same files.
+pub fn key_frame_playlist(
+    target_duration: u32,
+    init_uri: &str,
+    segments: &[PlaylistSegment],
+) -> String {
+    let mut text = head(7, target_duration);
+    text += "#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-I-FRAMES-ONLY\n";
+    line(&mut text, format_args!("#EXT-X-MAP:URI=\"{init_uri}\""));
+    for segment in segments {
+        line(&mut text, format_args!("#EXTINF:{:.6},", segment.seconds));
+        line(
+            &mut text,
+            format_args!("#EXT-X-BYTERANGE:{}@0", segment.key_frame_bytes),
+        );
+        line(&mut text, format_args!("{}", segment.uri));
+    }
+    text += "#EXT-X-ENDLIST\n";
+    text
+}
+
+fn head(version: u32, target_duration: u32) -> String {
+    format!(
+        "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target_duration}\n\
+         #EXT-X-MEDIA-SEQUENCE:0\n"
+    )
+}
+
+pub(super) fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("a string takes everything");
+}

@@ -1,0 +1,285 @@
+//! Encodes one chunk: all its rungs from one decode, each as finished segments.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::plan::{Chunk, Plan, PlannedRung};
+use super::{Ffmpeg, encoder, filters};
+use crate::ffmpeg::Input;
+use crate::mp4::{Fragment, FragmentSample, FragmentedFile, Sample, VideoTrackHeader};
+use crate::{ErrorKind, MediaError};
+
+/// Seconds before a chunk at which decoding begins: a container's clock may be rounded.
+const BEFORE: f64 = 0.5;
+/// The same for filters that look at neighbouring pictures.
+const BEFORE_FILTERS: f64 = 2.0;
+/// The same when a first try found the beginning missing: an index can be wrong.
+const BEFORE_AGAIN: f64 = 20.0;
+
+/// What a chunk has for one rung.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RungChunk {
+    /// Position in the plan's list of rungs.
+    pub rung: usize,
+    /// The initialisation segment, the same bytes for each chunk of a rung.
+    pub init: Vec<u8>,
+    /// In order.
+    pub segments: Vec<Segment>,
+}
+
+/// One media segment: a `moof` and its `mdat`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Number in the whole stream, from 0.
+    pub index: u32,
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// When it begins, in ticks of its track.
+    pub start_ticks: u64,
+    /// How long it lasts, in ticks.
+    pub duration_ticks: u64,
+    /// Ticks per second.
+    pub timescale: u32,
+    /// Pictures, or blocks of sound.
+    pub frames: u32,
+    /// How many of its first bytes show its first picture: the byte range of an I-frame playlist.
+    pub key_frame_bytes: usize,
+}
+
+/// Encodes `chunk` of `plan` from `source`, working in the folder `scratch`, which it leaves
+/// empty of its own files.
+///
+/// # Errors
+/// `input.corrupt` when pictures are missing that the packets promised; `encoder.failed`;
+/// `timeout`, `cancelled`, `limit.*`; `internal` when this is not the ffmpeg of the plan.
+pub fn encode_chunk(
+    ffmpeg: &Ffmpeg,
+    source: &Path,
+    plan: &Plan,
+    chunk: &Chunk,
+    scratch: &Path,
+) -> Result<Vec<RungChunk>, MediaError> {
+    if ffmpeg.version() != plan.encoder {
+        return Err(MediaError {
+            code: "internal",
+            message: format!(
+                "the plan was made for ffmpeg {}, this is {}",
+                plan.encoder,
+                ffmpeg.version()
+            ),
+            kind: ErrorKind::Transient,
+        });
+    }
+    let before = if plan.source.deinterlace {
+        BEFORE_FILTERS
+    } else {
+        BEFORE
+    };
+    match try_encode(ffmpeg, source, plan, chunk, scratch, before) {
+        Err(Missing::Pictures(_)) => {
+            match try_encode(ffmpeg, source, plan, chunk, scratch, BEFORE_AGAIN) {
+                Ok(made) => Ok(made),
+                Err(Missing::Pictures(message)) => Err(MediaError::corrupt(message)),
+                Err(Missing::Other(error)) => Err(error),
+            }
+        }
+        Err(Missing::Other(error)) => Err(error),
+        Ok(made) => Ok(made),
+    }
+}
+
+/// Why a try failed: whether starting earlier may help.
+enum Missing {
+    Pictures(String),
+    Other(MediaError),
+}
+
+impl From<MediaError> for Missing {
+    fn from(error: MediaError) -> Self {
+        Self::Other(error)
+    }
+}
+
+fn try_encode(
+    ffmpeg: &Ffmpeg,
+    source: &Path,
+    plan: &Plan,
+    chunk: &Chunk,
+    scratch: &Path,
+    before: f64,
+) -> Result<Vec<RungChunk>, Missing> {
+    let frames = plan.frames(chunk);
+    let rungs: Vec<&PlannedRung> = chunk.rungs.iter().map(|&rung| &plan.rungs[rung]).collect();
+    let mut args: Vec<String> = ["-filter_complex", &filters::ladder(plan, &frames, &rungs)]
+        .map(str::to_owned)
+        .to_vec();
+    let names: Vec<String> = (0..rungs.len()).map(|n| format!("rung-{n}.mp4")).collect();
+    for (n, (rung, name)) in rungs.iter().zip(&names).enumerate() {
+        let label = format!("[r{n}]");
+        args.extend(encoder::args(plan, rung, &label, ffmpeg.threads(), name));
+    }
+    let args: Vec<_> = args.into_iter().map(Into::into).collect();
+    let inputs = [input(ffmpeg, source, plan, frames.start, before)];
+    let written = ffmpeg.write(&inputs, &args, scratch);
+    let made = written.map_err(Missing::from).and_then(|_| {
+        let each = chunk.rungs.iter().zip(&names);
+        each.map(|(&rung, name)| {
+            let file = std::fs::read(scratch.join(name)).map_err(|e| unreadable(&e))?;
+            cut(plan, rung, chunk, &frames, &file)
+        })
+        .collect()
+    });
+    for name in &names {
+        let _ = std::fs::remove_file(scratch.join(name));
+    }
+    made
+}
+
+/// The source, opened a little before picture `first` with its own times kept.
+pub(super) fn input(
+    ffmpeg: &Ffmpeg,
+    source: &Path,
+    plan: &Plan,
+    first: u64,
+    before: f64,
+) -> Input {
+    let input = Input::new(source, plan.source.container)
+        .flag("-copyts")
+        .flag("-noautorotate")
+        .option("-threads", ffmpeg.threads().to_string());
+    // A film may change its size in the middle; only the deinterlacer cannot follow.
+    let input = if plan.source.deinterlace {
+        input
+    } else {
+        input.option("-reinit_filter", "0")
+    };
+    let into = first as f64 / plan.grid.rate.as_f64() - before;
+    if into <= 0.0 {
+        return input;
+    }
+    let at = plan.source.start_seconds() + into;
+    // A negative time would count from the end.
+    if at <= 0.0 {
+        return input;
+    }
+    input
+        .flag("-noaccurate_seek")
+        .option("-seek_timestamp", "1")
+        .option("-ss", format!("{at:.6}"))
+}
+
+/// Makes segments of what ffmpeg wrote for one rung, checking every picture's place.
+fn cut(
+    plan: &Plan,
+    rung_index: usize,
+    chunk: &Chunk,
+    frames: &Range<u64>,
+    file: &[u8],
+) -> Result<RungChunk, Missing> {
+    let rung = &plan.rungs[rung_index];
+    let parsed = FragmentedFile::new(file);
+    let samples = parsed.samples()?;
+    let every = u64::from(rung.every);
+    let expected = (frames.end - frames.start).div_ceil(every);
+    if samples.len() as u64 != expected {
+        return Err(Missing::Pictures(format!(
+            "{} of {expected} pictures could be decoded from picture {} on",
+            samples.len(),
+            frames.start
+        )));
+    }
+    let init = VideoTrackHeader {
+        width: rung.width as u16,
+        height: rung.height as u16,
+        timescale: plan.grid.timescale,
+        configuration: parsed.avc_configuration()?,
+    }
+    .write();
+    let ticks = plan.grid.frame_ticks * rung.every;
+    let numbers = numbers(&samples, ticks)?;
+    let per_segment = (plan.segment_frames / rung.every) as usize;
+    let segments = (0..chunk.segments)
+        .map(|n| {
+            let start = n as usize * per_segment;
+            let range = start..(start + per_segment).min(samples.len());
+            let index = chunk.first_segment + n;
+            segment(plan, index, ticks, &samples, &numbers, range, file)
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(RungChunk {
+        rung: rung_index,
+        init,
+        segments,
+    })
+}
+
+/// Which picture of the chunk each sample is.
+fn numbers(samples: &[Sample], ticks: u32) -> Result<Vec<u64>, MediaError> {
+    let first = samples.iter().map(|s| s.pts).min().unwrap_or(0);
+    samples
+        .iter()
+        .map(|sample| {
+            let after = (sample.pts - first) as u64;
+            let number = after / u64::from(ticks);
+            if after % u64::from(ticks) != 0 || number >= samples.len() as u64 {
+                return Err(MediaError::encoder("a picture is off the grid"));
+            }
+            Ok(number)
+        })
+        .collect()
+}
+
+fn segment(
+    plan: &Plan,
+    index: u32,
+    ticks: u32,
+    samples: &[Sample],
+    numbers: &[u64],
+    range: Range<usize>,
+    file: &[u8],
+) -> Result<Segment, MediaError> {
+    let first = range.start as u64;
+    // A key frame exactly at the border, no other, and nothing shown on the other side of it.
+    let closed = range.clone().all(|n| {
+        samples[n].is_sync == (n == range.start)
+            && (first..range.end as u64).contains(&numbers[n])
+    });
+    let mut shown: Vec<u64> = numbers[range.clone()].to_vec();
+    shown.sort_unstable();
+    shown.dedup();
+    if !closed || shown.len() != range.len() {
+        return Err(MediaError::encoder(format!("segment {index} is not closed")));
+    }
+    let start_ticks = plan.segment(index).start * u64::from(plan.grid.frame_ticks);
+    let fragment = Fragment {
+        sequence: index + 1,
+        decode_time: start_ticks,
+        sample_ticks: ticks,
+        all_sync: false,
+        samples: range
+            .clone()
+            .map(|n| FragmentSample {
+                data: &file[samples[n].range.clone()],
+                shown_after: (numbers[n] as i64 - n as i64) as i32 * ticks as i32,
+            })
+            .collect(),
+    };
+    let (bytes, key_frame_bytes) = fragment.write();
+    Ok(Segment {
+        index,
+        bytes,
+        start_ticks,
+        duration_ticks: range.len() as u64 * u64::from(ticks),
+        timescale: plan.grid.timescale,
+        frames: range.len() as u32,
+        key_frame_bytes,
+    })
+}
+
+fn unreadable(error: &std::io::Error) -> Missing {
+    Missing::Other(MediaError {
+        code: "internal",
+        message: format!("what ffmpeg wrote cannot be read: {error}"),
+        kind: ErrorKind::Transient,
+    })
+}

@@ -1,0 +1,88 @@
+//! ffmpeg's filter graphs for a chunk, built from the plan's typed values alone.
+
+use super::plan::{Plan, PlannedRung, ToneMap};
+
+/// Pictures of a film's end that may be missing because its last duration was rounded; they are
+/// repeats of the last one.
+const PADDING_SECONDS: f64 = 1.0;
+
+/// Everything up to the pictures `frames` of the grid, in the grid's own time base.
+pub(super) fn selected(plan: &Plan, frames: &std::ops::Range<u64>) -> String {
+    let source = &plan.source;
+    let rate = format!("{}/{}", plan.grid.rate.num, plan.grid.rate.den);
+    let mut graph = format!(
+        "[0:{}]settb={}/{},setpts=PTS-({}),",
+        source.stream, source.time_base.num, source.time_base.den, source.first_pts
+    );
+    if source.deinterlace {
+        graph += "bwdif=mode=send_frame,";
+    }
+    // Every chunk rounds the same times to the same grid, so none is shown twice or never.
+    graph += &format!("fps={rate}:round=near,");
+    if frames.end == plan.grid.total {
+        let extra = (PADDING_SECONDS * plan.grid.rate.as_f64()).ceil().max(2.0);
+        graph += &format!("tpad=stop_mode=clone:stop={extra},");
+    }
+    graph += &format!("trim=start_pts={}:end_pts={},", frames.start, frames.end);
+    graph += &format!("setpts=PTS-{},", frames.start);
+    graph
+}
+
+/// Upright pictures of `width` and `height` in 8-bit BT.709, from whatever the source has.
+pub(super) fn shaped(plan: &Plan, width: u32, height: u32) -> String {
+    let source = &plan.source;
+    // Turning comes last where it is cheap: on the small picture.
+    let swapped = source.orientation.swaps_sides();
+    let (w, h) = if swapped { (height, width) } else { (width, height) };
+    let range = if source.full_range { "pc" } else { "tv" };
+    let turned = source.orientation.filters();
+    match &source.tone_map {
+        None => format!(
+            "scale={w}:{h}:flags=bicubic:in_color_matrix={}:in_range={range}\
+             :out_color_matrix=bt709:out_range=tv,format=yuv420p,{turned}setsar=1",
+            source.matrix
+        ),
+        Some(map) => format!(
+            "scale={w}:{h}:flags=bicubic,format=yuv420p10le,{}{turned}setsar=1",
+            tone_mapped(map, range)
+        ),
+    }
+}
+
+fn tone_mapped(map: &ToneMap, range: &str) -> String {
+    // `zscale` calls the limited range "tv" and the full one "pc" too.
+    format!(
+        "zscale=tin={}:pin={}:min={}:rin={range}:t=linear:npl=100,format=gbrpf32le,\
+         zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p,",
+        map.transfer, map.primaries, map.matrix
+    )
+}
+
+/// The whole graph for `rungs` (lowest first), whose outputs are labelled `r0`, `r1`, ... in
+/// their order: each is scaled from the next larger one.
+pub(super) fn ladder(
+    plan: &Plan,
+    frames: &std::ops::Range<u64>,
+    rungs: &[&PlannedRung],
+) -> String {
+    let top = rungs.len() - 1;
+    let mut graph = selected(plan, frames);
+    graph += &shaped(plan, rungs[top].width, rungs[top].height);
+    for index in (0..=top).rev() {
+        if index < top {
+            graph += &format!(
+                ";[s{index}]scale={}:{}:flags=bicubic",
+                rungs[index].width, rungs[index].height
+            );
+        }
+        if index > 0 {
+            graph += &format!(",split[o{index}][s{}];[o{index}]null", index - 1);
+        }
+        if rungs[index].every > 1 {
+            // Chunks begin at a multiple of it, so every chunk keeps the same ones.
+            graph += &format!(",framestep={}", rungs[index].every);
+        }
+        graph += &format!("[r{index}]");
+    }
+    graph
+}

@@ -1,0 +1,154 @@
+//! Decides how a film becomes streams. Pure: facts and settings in, a plan out, no process run.
+//!
+//! A plan is frozen once made. Every chunk is a function of the source and the plan, so it can be
+//! made anywhere, any number of times, and still fits its neighbours.
+
+mod audio;
+mod chunks;
+mod grid;
+mod ladder;
+mod source;
+
+use serde::{Deserialize, Serialize};
+
+use super::MediaInfo;
+use crate::MediaError;
+
+pub use audio::{AudioPiece, AudioPlan, AudioRendition, AudioTrack};
+pub use chunks::Chunk;
+pub use grid::FrameGrid;
+pub use ladder::{Ladder, PlannedRung, Rung, VideoCodec};
+pub use source::{PlannedSource, ToneMap};
+
+/// What the recipe wants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlanSettings {
+    /// The rungs to make where the source is large enough.
+    pub ladder: Ladder,
+    /// Length of a segment, in seconds.
+    pub segment_seconds: u32,
+    /// Most pictures per second of any rung.
+    pub frame_rate_max: u32,
+    /// CPU seconds that one chunk should take, which sets its length.
+    pub chunk_cpu_seconds: u32,
+    /// Whether the lowest rung gets chunks of its own, to be made before all others.
+    pub lowest_rung_ahead: bool,
+    /// x264's preset.
+    pub preset: String,
+    /// x264's constant quality, 0 to 51; smaller is better and larger.
+    pub crf: u8,
+    /// Most channels of sound: 2 mixes surround down, 6 keeps 5.1.
+    pub audio_channels_max: u8,
+}
+
+impl Default for PlanSettings {
+    fn default() -> Self {
+        Self {
+            ladder: Ladder::default(),
+            segment_seconds: 6,
+            frame_rate_max: 60,
+            chunk_cpu_seconds: 60,
+            lowest_rung_ahead: false,
+            preset: "veryfast".into(),
+            crf: 23,
+            audio_channels_max: 2,
+        }
+    }
+}
+
+/// How one film becomes streams.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The build of ffmpeg that must make all chunks: others may write other headers.
+    pub encoder: String,
+    /// What is read and how it is brought into shape.
+    pub source: PlannedSource,
+    /// When the pictures of the result are shown.
+    pub grid: FrameGrid,
+    /// Pictures per segment, at the grid's rate.
+    pub segment_frames: u32,
+    /// How many segments each rung has.
+    pub segments: u32,
+    /// What is made, lowest first.
+    pub rungs: Vec<PlannedRung>,
+    /// The tasks, in the order in which they should be made.
+    pub chunks: Vec<Chunk>,
+    /// x264's preset.
+    pub preset: String,
+    /// x264's constant quality.
+    pub crf: u8,
+    /// The sound; absent when there is none.
+    pub audio: Option<AudioPlan>,
+    /// Seconds between two pictures of the storyboard.
+    pub storyboard_seconds: f64,
+}
+
+/// Plans the first film of `info`, to be encoded by the ffmpeg of this `encoder` version.
+///
+/// The source must be in a container with an index; see [`super::needs_index`].
+///
+/// # Errors
+/// `input.unsupported` when there is no film, or one in a Dolby Vision profile that has no base
+/// layer others can show; `internal` when the container has no index.
+pub fn plan(info: &MediaInfo, settings: &PlanSettings, encoder: &str) -> Result<Plan, MediaError> {
+    let video = info
+        .video
+        .first()
+        .ok_or_else(|| MediaError::unsupported("there is no film in it"))?;
+    if super::needs_index(info) {
+        return Err(MediaError {
+            code: "internal",
+            message: "a film without an index cannot be cut; it must be remuxed first".into(),
+            kind: crate::ErrorKind::Permanent,
+        });
+    }
+    let source = PlannedSource::of(info.container, video)?;
+    let grid = FrameGrid::of(video, settings.frame_rate_max);
+    let rungs = ladder::rungs(video, &grid, &settings.ladder);
+    let segment_frames = grid.segment_frames(settings.segment_seconds, &rungs);
+    let segments = grid.total.div_ceil(u64::from(segment_frames)) as u32;
+    let chunks = chunks::cut(&grid, segment_frames, segments, &rungs, settings);
+    let audio = audio::plan(info, &source, &grid, segment_frames, settings);
+    Ok(Plan {
+        encoder: encoder.to_owned(),
+        storyboard_seconds: storyboard_interval(grid.seconds()),
+        source,
+        grid,
+        segment_frames,
+        segments,
+        rungs,
+        chunks,
+        preset: settings.preset.clone(),
+        crf: settings.crf,
+        audio,
+    })
+}
+
+impl Plan {
+    /// The pictures of a segment, as numbers on the grid.
+    pub fn segment(&self, index: u32) -> std::ops::Range<u64> {
+        let start = u64::from(index) * u64::from(self.segment_frames);
+        start..(start + u64::from(self.segment_frames)).min(self.grid.total)
+    }
+
+    /// The pictures of a chunk, as numbers on the grid.
+    pub fn frames(&self, chunk: &Chunk) -> std::ops::Range<u64> {
+        let last = chunk.first_segment + chunk.segments - 1;
+        self.segment(chunk.first_segment).start..self.segment(last).end
+    }
+
+    /// Length of the longest segment in whole seconds, rounded: HLS' TARGETDURATION.
+    pub fn target_duration(&self) -> u32 {
+        let frames = self.segment(0).end;
+        ((frames as f64 / self.grid.rate.as_f64()).round() as u32).max(1)
+    }
+}
+
+/// Two seconds for a short film, more for a long one, so that there are about 200 pictures.
+fn storyboard_interval(seconds: f64) -> f64 {
+    [1.0, 2.0, 5.0, 10.0, 20.0, 30.0]
+        .into_iter()
+        .find(|interval| seconds / interval <= 200.0)
+        .unwrap_or_else(|| (seconds / 200.0).ceil())
+}

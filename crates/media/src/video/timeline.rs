@@ -1,0 +1,219 @@
+//! When each packet is shown or heard, counted rather than believed.
+
+use serde::{Deserialize, Serialize};
+
+use super::Ratio;
+
+/// When pictures are shown, in ticks of the stream's time base.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct VideoTimeline {
+    /// When the first picture is shown; may be negative.
+    pub first_pts: i64,
+    /// When the last picture stops being shown.
+    pub end_pts: i64,
+    /// How many pictures there are.
+    pub frames: u64,
+    /// Whether all pictures are shown equally long, but for the rounding of the time base.
+    pub constant_rate: bool,
+    /// When the pictures are shown at which decoding can start.
+    pub key_pts: Vec<i64>,
+}
+
+/// When samples are heard, in ticks of the stream's time base.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AudioTimeline {
+    /// When the first packet is heard; may be negative.
+    pub first_pts: i64,
+    /// When the last packet ends.
+    pub end_pts: i64,
+    /// How many packets there are.
+    pub packets: u64,
+    /// Samples per packet, where all have the same number and follow each other without a gap.
+    /// Then packet times are exact even where the container rounds them.
+    pub packet_samples: Option<u32>,
+}
+
+/// One packet of ffprobe's list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packet {
+    pub(super) pts: Option<i64>,
+    pub(super) dts: Option<i64>,
+    pub(super) duration: i64,
+    pub(super) bytes: u64,
+    pub(super) is_key: bool,
+}
+
+/// The packets of one stream, gathered as they come.
+#[derive(Debug, Default)]
+pub(super) struct Packets {
+    times: Vec<i64>,
+    keys: Vec<i64>,
+    end: i64,
+    last_duration: i64,
+    pub(super) bytes: u64,
+}
+
+impl Packets {
+    pub(super) fn add(&mut self, packet: &Packet) {
+        self.bytes += packet.bytes;
+        let Some(time) = packet.pts.or(packet.dts) else {
+            return;
+        };
+        self.times.push(time);
+        if packet.is_key {
+            self.keys.push(time);
+        }
+        if self.times.len() == 1 || time + packet.duration >= self.end {
+            self.end = time + packet.duration;
+            self.last_duration = packet.duration;
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// Ticks from the first packet in the file to the latest end.
+    pub(super) fn span(&self) -> i64 {
+        self.times.first().map_or(0, |first| self.end.saturating_sub(*first))
+    }
+
+    /// The timeline and the frame rate; `hints` are the rates that ffprobe suggests.
+    pub(super) fn video(mut self, time_base: Ratio, hints: &[Ratio]) -> (VideoTimeline, Ratio) {
+        self.times.sort_unstable();
+        self.keys.sort_unstable();
+        let first_pts = self.times.first().copied().unwrap_or(0);
+        let frames = self.times.len() as u64;
+        let constant_rate = is_constant(&self.times);
+        let usual = self.usual_step();
+        let rate = self.rate(time_base, hints, constant_rate, usual);
+        let mut end_pts = self.end;
+        if self.last_duration <= 0 {
+            end_pts += usual.round() as i64;
+        }
+        let timeline = VideoTimeline {
+            first_pts,
+            end_pts: end_pts.max(first_pts + 1),
+            frames,
+            constant_rate,
+            key_pts: self.keys,
+        };
+        (timeline, rate)
+    }
+
+    pub(super) fn audio(self, time_base: Ratio, sample_rate: u32) -> AudioTimeline {
+        let first_pts = self.times.first().copied().unwrap_or(0);
+        AudioTimeline {
+            first_pts,
+            end_pts: self.end.max(first_pts),
+            packets: self.times.len() as u64,
+            packet_samples: self.packet_samples(time_base, sample_rate),
+        }
+    }
+
+    /// Ticks between most neighbours.
+    fn usual_step(&self) -> f64 {
+        let mut steps: Vec<i64> = self.times.windows(2).map(|w| w[1] - w[0]).collect();
+        if steps.is_empty() {
+            return self.last_duration.max(1) as f64;
+        }
+        let middle = steps.len() / 2;
+        let (_, median, _) = steps.select_nth_unstable(middle);
+        // A coarse clock makes steps of 33 and 34: their mean is nearer to the truth.
+        let median = *median;
+        let near: Vec<i64> = steps
+            .iter()
+            .copied()
+            .filter(|step| (step - median).abs() <= 1.max(median / 20))
+            .collect();
+        (near.iter().sum::<i64>() as f64 / near.len() as f64).max(f64::MIN_POSITIVE)
+    }
+
+    fn rate(&self, time_base: Ratio, hints: &[Ratio], constant: bool, usual: f64) -> Ratio {
+        let (Some(first), Some(last)) = (self.times.first(), self.times.last()) else {
+            return STANDARD[1];
+        };
+        let steps = self.times.len() as f64 - 1.0;
+        let span = (last - first) as f64;
+        let step = if constant && steps > 0.0 { span / steps } else { usual };
+        let measured = 1.0 / (step.max(1e-9) * time_base.as_f64());
+        // Rounding of the first and last times leaves the measured rate this uncertain.
+        let error = if constant && span > 0.0 {
+            measured * (2.0 / span).max(1e-6)
+        } else {
+            measured * 0.02
+        };
+        let fits = |rate: &&Ratio| (rate.as_f64() - measured).abs() <= error;
+        let closest = |a: &&Ratio, b: &&Ratio| {
+            let off = |r: &Ratio| (r.as_f64() - measured).abs();
+            off(a).total_cmp(&off(b))
+        };
+        let hinted = hints.iter().filter(fits).min_by(closest);
+        let standard = STANDARD.iter().filter(fits).min_by(closest);
+        *standard.or(hinted).unwrap_or(&approximate(measured))
+    }
+
+    fn packet_samples(&self, time_base: Ratio, sample_rate: u32) -> Option<u32> {
+        let (first, last) = (*self.times.first()?, *self.times.last()?);
+        if self.times.len() < 2 {
+            return None;
+        }
+        let samples_per_tick = f64::from(sample_rate) * time_base.as_f64();
+        let steps = self.times.len() as f64 - 1.0;
+        let samples = ((last - first) as f64 * samples_per_tick / steps).round();
+        let tolerance = 1.01 + 2.0 / samples_per_tick;
+        let regular = samples >= 1.0
+            && self.times.iter().enumerate().all(|(n, time)| {
+                let expected = first as f64 + n as f64 * samples / samples_per_tick;
+                (*time as f64 - expected).abs() <= tolerance
+            });
+        regular.then_some(samples as u32)
+    }
+}
+
+/// Rates that cameras, films and broadcasts have.
+const STANDARD: &[Ratio] = &[
+    Ratio { num: 24, den: 1 },
+    Ratio { num: 25, den: 1 },
+    Ratio { num: 30, den: 1 },
+    Ratio { num: 24_000, den: 1001 },
+    Ratio { num: 30_000, den: 1001 },
+    Ratio { num: 48, den: 1 },
+    Ratio { num: 50, den: 1 },
+    Ratio { num: 60, den: 1 },
+    Ratio { num: 60_000, den: 1001 },
+    Ratio { num: 5, den: 1 },
+    Ratio { num: 10, den: 1 },
+    Ratio { num: 12, den: 1 },
+    Ratio { num: 25, den: 2 },
+    Ratio { num: 15, den: 1 },
+    Ratio { num: 20, den: 1 },
+    Ratio { num: 100, den: 1 },
+    Ratio { num: 120, den: 1 },
+    Ratio { num: 240, den: 1 },
+];
+
+/// Within a tick, which is what rounding moves a time, plus a hundredth of a picture.
+fn is_constant(times: &[i64]) -> bool {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else {
+        return true;
+    };
+    let step = (last - first) as f64 / (times.len() as f64 - 1.0).max(1.0);
+    let tolerance = 1.01 + step * 0.01;
+    times.len() < 2
+        || step > 0.0
+            && times.iter().enumerate().all(|(n, time)| {
+                let expected = *first as f64 + n as f64 * step;
+                (*time as f64 - expected).abs() <= tolerance
+            })
+}
+
+/// A fraction with thousandths: good enough for a rate that nobody named.
+fn approximate(rate: f64) -> Ratio {
+    let thousandths = (rate * 1000.0).round().clamp(1.0, 1_000_000_000.0) as u32;
+    Ratio::new(thousandths, 1000).expect("neither side is zero")
+}
