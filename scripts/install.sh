@@ -49,6 +49,7 @@ for_build() {
     want pkg-config "finds the decoders' libraries" command -v pkg-config
     want libde265-dev "decodes HEIC, the pictures of phones" has_library libde265
     want libdav1d-dev "decodes AVIF" has_library dav1d
+    want ffmpeg "encodes video and sound" command -v ffmpeg
     want ca-certificates "lets cargo trust the registry" test -e /etc/ssl/certs/ca-certificates.crt
 }
 

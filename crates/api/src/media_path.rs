@@ -15,10 +15,28 @@ pub(crate) struct MediaPath {
     /// The SHA-256 that the content must have.
     pub(crate) sha256: Option<Sha256>,
     pub(crate) profile: String,
-    /// Negotiated where it is missing.
-    pub(crate) format: Option<Format>,
+    /// What of it.
+    pub(crate) file: File,
     /// Written as we write it. Caches know other spellings as other addresses, and no purge finds those.
     pub(crate) is_canonical: bool,
+}
+
+/// A file of an asset. `profile` is the picture's, or the stream's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum File {
+    /// Negotiated where the format is missing.
+    Picture(Option<Format>),
+    /// `hls.m3u8` for all streams, or one stream's own.
+    Playlist,
+    /// `dash.mpd`.
+    Manifest,
+    /// Of the stream; without a number the initialisation segment.
+    Segment(Option<u32>),
+    /// Where each moment is on the storyboard's sheets, as JSON or WebVTT.
+    Storyboard {
+        /// WebVTT.
+        is_vtt: bool,
+    },
 }
 
 /// Why a path is none.
@@ -50,19 +68,37 @@ pub(crate) fn parse(raw: &str) -> Result<MediaPath, NoPath> {
         [asset, sha256, name] => (asset, Some(digest(sha256).ok_or(none)?), name),
         _ => return Err(none),
     };
-    let (profile, format) = match name.rsplit_once('.') {
-        None => (name, None),
-        Some((profile, extension)) => (profile, Some(Format::parse(extension).ok_or(none)?)),
-    };
+    let (profile, file) = file(name).ok_or(none)?;
     let is_canonical = !raw.contains('%') && !name.ends_with(".jpeg");
     Ok(MediaPath {
         asset: id(asset).ok_or(none)?,
         sha256,
         profile: profile.to_owned(),
-        format,
+        file,
         is_canonical,
         token,
     })
+}
+
+fn file(name: &str) -> Option<(&str, File)> {
+    let Some((stem, extension)) = name.rsplit_once('.') else {
+        return Some((name, File::Picture(None)));
+    };
+    match extension {
+        "m3u8" => Some((stem, File::Playlist)),
+        "mpd" if stem == "dash" => Some((stem, File::Manifest)),
+        "json" | "vtt" if stem == "storyboard" => {
+            let is_vtt = extension == "vtt";
+            Some((stem, File::Storyboard { is_vtt }))
+        }
+        "mp4" => Some((stem.strip_suffix("-init")?, File::Segment(None))),
+        "m4s" => {
+            let (track, number) = stem.rsplit_once('-')?;
+            let parsed: u32 = number.parse().ok()?;
+            (parsed.to_string() == number).then_some((track, File::Segment(Some(parsed))))
+        }
+        _ => Some((stem, File::Picture(Some(Format::parse(extension)?)))),
+    }
 }
 
 /// One decoded segment; `None` for those that mean something else to somebody on the way.
@@ -109,12 +145,15 @@ mod tests {
     fn stable_and_hashed_paths() {
         let path = found(&format!("{ASSET}/large.jpg"));
         assert_eq!(path.asset.to_string(), ASSET);
-        assert_eq!((&*path.profile, path.format), ("large", Some(Format::Jpeg)));
+        assert_eq!(
+            (&*path.profile, path.file),
+            ("large", File::Picture(Some(Format::Jpeg)))
+        );
         assert_eq!(
             (path.sha256, path.token, path.is_canonical),
             (None, None, true)
         );
-        assert_eq!(found(&format!("{ASSET}/large")).format, None);
+        assert_eq!(found(&format!("{ASSET}/large")).file, File::Picture(None));
         let hash = "ab".repeat(32);
         let path = found(&format!("{ASSET}/{hash}/large.avif"));
         assert_eq!(path.sha256, Some(hash.parse().unwrap()));
@@ -141,10 +180,39 @@ mod tests {
         assert_eq!((&*path.profile, path.is_canonical), ("large", false));
         let path = found(&format!("{ASSET}/large.jpeg"));
         assert_eq!(
-            (path.format, path.is_canonical),
-            (Some(Format::Jpeg), false)
+            (path.file, path.is_canonical),
+            (File::Picture(Some(Format::Jpeg)), false)
         );
         assert!(found(&format!("%73/k.1.x/{ASSET}/large")).token.is_some());
+    }
+
+    #[test]
+    fn streams() {
+        let file = |name: &str| {
+            let path = found(&format!("{ASSET}/{name}"));
+            (path.profile, path.file)
+        };
+        assert_eq!(file("hls.m3u8"), ("hls".into(), File::Playlist));
+        assert_eq!(file("720p.m3u8"), ("720p".into(), File::Playlist));
+        assert_eq!(
+            file("audio-128-7.m4s"),
+            ("audio-128".into(), File::Segment(Some(7)))
+        );
+        assert_eq!(file("720p-init.mp4"), ("720p".into(), File::Segment(None)));
+        for bad in [
+            "720p.m4s",
+            "720p-07.m4s",
+            "720p-x.m4s",
+            "720p.mp4",
+            "a.mpd",
+            "a.vtt",
+        ] {
+            assert_eq!(
+                parse(&format!("{ASSET}/{bad}")),
+                Err(NoPath::Unknown),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::failure::{CRASHES_MAX, DEFERRED_AS, LOSSES_ALONE_MAX, backoff};
 use crate::operation::{Cost, Operation};
 use crate::recipe::Condition;
 use crate::{
-    Decision, ErrorCode, EventDraft, EventType, Failure, FailureKind, Kind, Recipe, Run, RunSettings,
-    RunState, Step, StepStatus, TaskState, Verdict,
+    Decision, ErrorCode, EventDraft, EventType, Failure, FailureKind, Kind, Recipe, Run,
+    RunSettings, RunState, Step, StepStatus, TaskState, Verdict,
 };
 use serde_json::json;
 use std::sync::Arc;

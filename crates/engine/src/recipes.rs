@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const IMAGE: &str = include_str!("../../../recipes/image.toml");
+const BUILT_IN: [&str; 2] = [
+    include_str!("../../../recipes/image.toml"),
+    include_str!("../../../recipes/video.toml"),
+];
 
 /// All recipes by name.
 #[derive(Debug, Clone)]
@@ -47,7 +50,6 @@ impl Recipes {
     /// # Errors
     /// The first file that cannot be used.
     pub fn load(folder: Option<&Path>) -> Result<Self, RecipeFileError> {
-        let built_in = Recipe::parse(IMAGE).expect("the built-in recipe is tested");
         let mut own: BTreeMap<String, Arc<Recipe>> = BTreeMap::new();
         for path in folder.map(files).transpose()?.unwrap_or_default() {
             let recipe = Self::read(&path)?;
@@ -59,8 +61,11 @@ impl Recipes {
             }
             own.insert(recipe.name.clone(), Arc::new(recipe));
         }
-        own.entry(built_in.name.clone())
-            .or_insert_with(|| Arc::new(built_in));
+        for text in BUILT_IN {
+            let recipe = Recipe::parse(text).expect("the built-in recipes are tested");
+            own.entry(recipe.name.clone())
+                .or_insert_with(|| Arc::new(recipe));
+        }
         Ok(Self(own))
     }
 

@@ -6,10 +6,9 @@
 //! Untrusted bytes are only ever parsed by memory-safe decoders or, where there is none, by a
 //! child process in the [`sandbox`]. C encoders see only pixels that this crate produced.
 
-pub mod dash;
+pub mod audio;
 mod error;
 pub mod ffmpeg;
-pub mod hls;
 pub mod image;
 pub mod mp4;
 pub mod sandbox;

@@ -53,6 +53,21 @@ impl DataFolder {
         self.root.join("blobs")
     }
 
+    /// An empty folder for files of work that runs: what a killed server left is removed.
+    ///
+    /// # Errors
+    /// One sentence for the operator.
+    pub(crate) fn scratch(&self) -> Result<PathBuf, Fault> {
+        let path = self.root.join("scratch");
+        let emptied = match fs::remove_dir_all(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+            _ => fs::create_dir(&path),
+        };
+        let fault = |e| Fault::failed(format!("the scratch folder {}: {e}", path.display()));
+        emptied.map_err(fault)?;
+        Ok(path)
+    }
+
     /// The keys that sign URLs, where the configuration has none.
     pub(crate) fn signing_keys(&self) -> PathBuf {
         self.root.join("signing-keys.toml")

@@ -62,6 +62,8 @@ pub struct AssetRecord {
     pub run: RunRecord,
     /// What `image.inspect` found, in the newest run that has it.
     pub inspected: Option<Value>,
+    /// Where each moment of a video is on its sheets, with the same as WebVTT.
+    pub storyboard: Option<serde_json::Value>,
     /// What `image.placeholder` made, likewise.
     pub placeholder: Option<Value>,
     /// What moderation said: `{policy, verdict, scores, decided_by, reason}`.

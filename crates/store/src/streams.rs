@@ -63,8 +63,8 @@ pub struct NewSegment {
     pub number: u32,
     /// In the track's units of time.
     pub duration: u64,
-    /// Where the first frame's bytes begin in it and how many they are, for I-frame playlists; zeros in sound.
-    pub key_frame: (u64, u64),
+    /// How many of its first bytes show its first picture, for I-frame playlists; 0 in sound.
+    pub key_bytes: u64,
     /// The bytes.
     pub blob: NewBlob,
 }
@@ -99,8 +99,8 @@ pub struct Track {
 pub struct Segment {
     /// In the track's units of time.
     pub duration: u64,
-    /// Offset and length of the first frame.
-    pub key_frame: (u64, u64),
+    /// How many of its first bytes show its first picture.
+    pub key_bytes: u64,
     /// Of its bytes.
     pub sha256: Sha256,
     /// Length.

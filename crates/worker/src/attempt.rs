@@ -6,9 +6,9 @@ use crate::toolbox::Toolbox;
 use mediaflow_core::{ErrorCode, Failure};
 use mediaflow_engine::Engine;
 use mediaflow_engine::blob::BlobKey;
-use mediaflow_engine::store::{Claimed, NewBlob, RenditionBlob};
+use mediaflow_engine::store::{Claimed, NewBlob};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,8 @@ pub(crate) struct Attempt {
     pub(crate) scratch: Arc<AssetScratch>,
     pub(crate) lost: CancellationToken,
     pub(crate) deadline: Instant,
+    /// Becomes true when the lease is lost: programs that run for it end.
+    pub(crate) stopped: Arc<AtomicBool>,
     /// Processor time of media threads spent on it.
     pub(crate) cpu_ns: Arc<AtomicU64>,
     outputs: AtomicUsize,
@@ -42,6 +44,7 @@ impl Attempt {
             scratch,
             lost,
             deadline,
+            stopped: Arc::default(),
             cpu_ns,
             outputs: AtomicUsize::new(0),
         }
@@ -87,7 +90,7 @@ impl Attempt {
     }
 
     /// Writes outputs under keys of this attempt alone and makes them durable. Blocks.
-    pub(crate) fn store(&self, outputs: &[Vec<u8>]) -> Result<Vec<RenditionBlob>, Failure> {
+    pub(crate) fn write(&self, outputs: &[Vec<u8>]) -> Result<Vec<NewBlob>, Failure> {
         self.check()?;
         let lease = self.task.lease;
         let first = self.outputs.fetch_add(outputs.len(), Ordering::Relaxed);
@@ -108,13 +111,10 @@ impl Attempt {
             .map_err(|e| from_blob(&e))?;
         Ok(written
             .into_iter()
-            .map(|w| {
-                let blob = NewBlob {
-                    sha256: mediaflow_core::Sha256(w.sha256),
-                    bytes: w.bytes,
-                    key: w.key.as_str().to_owned(),
-                };
-                RenditionBlob::New(blob)
+            .map(|w| NewBlob {
+                sha256: mediaflow_core::Sha256(w.sha256),
+                bytes: w.bytes,
+                key: w.key.as_str().to_owned(),
             })
             .collect())
     }

@@ -19,5 +19,5 @@ mod worker;
 
 pub use config::WorkerConfig;
 pub use recognise::MediaRecogniser;
-pub use toolbox::Toolbox;
+pub use toolbox::{Toolbox, VideoTools};
 pub use worker::{Activity, Worker};

@@ -9,12 +9,16 @@ use mediaflow_media::sniff::{Sniffed, sniff};
 /// Recognises what this build of MediaFlow can process.
 pub struct MediaRecogniser {
     limits: ImageLimits,
+    takes_video: bool,
 }
 
 impl MediaRecogniser {
-    /// With `[limits.image]`.
-    pub fn new(limits: ImageLimits) -> Self {
-        Self { limits }
+    /// With `[limits.image]`; videos are taken where there is an ffmpeg for them.
+    pub fn new(limits: ImageLimits, takes_video: bool) -> Self {
+        Self {
+            limits,
+            takes_video,
+        }
     }
 }
 
@@ -28,19 +32,27 @@ impl Recognise for MediaRecogniser {
                     "SVG is a program for a renderer, not a picture; upload a PNG or WebP of it",
                 );
             }
-            Sniffed::Video(kind) => {
+            Sniffed::Video(kind) if !self.takes_video => {
                 return refuse(&format!(
-                    "this is a video ({kind}); only images are processed yet"
+                    "this is a video ({kind}), and this server has no ffmpeg; install it and start again"
                 ));
+            }
+            Sniffed::Video(media_type) => {
+                return Ok(Recognised {
+                    kind: Kind::Video,
+                    media_type,
+                    dimensions: None,
+                    frames: 1,
+                });
             }
             Sniffed::Audio(kind) => {
                 return refuse(&format!(
-                    "this is audio ({kind}); only images are processed yet"
+                    "this is audio ({kind}); only images and videos are processed yet"
                 ));
             }
             Sniffed::Unknown => {
                 return refuse(
-                    "the bytes are of no known image type; JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF and BMP are taken",
+                    "the bytes are of no known type; JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF, BMP and the usual containers of video are taken",
                 );
             }
         };

@@ -5,6 +5,7 @@ use mediaflow_core::AssetId;
 use mediaflow_media::image::Pixels;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tempfile::TempDir;
 
 /// Scratch of all assets in work, bounded in bytes.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub(crate) struct AssetScratch {
     original: Mutex<Option<Arc<Vec<u8>>>>,
     pixels: Mutex<Option<Arc<Pixels>>>,
     sizes: Mutex<Option<Arc<Vec<Arc<Pixels>>>>>,
+    folder: Mutex<Option<Arc<TempDir>>>,
 }
 
 impl Scratch {
@@ -78,6 +80,14 @@ impl AssetScratch {
         read: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<Arc<Vec<u8>>, E> {
         keep(&self.original, || read().map(Arc::new))
+    }
+
+    /// The folder with the copy of a film that has an index, made where it is missing.
+    pub(crate) fn folder<E>(
+        &self,
+        make: impl FnOnce() -> Result<Arc<TempDir>, E>,
+    ) -> Result<Arc<TempDir>, E> {
+        keep(&self.folder, make)
     }
 
     /// The decoded first picture, decoded where it is missing.

@@ -4,6 +4,8 @@ use crate::classifier::Classifier;
 use mediaflow_engine::ModerationConfig;
 use mediaflow_media::image::heif::HeifHelper;
 use mediaflow_media::image::{DecodeOptions, ImageLimits};
+use mediaflow_media::video::{Ffmpeg, MediaLimits};
+use std::path::PathBuf;
 
 /// Codecs, limits and the classifier.
 pub struct Toolbox {
@@ -11,8 +13,24 @@ pub struct Toolbox {
     pub(crate) limits: ImageLimits,
     /// The process that decodes what has no memory-safe decoder.
     pub(crate) heif: HeifHelper,
+    /// `[limits.video]`.
+    pub(crate) video_limits: MediaLimits,
+    /// What encodes video and sound, where it is installed.
+    pub(crate) ffmpeg: Option<Ffmpeg>,
+    /// For files of attempts that run; emptied at every start.
+    pub(crate) scratch: PathBuf,
     /// Who scores pictures, where one is configured.
     pub(crate) classifier: Option<Classifier>,
+}
+
+/// What videos need.
+pub struct VideoTools {
+    /// `[limits.video]`.
+    pub limits: MediaLimits,
+    /// Where it is installed.
+    pub ffmpeg: Option<Ffmpeg>,
+    /// An existing folder for the files of attempts.
+    pub scratch: PathBuf,
 }
 
 impl Toolbox {
@@ -22,11 +40,15 @@ impl Toolbox {
         limits: ImageLimits,
         heif: HeifHelper,
         moderation: &ModerationConfig,
+        video: VideoTools,
     ) -> Result<Self, String> {
         let classifier = Classifier::new(&moderation.classifier)?;
         Ok(Self {
             limits,
             heif,
+            video_limits: video.limits,
+            ffmpeg: video.ffmpeg,
+            scratch: video.scratch,
             classifier,
         })
     }

@@ -225,6 +225,10 @@ impl Shared {
                 own,
             );
         }
+        let task = match ops::with_source(&self.engine, task).await {
+            Ok(task) => task,
+            Err(failure) => return (Report::Failed(failure), own),
+        };
         let scratch = self.scratch.of(task.asset, task.generation);
         let attempt = Attempt::new(
             task,
@@ -234,6 +238,7 @@ impl Shared {
             lost.clone(),
             Arc::clone(cpu_ns),
         );
+        let stopped = Arc::clone(&attempt.stopped);
         let deadline = tokio::time::Instant::from_std(attempt.deadline);
         let threads = self.threads.clone();
         // The share moves with the work: memory and slot are free again only when a thread that
@@ -245,7 +250,7 @@ impl Shared {
             }
             .in_current_span(),
         );
-        tokio::select! {
+        let ended = tokio::select! {
             done = work => match done {
                 Ok((Ok(output), own)) => (Report::Succeeded(output), own),
                 Ok((Err(failure), own)) => (Report::Failed(failure), own),
@@ -258,7 +263,9 @@ impl Shared {
             () = tokio::time::sleep_until(deadline + Duration::from_secs(1)) => (Report::Failed(timed_out()), self.budget.nothing()),
             () = lost.cancelled() => (Report::HandedBack, self.budget.nothing()),
             () = self.stopped() => (Report::HandedBack, self.budget.nothing()),
-        }
+        };
+        stopped.store(true, Ordering::Relaxed);
+        ended
     }
 
     /// When the process ends, work that is not done soon is handed back: that costs no attempt.

@@ -56,7 +56,19 @@ pub(crate) async fn view(
     };
     let renditions = context.lookups.renditions(store, asset.id).await?;
     let tasks = store.tasks(caller.tenant, &filter).await?.items;
-    Ok(AssetView::of(context, origin, asset, &renditions, tasks))
+    let streams = match asset.kind {
+        Kind::Image => None,
+        Kind::Video => Some(store.streams(asset.id).await?),
+    };
+    let streams = streams.as_ref();
+    Ok(AssetView::of(
+        context,
+        origin,
+        asset,
+        &renditions,
+        streams,
+        tasks,
+    ))
 }
 
 /// Search assets, newest first.
@@ -101,7 +113,7 @@ fn searched(mut params: Params) -> Result<Search, EngineError> {
     let states = one_of(AssetState::ALL.iter().map(|s| s.as_str()));
     let search = Search {
         state: params.take_as("state", &states, AssetState::parse)?,
-        kind: params.take_as("kind", "`image`", Kind::parse)?,
+        kind: params.take_as("kind", "`image` or `video`", Kind::parse)?,
         media_type: params.take("media_type")?,
         tag: params.take("tag")?,
         text: params.take("text")?,

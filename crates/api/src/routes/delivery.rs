@@ -1,6 +1,7 @@
 //! `GET /media/...`: renditions for pages, caches and CDNs.
 
-use crate::media_path::{MediaPath, NoPath, name, parse};
+use super::streams;
+use crate::media_path::{File, MediaPath, NoPath, name, parse};
 use crate::negotiate::choose;
 use crate::problem::{Problem, ProblemView};
 use crate::send::{Sending, value};
@@ -58,13 +59,16 @@ pub(crate) async fn get(
         }
         None => None,
     };
+    let File::Picture(format) = path.file else {
+        return streams::get(&context, &method, &headers, &path, signed_until).await;
+    };
     let store = context.engine.store();
     let found = context.lookups.renditions(store, path.asset).await;
     let found = found.map_err(|error| match error.code() {
         ErrorCode::AssetNotFound => missing(),
         _ => error.into(),
     })?;
-    let servable = pick(&path, &headers, &found).ok_or_else(missing)?;
+    let servable = pick(&path, format, &headers, &found).ok_or_else(missing)?;
     // To who has no signed address a private asset does not exist.
     if servable.visibility == Visibility::Private && signed_until.is_none() {
         return Err(missing());
@@ -75,12 +79,12 @@ pub(crate) async fn get(
         key: &servable.key,
         bytes: servable.rendition.bytes,
         sha256: servable.rendition.sha256,
-        headers: said(&servable.rendition, cache, path.format.is_none()),
+        headers: said(&servable.rendition, cache, format.is_none()),
     };
     sending.answer(&context, &method, &headers).await
 }
 
-fn missing() -> Problem {
+pub(super) fn missing() -> Problem {
     Problem::plain(ErrorCode::RenditionNotFound)
 }
 
@@ -88,12 +92,17 @@ fn refused() -> Problem {
     Problem::plain(ErrorCode::SignatureInvalid)
 }
 
-fn pick<'a>(path: &MediaPath, headers: &HeaderMap, found: &'a [Servable]) -> Option<&'a Servable> {
+fn pick<'a>(
+    path: &MediaPath,
+    format: Option<Format>,
+    headers: &HeaderMap,
+    found: &'a [Servable],
+) -> Option<&'a Servable> {
     let mut profile = found.iter().filter(|s| s.rendition.profile == path.profile);
     let is_asked = |r: &RenditionRecord, format: Format| {
         r.format == format && path.sha256.is_none_or(|sha256| sha256 == r.sha256)
     };
-    match (path.format, path.sha256) {
+    match (format, path.sha256) {
         (Some(format), _) => profile.find(|s| is_asked(&s.rendition, format)),
         (None, Some(_)) => None,
         (None, None) => {
@@ -112,7 +121,11 @@ fn accept(headers: &HeaderMap) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(","))
 }
 
-fn cache(context: &Context, signed_until: Option<Timestamp>, is_lasting: bool) -> HeaderValue {
+pub(super) fn cache(
+    context: &Context,
+    signed_until: Option<Timestamp>,
+    is_lasting: bool,
+) -> HeaderValue {
     let left = signed_until.map(|end| end.since(context.engine.environment().now()));
     match (left, is_lasting) {
         (None, true) => HeaderValue::from_static("public, max-age=31536000, immutable"),

@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod moderation;
 pub(crate) mod original;
+mod streams;
 pub(crate) mod tasks;
 pub(crate) mod upload;
 

@@ -1,11 +1,14 @@
 //! Assets, their renditions and their addresses.
 
+use super::playlists;
 use super::task::TaskView;
 use crate::Context;
 use crate::media_path::name;
 use crate::origin::Origin;
 use mediaflow_core::{AssetId, Focus, Visibility};
-use mediaflow_engine::store::{AssetRecord, Original, Servable, TaskRecord};
+use mediaflow_engine::store::{
+    AssetRecord, Original, Servable, Streams, TaskRecord, Track, TrackKind,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -43,6 +46,12 @@ pub(crate) struct AssetView {
     moderation: Option<Value>,
     /// What can be fetched at this moment.
     renditions: Vec<RenditionView>,
+    /// Where players begin, once a video can be watched.
+    playback: Option<PlaybackView>,
+    /// The picture that stands for a video.
+    poster: Option<String>,
+    /// Small pictures of a video for scrubbing.
+    storyboard: Option<StoryboardView>,
     /// The newest run's.
     tasks: Vec<TaskView>,
     title: Option<String>,
@@ -130,7 +139,7 @@ pub(crate) struct OriginalView {
 pub(crate) struct RenditionView {
     /// `thumbnail`, `small`, `medium`, `large`, `retina`, `original`, or what the recipe names.
     profile: String,
-    /// `jpeg`, `png`, `webp` or `avif`.
+    /// `jpeg`, `png`, `webp`, `avif`, or `hls` for a stream of a video.
     format: &'static str,
     width: u32,
     height: u32,
@@ -142,6 +151,24 @@ pub(crate) struct RenditionView {
     url: String,
     /// Where exactly these bytes are; caches may keep them for ever.
     immutable_url: String,
+}
+
+/// Addresses for players. Signed and expiring when the asset is private.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Playback)]
+pub(crate) struct PlaybackView {
+    /// The HLS master playlist; it grows while the video is still being made.
+    hls: String,
+    /// The DASH manifest, once the video is published.
+    dash: Option<String>,
+}
+
+/// Where each moment of a video is on its sheets.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Storyboard)]
+pub(crate) struct StoryboardView {
+    json: String,
+    vtt: String,
 }
 
 /// The point that crops keep in sight, as fractions of width and height.
@@ -201,6 +228,29 @@ impl Addresses {
         }
     }
 
+    fn playback(&self, streams: &Streams) -> Option<PlaybackView> {
+        playlists::master(streams).map(|_| PlaybackView {
+            hls: format!("{}hls.m3u8", self.base),
+            dash: streams.published.then(|| format!("{}dash.mpd", self.base)),
+        })
+    }
+
+    /// A rung of a video: everything below its playlist.
+    fn rung(&self, track: &Track) -> RenditionView {
+        let url = format!("{}{}.m3u8", self.base, track.name);
+        RenditionView {
+            profile: track.name.clone(),
+            format: "hls",
+            width: track.width.unwrap_or(0),
+            height: track.height.unwrap_or(0),
+            animated: true,
+            bytes: track.segments.iter().map(|s| s.bytes).sum(),
+            sha256: track.init.to_string(),
+            immutable_url: url.clone(),
+            url,
+        }
+    }
+
     fn rendition(&self, servable: &Servable) -> RenditionView {
         let rendition = &servable.rendition;
         let (base, name) = (&self.base, name(rendition));
@@ -224,9 +274,14 @@ impl AssetView {
         origin: &Origin,
         asset: AssetRecord,
         renditions: &[Servable],
+        streams: Option<&Streams>,
         tasks: Vec<TaskRecord>,
     ) -> Self {
         let addresses = Addresses::of(context, origin, asset.id, asset.options.visibility);
+        let has = |profile: &str| renditions.iter().any(|r| r.rendition.profile == profile);
+        let rungs = streams.iter().flat_map(|s| &s.tracks);
+        let rungs = rungs.filter(|t| t.kind == TrackKind::Video && !t.segments.is_empty());
+        let pictures = renditions.iter().map(|r| addresses.rendition(r));
         let (recipe, version, hash) = asset.run.recipe;
         Self {
             id: asset.id.to_string(),
@@ -245,7 +300,13 @@ impl AssetView {
             inspected: asset.inspected,
             placeholder: asset.placeholder,
             moderation: asset.moderation,
-            renditions: renditions.iter().map(|r| addresses.rendition(r)).collect(),
+            renditions: pictures.chain(rungs.map(|t| addresses.rung(t))).collect(),
+            playback: streams.and_then(|s| addresses.playback(s)),
+            poster: has("poster").then(|| format!("{}poster.jpg", addresses.base)),
+            storyboard: has("storyboard-0").then(|| StoryboardView {
+                json: format!("{}storyboard.json", addresses.base),
+                vtt: format!("{}storyboard.vtt", addresses.base),
+            }),
             tasks: tasks.into_iter().map(TaskView::from).collect(),
             title: asset.options.title,
             tags: asset.options.tags,

@@ -2,6 +2,7 @@
 
 pub(crate) mod asset;
 pub(crate) mod event;
+pub(crate) mod playlists;
 pub(crate) mod task;
 
 /// The bytes of a file.

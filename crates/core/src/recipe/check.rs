@@ -2,8 +2,8 @@
 
 use super::parse::{Place, RawStep};
 use super::{Condition, Recipe, RecipeError, STEPS_MAX};
-use crate::{Kind, Operation};
 use crate::operation::{Encoding, Fit, Format, Rung, Variant};
+use crate::{Kind, Operation};
 
 /// Names are used in URLs and logs.
 pub(super) fn name(name: &str) -> Result<(), String> {
@@ -127,13 +127,22 @@ fn rungs(rungs: &[Rung]) -> Result<(), String> {
             return Err(format!("two rungs are called `{called}`"));
         }
         if !(96..=4320).contains(&rung.height) || rung.height % 2 == 1 {
-            return Err(format!("rung `{called}`: `height` must be an even number, 96 to 4320"));
+            return Err(format!(
+                "rung `{called}`: `height` must be an even number, 96 to 4320"
+            ));
         }
-        if rungs[..index].iter().any(|lower| lower.height >= rung.height) {
-            return Err(format!("rung `{called}` must be higher than those before it"));
+        if rungs[..index]
+            .iter()
+            .any(|lower| lower.height >= rung.height)
+        {
+            return Err(format!(
+                "rung `{called}` must be higher than those before it"
+            ));
         }
         if !(50..=200_000).contains(&rung.video_kbps) {
-            return Err(format!("rung `{called}`: `video_kbps` must be 50 to 200000"));
+            return Err(format!(
+                "rung `{called}`: `video_kbps` must be 50 to 200000"
+            ));
         }
         if !(16..=512).contains(&rung.audio_kbps) {
             return Err(format!("rung `{called}`: `audio_kbps` must be 16 to 512"));
@@ -326,13 +335,17 @@ fn fits_kind(recipe: &Recipe, index: usize) -> Result<(), String> {
         (Kind::Video, Resize(_) | Compress(_) | Placeholder | Squeeze(_))
             if !after(|o| *o == VideoPoster) =>
         {
-            Err(format!("in a video's recipe `{name}` works on the poster; add the `video.poster` step to what it needs"))
+            Err(format!(
+                "in a video's recipe `{name}` works on the poster; add the `video.poster` step to what it needs"
+            ))
         }
         (Kind::Video, VideoLead | VideoEncode | VideoAudio) => {
             let plans = |&need: &usize| matches!(recipe.steps[need].operation, VideoPlan(_));
             match step.needs.iter().any(plans) {
                 true => Ok(()),
-                false => Err(format!("`{name}` does what `video.plan` decides; add that step to its `needs`")),
+                false => Err(format!(
+                    "`{name}` does what `video.plan` decides; add that step to its `needs`"
+                )),
             }
         }
         _ => Ok(()),

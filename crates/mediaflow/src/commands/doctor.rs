@@ -6,6 +6,7 @@ use crate::fault::Fault;
 use crate::output;
 use mediaflow_engine::Recipes;
 use mediaflow_media::sandbox::{Posture, SandboxMode};
+use mediaflow_media::video::{Ffmpeg, FfmpegLimits};
 use std::path::Path;
 
 enum Finding {
@@ -24,6 +25,7 @@ pub(crate) fn run(config: &Config) -> Result<(), Fault> {
         ("sandbox", sandbox(config.sandbox)),
         ("decoders", decoders()),
         ("encoders", encoders()),
+        ("video", video(config.sandbox)),
         ("data folder", data_folder(&config.data)),
         ("disk", disk(config)),
         ("recipes", recipes(config)),
@@ -84,6 +86,13 @@ fn decoders() -> Finding {
 
 fn encoders() -> Finding {
     Good("JPEG, PNG, WebP, AVIF".to_owned())
+}
+
+fn video(mode: SandboxMode) -> Finding {
+    match Ffmpeg::find(None, mode, FfmpegLimits::default()) {
+        Ok(found) => Good(format!("ffmpeg {}", found.version())),
+        Err(e) => Note(format!("videos are refused: {}", e.message)),
+    }
 }
 
 fn data_folder(path: &Path) -> Finding {

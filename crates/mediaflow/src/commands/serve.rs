@@ -13,8 +13,9 @@ use mediaflow_engine::services::Services;
 use mediaflow_engine::{Cdn, Engine, Parts, Recipes, SystemEnvironment};
 use mediaflow_media::image::heif::HeifHelper;
 use mediaflow_media::sandbox::{Posture, SandboxMode};
+use mediaflow_media::video::{Ffmpeg, FfmpegLimits};
 use mediaflow_store::{Environment, SqliteStore, Store};
-use mediaflow_worker::{MediaRecogniser, Toolbox, Worker};
+use mediaflow_worker::{MediaRecogniser, Toolbox, VideoTools, Worker};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let cdn = Cdn::new(&config.cdn).map_err(Fault::unusable)?;
     let heif = decoder(config.sandbox)?;
     raise_open_files();
+    let ffmpeg = ffmpeg(config.sandbox);
     let data = DataFolder::open(&config.data)?;
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(Fault::failed)?;
@@ -71,7 +73,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         blobs,
         environment,
         recipes,
-        recognise: Arc::new(MediaRecogniser::new(config.limits.image)),
+        recognise: Arc::new(MediaRecogniser::new(config.limits.image, ffmpeg.is_some())),
         cdn,
         limits: config.limits.upload,
         moderation: config.moderation.clone(),
@@ -80,8 +82,13 @@ async fn serve(config: Config) -> Result<(), Fault> {
         watermark,
     }));
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
-    let toolbox =
-        Toolbox::new(config.limits.image, heif, &config.moderation).map_err(Fault::unusable)?;
+    let video = VideoTools {
+        limits: config.limits.video,
+        ffmpeg,
+        scratch: data.scratch()?,
+    };
+    let toolbox = Toolbox::new(config.limits.image, heif, &config.moderation, video)
+        .map_err(Fault::unusable)?;
     let (stopping, ending) = (CancellationToken::new(), CancellationToken::new());
     let worker = Worker::new(
         Arc::clone(&engine),
@@ -133,6 +140,17 @@ async fn serve(config: Config) -> Result<(), Fault> {
     services.join().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What encodes video. Without it there are none, and the rest works.
+fn ffmpeg(mode: SandboxMode) -> Option<Ffmpeg> {
+    match Ffmpeg::find(None, mode, FfmpegLimits::default()) {
+        Ok(found) => Some(found),
+        Err(error) => {
+            tracing::warn!(%error, "videos are refused");
+            None
+        }
+    }
 }
 
 /// The process that decodes what has no memory-safe decoder: this program again, in a sandbox.

@@ -15,6 +15,7 @@ use mediaflow_engine::{
 };
 use mediaflow_media::image::ImageLimits;
 use mediaflow_media::sandbox::SandboxMode;
+use mediaflow_media::video::MediaLimits;
 use mediaflow_worker::WorkerConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -77,6 +78,7 @@ impl Default for Config {
 pub(crate) struct Limits {
     pub(crate) upload: UploadLimits,
     pub(crate) image: ImageLimits,
+    pub(crate) video: MediaLimits,
 }
 
 /// `[recipes]`: recipes of your own.

@@ -34,6 +34,7 @@ pub(super) fn asset(
     let run = live::run(row, recipe)?;
     let state = named(row, "asset_state", AssetState::parse)?;
     let published: u32 = row.get("published")?;
+    let kind = named(row, "kind", Kind::parse)?;
     let moderation = facts(conn, asset, Operation::Moderate.name())?;
     let is_gone = matches!(state, AssetState::Rejected | AssetState::Deleted);
     Ok(AssetRecord {
@@ -41,7 +42,7 @@ pub(super) fn asset(
         tenant: id(row, "tenant")?,
         state,
         viewable: !is_gone && (published > 0 || run.is_viewable()),
-        kind: named(row, "kind", Kind::parse)?,
+        kind,
         original: original(row)?,
         facts: Facts {
             pixels: row.get("fact_pixels")?,
@@ -57,7 +58,11 @@ pub(super) fn asset(
             progress: run.progress(),
             recipe: identity,
         },
-        inspected: facts(conn, asset, Operation::Inspect.name())?,
+        inspected: match kind {
+            Kind::Image => facts(conn, asset, Operation::Inspect.name())?,
+            Kind::Video => facts(conn, asset, Operation::VideoInspect.name())?,
+        },
+        storyboard: facts(conn, asset, Operation::VideoStoryboard.name())?,
         placeholder: facts(conn, asset, Operation::Placeholder.name())?,
         moderation,
         correlation_id: row.get("correlation_id")?,

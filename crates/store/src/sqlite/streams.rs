@@ -39,10 +39,7 @@ impl Live {
                     "the initialisation segment of {} differs from the one of other chunks; is another encoder installed here?",
                     track.name
                 );
-                return Ok(Some(Failure::transient(
-                    ErrorCode::OutputMismatch,
-                    message,
-                )));
+                return Ok(Some(Failure::transient(ErrorCode::OutputMismatch, message)));
             }
         }
         Ok(None)
@@ -88,8 +85,8 @@ impl Live {
         let added = s
             .conn
             .prepare_cached(
-                "INSERT INTO segments (asset, generation, track, number, duration, key_offset, key_bytes, blob)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+                "INSERT INTO segments (asset, generation, track, number, duration, key_bytes, blob)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
             )?
             .execute(params![
                 self.asset.as_bytes(),
@@ -97,8 +94,7 @@ impl Live {
                 new.track,
                 new.number,
                 new.duration,
-                new.key_frame.0,
-                new.key_frame.1,
+                new.key_bytes,
                 blob.id.as_bytes(),
             ])?;
         if added == 0 {
@@ -140,8 +136,7 @@ pub(super) fn add_paths(
          SELECT g.track, g.number, b.sha256 FROM segments g JOIN blobs b ON b.id = g.blob
          WHERE g.asset = ?1 AND g.generation < ?2 AND g.generation IN (?3, ?4)",
     )?;
-    let mut rows =
-        statement.query(params![asset.as_bytes(), end, generations.0, generations.1])?;
+    let mut rows = statement.query(params![asset.as_bytes(), end, generations.0, generations.1])?;
     while let Some(row) = rows.next()? {
         let (name, sha256): (String, _) = (row.get("name")?, sha(row, "sha256")?);
         match row.get::<_, Option<u32>>("number")? {
@@ -317,7 +312,7 @@ fn list(
     track: &mut Track,
 ) -> Result<Vec<BlobRow>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT g.number, g.duration, g.key_offset, g.key_bytes,
+        "SELECT g.number, g.duration, g.key_bytes,
                 b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
          FROM segments g JOIN blobs b ON b.id = g.blob
          WHERE g.asset = ?1 AND g.generation = ?2 AND g.track = ?3 ORDER BY g.number",
@@ -331,7 +326,7 @@ fn list(
         let blob = blob(row)?;
         track.segments.push(Segment {
             duration: row.get("duration")?,
-            key_frame: (row.get("key_offset")?, row.get("key_bytes")?),
+            key_bytes: row.get("key_bytes")?,
             sha256: blob.sha256,
             bytes: blob.bytes,
         });

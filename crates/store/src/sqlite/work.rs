@@ -121,12 +121,8 @@ fn end(
             }
             let operation = live.run.recipe.steps[hand.task.step].operation.clone();
             live.keep(s, &operation, output)?;
-            let effects = transition::succeed(
-                &mut live.run,
-                hand.task,
-                output.verdict,
-                &output.expansions,
-            )?;
+            let effects =
+                transition::succeed(&mut live.run, hand.task, output.verdict, &output.expansions)?;
             hand.end_attempt(s, "succeeded", None)?;
             live.apply(s, &effects, Some(&hand))?;
         }

@@ -388,14 +388,17 @@ fn stream(claimed: &Claimed, track: &str, numbers: Range<u32>, output: &mut Outp
         said: serde_json::json!({ "frame_rate": "25" }),
         timescale: 90_000,
         segments,
-        init: bytes(format!("{} {track}", claimed.asset), format!("{track}-init")),
+        init: bytes(
+            format!("{} {track}", claimed.asset),
+            format!("{track}-init"),
+        ),
     });
     for number in numbers {
         output.segments.push(NewSegment {
             track: track.into(),
             number,
             duration: 540_000,
-            key_frame: (100, 2000),
+            key_bytes: 2000,
             blob: bytes(
                 format!("{} {track} {number} {task} {fence}", claimed.asset),
                 format!("{track}-{number}"),

@@ -5,15 +5,36 @@ mod distribute;
 pub(crate) mod failure;
 mod image;
 mod moderate;
+mod video;
 
 use crate::attempt::Attempt;
 use crate::threads::MediaThreads;
 use failure::panicked;
-use mediaflow_core::{Failure, Operation};
-use mediaflow_engine::store::Output;
+use mediaflow_core::{ErrorCode, Failure, Kind, Operation, Queue};
+use mediaflow_engine::Engine;
+use mediaflow_engine::store::{Claimed, Output};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use video::POSTER;
+
+/// In a video's recipe the operations of pictures take the poster for the original.
+///
+/// # Errors
+/// When the poster is not there.
+pub(crate) async fn with_source(engine: &Engine, mut task: Claimed) -> Result<Claimed, Failure> {
+    let operation = &task.recipe.steps[task.step].operation;
+    if task.recipe.kind != Kind::Video || operation.queue() != Queue::Image {
+        return Ok(task);
+    }
+    let recorded = engine.store().recorded(task.asset, task.generation).await;
+    let recorded = recorded.map_err(|e| failure::from_engine(e.into()))?;
+    let poster = recorded.into_iter().find(|(r, _)| r.profile == POSTER);
+    let (_, blob) = poster
+        .ok_or_else(|| Failure::permanent(ErrorCode::Internal, "there is no poster to work on"))?;
+    task.original = blob;
+    Ok(task)
+}
 
 /// Runs the attempt's operation.
 pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result<Output, Failure> {
@@ -27,6 +48,14 @@ pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result
         Operation::Watermark => image::baseline::watermark(attempt, threads).await,
         Operation::Compress(_) => image::compress::compress(attempt, threads).await,
         Operation::Squeeze(_) => image::compress::squeeze(attempt, threads).await,
+        Operation::VideoInspect
+        | Operation::VideoPlan(_)
+        | Operation::VideoLead
+        | Operation::VideoEncode
+        | Operation::VideoAudio
+        | Operation::VideoPoster
+        | Operation::VideoStoryboard
+        | Operation::VideoVerify => video::run(attempt, threads).await,
         Operation::Publish => unreachable!("the core publishes; no worker is given such a task"),
     }
 }

@@ -4,14 +4,16 @@ use crate::attempt::Attempt;
 use crate::classifier::{Frame, Scores};
 use crate::ops::failure::from_media;
 use crate::ops::on_thread;
+use crate::ops::video::{Film, ffmpeg};
 use crate::threads::MediaThreads;
 use mediaflow_core::moderation::{ModerationPolicy, judge};
-use mediaflow_core::{ErrorCode, Failure, Thresholds, Verdict};
+use mediaflow_core::{ErrorCode, Failure, Kind, Thresholds, Verdict};
 use mediaflow_engine::store::Output;
 use mediaflow_media::MediaError;
 use mediaflow_media::image::encode::{Metadata, jpeg};
 use mediaflow_media::image::resize::{Fit, cascade};
 use mediaflow_media::image::{Pixels, decode, decode_frames};
+use mediaflow_media::video;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ use std::sync::Arc;
 const FRAME_WIDTH: u32 = 512;
 /// Pictures of an animation that are looked at, evenly spread.
 const FRAMES_MAX: u32 = 8;
+/// Pictures of a video that are looked at.
+const KEY_FRAMES_MAX: usize = 64;
 
 pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result<Output, Failure> {
     let policy = attempt.task.settings.moderation;
@@ -42,7 +46,13 @@ async fn classify(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result<Outpu
         )
     })?;
     classifier.admit()?;
-    let frames = on_thread(Arc::clone(&attempt), threads, frames).await?;
+    let frames = match attempt.task.recipe.kind {
+        Kind::Image => on_thread(Arc::clone(&attempt), threads, frames).await?,
+        Kind::Video => {
+            let film = Film::found(&attempt).await?;
+            on_thread(Arc::clone(&attempt), threads, move |a| key_frames(a, &film)).await?
+        }
+    };
     let Scores { scores, model } = classifier
         .classify(&attempt.task.asset.to_string(), frames)
         .await?;
@@ -82,6 +92,28 @@ fn frames(attempt: &Attempt) -> Result<Vec<Frame>, Failure> {
         index += 1;
         Ok(())
     })
+    .map_err(from_media)?;
+    Ok(chosen)
+}
+
+/// Key frames of a video, evenly spread.
+fn key_frames(attempt: &Attempt, film: &Film) -> Result<Vec<Frame>, Failure> {
+    let ffmpeg = ffmpeg(attempt, 0)?;
+    let path = film.path(attempt, &ffmpeg)?;
+    let mut chosen = Vec::new();
+    let (count, side) = (KEY_FRAMES_MAX, FRAME_WIDTH);
+    video::frames(
+        &ffmpeg,
+        &path,
+        film.seekable(),
+        count,
+        side,
+        &mut |moment| {
+            let index = u32::try_from(chosen.len()).unwrap_or(u32::MAX);
+            chosen.push(frame(index, moment.pixels)?);
+            Ok(())
+        },
+    )
     .map_err(from_media)?;
     Ok(chosen)
 }

@@ -17,7 +17,8 @@ use mediaflow_media::image::heif::HeifHelper;
 use mediaflow_media::image::pixels::Layout;
 use mediaflow_media::image::{DecodeOptions, ImageLimits, Pixels, decode};
 use mediaflow_media::sandbox::SandboxMode;
-use mediaflow_worker::{MediaRecogniser, Toolbox, Worker, WorkerConfig};
+use mediaflow_media::video::MediaLimits;
+use mediaflow_worker::{MediaRecogniser, Toolbox, VideoTools, Worker, WorkerConfig};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,13 +82,20 @@ impl Setup {
             mode: SandboxMode::Prefer,
             wall: Duration::from_secs(10),
         };
-        let toolbox = Toolbox::new(limits, heif, &self.moderation).unwrap();
+        let scratch = folder.path().join("scratch");
+        std::fs::create_dir(&scratch).unwrap();
+        let video = VideoTools {
+            limits: MediaLimits::default(),
+            ffmpeg: None,
+            scratch,
+        };
+        let toolbox = Toolbox::new(limits, heif, &self.moderation, video).unwrap();
         let engine = Arc::new(Engine::new(Parts {
             store,
             blobs,
             environment,
             recipes: Recipes::load(recipes.as_deref()).unwrap(),
-            recognise: Arc::new(MediaRecogniser::new(limits)),
+            recognise: Arc::new(MediaRecogniser::new(limits, false)),
             cdn: Cdn::None,
             limits: UploadLimits {
                 free_bytes_min: 0,

@@ -28,8 +28,7 @@ CREATE TABLE segments (
     number INTEGER NOT NULL,
     -- In the track's units of time.
     duration INTEGER NOT NULL,
-    -- Bytes of the first frame's fragment, for I-frame playlists; 0 in sound.
-    key_offset INTEGER NOT NULL,
+    -- How many of its first bytes show its first picture, for I-frame playlists; 0 in sound.
     key_bytes INTEGER NOT NULL,
     blob BLOB NOT NULL REFERENCES blobs (id),
     PRIMARY KEY (asset, generation, track, number),

@@ -104,7 +104,7 @@ fn store(attempt: &Attempt, mut made: Vec<Made>) -> Result<Vec<NewRendition>, Fa
         .iter_mut()
         .map(|m| std::mem::take(&mut m.bytes))
         .collect();
-    let blobs = attempt.store(&bytes)?;
+    let blobs = attempt.write(&bytes)?;
     let variants = source::variants(attempt);
     Ok(made
         .into_iter()
@@ -116,7 +116,7 @@ fn store(attempt: &Attempt, mut made: Vec<Made>) -> Result<Vec<NewRendition>, Fa
             height: m.height,
             animated: m.animated,
             derivation: m.wanted.derivation,
-            blob,
+            blob: RenditionBlob::New(blob),
         })
         .collect())
 }

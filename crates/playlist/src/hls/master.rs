@@ -1,7 +1,7 @@
 //! The master playlist: which streams there are, and what a player needs to choose.
 
 use super::media::line;
-use crate::video::Ratio;
+use crate::FrameRate;
 
 /// A rung of pictures.
 #[derive(Debug, Clone)]
@@ -12,14 +12,14 @@ pub struct VideoVariant {
     pub bandwidth: u64,
     /// Mean bits per second, measured.
     pub average_bandwidth: u64,
-    /// As [`crate::mp4::codec_string`] reads it from the initialisation segment.
+    /// As RFC 6381 has it.
     pub codec: String,
     /// In pixels.
     pub width: u32,
     /// In pixels.
     pub height: u32,
     /// Pictures per second.
-    pub frame_rate: Ratio,
+    pub frame_rate: FrameRate,
     /// The [`AudioVariant::group`] that goes with it, if there is sound.
     pub audio_group: Option<String>,
 }
@@ -39,7 +39,7 @@ pub struct AudioVariant {
     pub is_default: bool,
     /// How many.
     pub channels: u32,
-    /// As [`crate::mp4::codec_string`] reads it.
+    /// As RFC 6381 has it.
     pub codec: String,
     /// Most bits per second over any segment, measured.
     pub bandwidth: u64,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::video::Ratio;
+use crate::FrameRate;
 
 /// A manifest about to be written. All representations of a set share their segment borders.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ pub struct AudioSet {
 pub struct Representation {
     /// Unique in the manifest.
     pub id: String,
-    /// As [`crate::mp4::codec_string`] reads it.
+    /// As RFC 6381 has it.
     pub codec: String,
     /// Most bits per second over any segment, measured.
     pub bandwidth: u64,
@@ -55,7 +55,7 @@ pub struct Picture {
     /// In pixels.
     pub height: u32,
     /// Pictures per second.
-    pub frame_rate: Ratio,
+    pub frame_rate: FrameRate,
 }
 
 impl Manifest {

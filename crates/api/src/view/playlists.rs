@@ -1,0 +1,215 @@
+//! Playlists and manifests of what is recorded at this moment. All addresses are relative to `/media/{asset}/`, so that
+//! a signature of that prefix covers them.
+
+use mediaflow_engine::store::{Streams, Track, TrackKind};
+use mediaflow_playlist::FrameRate;
+use mediaflow_playlist::dash::{AudioSet, Manifest, Picture, Representation};
+use mediaflow_playlist::hls::{
+    AudioVariant, KeyFrameVariant, Master, MediaPlaylist, PlaylistKind, PlaylistSegment,
+    VideoVariant, bandwidth, key_frame_playlist,
+};
+
+/// Appended to a stream's name: its playlist of first pictures.
+const KEY_FRAMES: &str = "-key";
+
+/// The master playlist; `None` while no stream can be played from its beginning. While streams grow it names only
+/// those that have as much as the lowest one has.
+pub(crate) fn master(streams: &Streams) -> Option<String> {
+    let audio: Vec<&Track> = playable(streams, TrackKind::Audio);
+    let video: Vec<&Track> = playable(streams, TrackKind::Video);
+    let mut master = Master::default();
+    for track in &audio {
+        let (peak, mean) = bandwidth(&sizes(track));
+        master.audio.push(AudioVariant {
+            group: group(track),
+            uri: format!("{}.m3u8", track.name),
+            name: text(track, "name").unwrap_or("Audio").to_owned(),
+            language: text(track, "language").map(str::to_owned),
+            is_default: track.said["default"].as_bool().unwrap_or(false),
+            channels: number(track, "channels").unwrap_or(2),
+            codec: track.codecs.clone(),
+            bandwidth: peak,
+            average_bandwidth: mean,
+        });
+    }
+    let is_silent = |t: &Track| number(t, "audio").is_none();
+    for track in &video {
+        let group = number(track, "audio").map(|rate| format!("audio-{rate}"));
+        let has_group = |g: &String| master.audio.iter().any(|a| a.group == *g);
+        if !is_silent(track) && !group.as_ref().is_some_and(has_group) {
+            continue;
+        }
+        let (peak, mean) = bandwidth(&sizes(track));
+        master.video.push(VideoVariant {
+            uri: format!("{}.m3u8", track.name),
+            bandwidth: peak,
+            average_bandwidth: mean,
+            codec: track.codecs.clone(),
+            width: track.width.unwrap_or(0),
+            height: track.height.unwrap_or(0),
+            frame_rate: frame_rate(track),
+            audio_group: group,
+        });
+        if streams.published {
+            master.key_frames.push(KeyFrameVariant {
+                uri: format!("{}{KEY_FRAMES}.m3u8", track.name),
+                bandwidth: bandwidth(&key_sizes(track)).0,
+                codec: track.codecs.clone(),
+                width: track.width.unwrap_or(0),
+                height: track.height.unwrap_or(0),
+            });
+        }
+    }
+    (!master.video.is_empty()).then(|| master.write())
+}
+
+/// One stream's playlist, or that of its first pictures once it is finished.
+pub(crate) fn media(streams: &Streams, name: &str) -> Option<String> {
+    let find = |name: &str| streams.tracks.iter().find(|t| t.name == name);
+    if let Some(track) = find(name) {
+        let kind = match (streams.published, track.whole) {
+            (true, _) => PlaylistKind::Finished,
+            (false, true) => PlaylistKind::GrownToEnd,
+            (false, false) => PlaylistKind::Growing,
+        };
+        let playlist = MediaPlaylist {
+            kind,
+            target_duration: number(track, "target_duration").unwrap_or(6),
+            init_uri: &init(track),
+            segments: &segments(track),
+        };
+        return (!track.segments.is_empty()).then(|| playlist.write());
+    }
+    let track = find(name.strip_suffix(KEY_FRAMES)?)?;
+    let is_there = streams.published && track.kind == TrackKind::Video;
+    is_there.then(|| {
+        let target = number(track, "target_duration").unwrap_or(6);
+        key_frame_playlist(target, &init(track), &segments(track))
+    })
+}
+
+/// The manifest; `None` before everything is published.
+pub(crate) fn dash(streams: &Streams) -> Option<String> {
+    if !streams.published {
+        return None;
+    }
+    let video = playable(streams, TrackKind::Video);
+    let mut manifest = Manifest {
+        seconds: video.first().map_or(0.0, |t| seconds(t)),
+        video: video.iter().map(|t| representation(t)).collect(),
+        audio: Vec::new(),
+    };
+    for track in playable(streams, TrackKind::Audio) {
+        let language = text(track, "language").map(str::to_owned);
+        let channels = number(track, "channels").unwrap_or(2);
+        let same = |set: &&mut AudioSet| set.language == language && set.channels == channels;
+        match manifest.audio.iter_mut().find(same) {
+            Some(set) => set.representations.push(representation(track)),
+            None => manifest.audio.push(AudioSet {
+                language,
+                channels,
+                representations: vec![representation(track)],
+            }),
+        }
+    }
+    Some(manifest.write())
+}
+
+fn representation(track: &Track) -> Representation {
+    let picture = track
+        .width
+        .zip(track.height)
+        .map(|(width, height)| Picture {
+            width,
+            height,
+            frame_rate: frame_rate(track),
+        });
+    Representation {
+        id: track.name.clone(),
+        codec: track.codecs.clone(),
+        bandwidth: bandwidth(&sizes(track)).0,
+        sample_rate: picture.is_none().then_some(track.timescale),
+        picture,
+        timescale: track.timescale,
+        init_uri: init(track),
+        segments: segments(track)
+            .into_iter()
+            .zip(&track.segments)
+            .map(|(line, segment)| (line.uri, segment.duration))
+            .collect(),
+    }
+}
+
+/// Streams of a kind that can be played, lowest first. Of those that still grow only such as keep up with the lowest.
+fn playable(streams: &Streams, kind: TrackKind) -> Vec<&Track> {
+    let tracks = streams.tracks.iter();
+    let mut found: Vec<&Track> = tracks
+        .filter(|t| t.kind == kind && !t.segments.is_empty())
+        .collect();
+    found.sort_by_key(|t| (t.height, number(t, "bit_rate"), t.name.clone()));
+    if let (false, Some(lowest)) = (streams.published, found.first()) {
+        let reached = lowest.segments.len();
+        found.retain(|t| t.segments.len() >= reached);
+    }
+    found
+}
+
+fn group(track: &Track) -> String {
+    format!("audio-{}", number(track, "bit_rate").unwrap_or(0))
+}
+
+fn text<'a>(track: &'a Track, name: &str) -> Option<&'a str> {
+    track.said[name].as_str()
+}
+
+fn number(track: &Track, name: &str) -> Option<u32> {
+    track.said[name]
+        .as_u64()
+        .and_then(|n| u32::try_from(n).ok())
+}
+
+fn frame_rate(track: &Track) -> FrameRate {
+    let part = |index: usize| track.said["frame_rate"][index].as_u64();
+    let part = |index| part(index).and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
+    FrameRate {
+        num: part(0),
+        den: part(1),
+    }
+}
+
+fn init(track: &Track) -> String {
+    format!("{}/{}-init.mp4", track.init, track.name)
+}
+
+fn length(track: &Track, ticks: u64) -> f64 {
+    ticks as f64 / f64::from(track.timescale.max(1))
+}
+
+fn seconds(track: &Track) -> f64 {
+    length(track, track.segments.iter().map(|s| s.duration).sum())
+}
+
+fn sizes(track: &Track) -> Vec<(u64, f64)> {
+    let segments = track.segments.iter();
+    segments
+        .map(|s| (s.bytes, length(track, s.duration)))
+        .collect()
+}
+
+fn key_sizes(track: &Track) -> Vec<(u64, f64)> {
+    let segments = track.segments.iter();
+    segments
+        .map(|s| (s.key_bytes, length(track, s.duration)))
+        .collect()
+}
+
+fn segments(track: &Track) -> Vec<PlaylistSegment> {
+    let segments = track.segments.iter().enumerate();
+    segments
+        .map(|(number, s)| PlaylistSegment {
+            uri: format!("{}/{}-{number}.m4s", s.sha256, track.name),
+            seconds: length(track, s.duration),
+            key_frame_bytes: s.key_bytes,
+        })
+        .collect()
+}

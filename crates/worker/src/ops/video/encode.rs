@@ -1,0 +1,106 @@
+//! `video.lead` and `video.encode`: one chunk of the plan, decoded again and compared before anybody is told of it.
+
+use super::film::{Film, ffmpeg, folder};
+use crate::attempt::Attempt;
+use crate::ops::failure::from_media;
+use mediaflow_core::{ErrorCode, Failure};
+use mediaflow_engine::store::{NewSegment, NewTrack, Output, TrackKind};
+use mediaflow_media::mp4::codec_string;
+use mediaflow_media::video::{Plan, Quality, RungChunk, SsimRange, encode_chunk, verify_chunk};
+use serde_json::json;
+
+/// Structural similarity below which a picture is not what the source shows, whatever the bit rate.
+const SSIM_MIN: f64 = 0.5;
+/// More threads gain little for one chunk, and other chunks want them.
+const THREADS: u32 = 2;
+
+pub(super) fn run(
+    attempt: &Attempt,
+    film: &Film,
+    plan: &Plan,
+    number: usize,
+) -> Result<Output, Failure> {
+    let chunk = plan.chunks.get(number).ok_or_else(|| {
+        let message = format!("the plan has no chunk {number}");
+        Failure::permanent(ErrorCode::Internal, message)
+    })?;
+    let ffmpeg = ffmpeg(attempt, if number == 0 { 0 } else { THREADS })?;
+    let folder = folder(attempt)?;
+    let source = film.path(attempt, &ffmpeg)?;
+    let made = encode_chunk(&ffmpeg, &source, plan, chunk, folder.path()).map_err(from_media)?;
+    let mut output = Output::default();
+    for rung in made {
+        attempt.check()?;
+        let quality = verify_chunk(
+            &ffmpeg,
+            &source,
+            plan,
+            chunk,
+            &rung,
+            SsimRange::Borders,
+            folder.path(),
+        );
+        check(quality.map_err(from_media)?)?;
+        record(attempt, plan, rung, &mut output)?;
+    }
+    Ok(output)
+}
+
+fn check(quality: Option<Quality>) -> Result<(), Failure> {
+    match quality {
+        Some(found) if found.ssim_min < SSIM_MIN => {
+            let message = format!(
+                "a picture has a similarity of {:.2} to the source's; {SSIM_MIN} is the least",
+                found.ssim_min
+            );
+            Err(Failure::transient(ErrorCode::OutputInvalid, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn record(
+    attempt: &Attempt,
+    plan: &Plan,
+    made: RungChunk,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let rung = &plan.rungs[made.rung];
+    let codecs = codec_string(&made.init).map_err(from_media)?;
+    let files = std::iter::once(made.init);
+    let (files, said): (Vec<Vec<u8>>, Vec<_>) = files
+        .map(|init| (init, None))
+        .chain(made.segments.into_iter().map(|mut segment| {
+            let bytes = std::mem::take(&mut segment.bytes);
+            (bytes, Some(segment))
+        }))
+        .unzip();
+    let blobs = attempt.write(&files)?;
+    for (blob, segment) in blobs.into_iter().zip(said) {
+        match segment {
+            None => output.tracks.push(NewTrack {
+                name: rung.name.clone(),
+                kind: TrackKind::Video,
+                codecs: codecs.clone(),
+                width: Some(rung.width),
+                height: Some(rung.height),
+                said: json!({
+                    "frame_rate": [plan.grid.rate.num, plan.grid.rate.den * rung.every],
+                    "target_duration": plan.target_duration(),
+                    "audio": plan.audio.as_ref().map(|_| rung.audio_bit_rate),
+                }),
+                timescale: plan.grid.timescale,
+                segments: plan.segments,
+                init: blob,
+            }),
+            Some(segment) => output.segments.push(NewSegment {
+                track: rung.name.clone(),
+                number: segment.index,
+                duration: segment.duration_ticks,
+                key_bytes: segment.key_frame_bytes as u64,
+                blob,
+            }),
+        }
+    }
+    Ok(())
+}

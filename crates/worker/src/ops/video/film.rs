@@ -1,0 +1,121 @@
+//! The source as ffmpeg can seek in it.
+
+use crate::attempt::Attempt;
+use crate::ops::failure::{from_blob, from_engine, from_media};
+use mediaflow_core::{ErrorCode, Failure, Operation};
+use mediaflow_media::video::{self, Ffmpeg, FfmpegLimits, MediaInfo};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// The plain name of the copy with an index.
+const INDEXED: &str = "indexed.mkv";
+
+/// What inspection found.
+#[derive(Debug, Clone)]
+pub(crate) struct Film {
+    /// As it was uploaded.
+    pub(crate) info: MediaInfo,
+    /// Of the copy with an index, where the upload has none.
+    pub(crate) indexed: Option<MediaInfo>,
+}
+
+impl Film {
+    /// Asks the store for it.
+    pub(crate) async fn found(attempt: &Attempt) -> Result<Self, Failure> {
+        let facts = recorded(attempt, Operation::VideoInspect.name()).await?;
+        let read = |name: &str| serde_json::from_value(facts[name].clone()).map_err(unreadable);
+        Ok(Self {
+            info: read("info")?,
+            indexed: serde_json::from_value(facts["indexed"].clone()).map_err(unreadable)?,
+        })
+    }
+
+    /// What to plan and encode by.
+    pub(crate) fn seekable(&self) -> &MediaInfo {
+        self.indexed.as_ref().unwrap_or(&self.info)
+    }
+
+    /// The file that [`Self::seekable`] describes. Blocks; makes it where it is missing.
+    pub(crate) fn path(&self, attempt: &Attempt, ffmpeg: &Ffmpeg) -> Result<PathBuf, Failure> {
+        let original = original(attempt)?;
+        if self.indexed.is_none() {
+            return Ok(original);
+        }
+        let folder = attempt.scratch.folder(|| {
+            let folder = folder(attempt)?;
+            video::remux(
+                ffmpeg,
+                &original,
+                self.info.container,
+                folder.path(),
+                INDEXED,
+            )
+            .map_err(from_media)?;
+            Ok(folder)
+        })?;
+        Ok(folder.path().join(INDEXED))
+    }
+}
+
+/// What an earlier step of this generation recorded.
+pub(super) async fn recorded(
+    attempt: &Attempt,
+    operation: &str,
+) -> Result<serde_json::Value, Failure> {
+    let task = &attempt.task;
+    let store = attempt.engine.store();
+    let found = store.found(task.asset, task.generation, operation).await;
+    found.map_err(|e| from_engine(e.into()))?.ok_or_else(|| {
+        let message = format!("{operation} has recorded nothing");
+        Failure::permanent(ErrorCode::Internal, message)
+    })
+}
+
+pub(super) fn unreadable(error: serde_json::Error) -> Failure {
+    let message = format!("what an earlier step recorded cannot be read: {error}");
+    Failure::permanent(ErrorCode::Internal, message)
+}
+
+/// Where the upload lies.
+pub(super) fn original(attempt: &Attempt) -> Result<PathBuf, Failure> {
+    let key = attempt
+        .task
+        .original
+        .key
+        .parse()
+        .map_err(|e| from_blob(&e))?;
+    Ok(attempt.engine.blobs().path(&key))
+}
+
+/// A folder for this attempt's files, gone with it.
+pub(super) fn folder(attempt: &Attempt) -> Result<Arc<TempDir>, Failure> {
+    let made = tempfile::tempdir_in(&attempt.toolbox.scratch);
+    made.map(Arc::new).map_err(|error| {
+        tracing::warn!(%error, "no scratch folder");
+        Failure::transient(
+            ErrorCode::StorageUnavailable,
+            "no scratch folder could be made",
+        )
+    })
+}
+
+/// ffmpeg for this attempt: it ends with the attempt's lease and time. 0 threads are one for each processor.
+pub(crate) fn ffmpeg(attempt: &Attempt, threads: u32) -> Result<Ffmpeg, Failure> {
+    let tools = attempt.toolbox.ffmpeg.as_ref().ok_or_else(|| {
+        Failure::transient(
+            ErrorCode::EncoderFailed,
+            "this worker has no ffmpeg; install it and start again (`mediaflow doctor`)",
+        )
+    })?;
+    let limits = FfmpegLimits {
+        wall: attempt.deadline.saturating_duration_since(Instant::now()),
+        ..*tools.limits()
+    };
+    Ok(tools
+        .clone()
+        .with_limits(limits)
+        .with_threads(threads)
+        .cancelled_by(Arc::clone(&attempt.stopped)))
+}

@@ -1,0 +1,86 @@
+//! `video.plan`: which rungs and chunks there are. What it decides is frozen: chunks made anywhere fit each other.
+
+use super::film::{Film, ffmpeg, recorded, unreadable};
+use crate::attempt::Attempt;
+use crate::ops::failure::from_media;
+use mediaflow_core::operation::{Cost, Ladder};
+use mediaflow_core::transition::{Expansion, TASKS_MAX};
+use mediaflow_core::{ErrorCode, Failure, Operation};
+use mediaflow_engine::store::Output;
+use mediaflow_media::video::plan::{self, Rung};
+use mediaflow_media::video::{Plan, PlanSettings};
+use serde_json::json;
+
+pub(super) fn run(attempt: &Attempt, film: &Film, ladder: &Ladder) -> Result<Output, Failure> {
+    let version = ffmpeg(attempt, 0)?.version().to_owned();
+    let settings = PlanSettings {
+        ladder: plan::Ladder {
+            rungs: ladder.rungs.iter().map(rung).collect(),
+        },
+        ..PlanSettings::default()
+    };
+    let plan = plan::plan(film.seekable(), &settings, &version).map_err(from_media)?;
+    let chunks = u32::try_from(plan.chunks.len()).unwrap_or(u32::MAX);
+    let pieces = plan.audio.as_ref().map_or(0, |a| a.pieces.len());
+    if chunks > TASKS_MAX {
+        let message = format!("it would be made in {chunks} chunks; {TASKS_MAX} are allowed");
+        return Err(Failure::permanent(ErrorCode::LimitTasks, message));
+    }
+    // The first chunk is the lead's.
+    let expansions = [
+        (Operation::VideoEncode, chunks - 1, cost(attempt, &plan)),
+        (
+            Operation::VideoAudio,
+            u32::try_from(pieces).unwrap_or(u32::MAX),
+            attempt.task.cost,
+        ),
+    ];
+    let steps = &attempt.task.recipe.steps;
+    Ok(Output {
+        expansions: expansions
+            .into_iter()
+            .filter_map(|(operation, tasks, cost)| {
+                let step = steps.iter().position(|s| s.operation == operation)?;
+                Some(Expansion { step, tasks, cost })
+            })
+            .collect(),
+        facts: json!({ "plan": plan }),
+        ..Output::default()
+    })
+}
+
+fn rung(rung: &mediaflow_core::operation::Rung) -> Rung {
+    Rung {
+        name: rung.name.clone(),
+        height: rung.height,
+        video_bit_rate: rung.video_kbps * 1000,
+        audio_bit_rate: rung.audio_kbps * 1000,
+        frame_rate_max: 60,
+        codec: plan::VideoCodec::H264,
+    }
+}
+
+fn cost(attempt: &Attempt, plan: &Plan) -> Cost {
+    let pixels = plan
+        .rungs
+        .iter()
+        .map(|r| u64::from(r.width) * u64::from(r.height));
+    let facts = mediaflow_core::operation::Facts {
+        pixels: pixels.max().unwrap_or(0),
+        ..attempt.task.facts
+    };
+    let longest = plan.chunks.iter().map(|c| c.cost_cpu_seconds).max();
+    Cost {
+        cpu_ms: longest.unwrap_or(1).saturating_mul(1000),
+        ..Operation::VideoEncode.cost(facts)
+    }
+}
+
+/// The plan that this generation goes by.
+pub(super) async fn found(attempt: &Attempt) -> Result<Plan, Failure> {
+    let plans = |s: &&mediaflow_core::Step| matches!(s.operation, Operation::VideoPlan(_));
+    let name = attempt.task.recipe.steps.iter().find(plans);
+    let name = name.map_or("video.plan", |s| s.operation.name());
+    let mut facts = recorded(attempt, name).await?;
+    serde_json::from_value(facts["plan"].take()).map_err(unreadable)
+}

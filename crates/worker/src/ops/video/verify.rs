@@ -1,0 +1,80 @@
+//! `video.verify`: every chunk was decoded when it was made; here is checked what no chunk can see of itself, that
+//! nothing is missing and that neighbours join.
+
+use super::film::{ffmpeg, folder};
+use crate::attempt::Attempt;
+use crate::ops::failure::{from_blob, from_engine, from_media};
+use mediaflow_core::{ErrorCode, Failure};
+use mediaflow_engine::store::{BlobRow, Output, Track, TrackKind};
+use mediaflow_media::video::{Plan, verify_stream};
+use serde_json::json;
+use std::path::Path;
+
+type Made = Vec<(Track, BlobRow, Vec<BlobRow>)>;
+
+/// All that this generation has recorded.
+pub(super) async fn made(attempt: &Attempt) -> Result<Made, Failure> {
+    let task = &attempt.task;
+    let made = attempt
+        .engine
+        .store()
+        .made(task.asset, task.generation)
+        .await;
+    made.map_err(|e| from_engine(e.into()))
+}
+
+pub(super) fn run(attempt: &Attempt, plan: &Plan, made: &Made) -> Result<Output, Failure> {
+    let ffmpeg = ffmpeg(attempt, 0)?;
+    let folder = folder(attempt)?;
+    let mut joins = 0;
+    for (number, rung) in plan.rungs.iter().enumerate() {
+        let found = made.iter().find(|(track, ..)| track.name == rung.name);
+        let (track, init, segments) = found.ok_or_else(|| invalid(&rung.name, "is missing"))?;
+        whole(track)?;
+        let borders = plan.chunks.iter().filter(|c| c.rungs.contains(&number));
+        for border in borders.map(|c| c.first_segment).filter(|&first| first > 0) {
+            attempt.check()?;
+            let path = folder.path().join("join.mp4");
+            let pair = &segments[border as usize - 1..=border as usize];
+            join(attempt, &path, init, pair)?;
+            let frames = plan.segment(border - 1).start..plan.segment(border).end;
+            verify_stream(&ffmpeg, &path, plan, number, frames).map_err(from_media)?;
+            joins += 1;
+        }
+    }
+    for (track, ..) in made.iter().filter(|(t, ..)| t.kind == TrackKind::Audio) {
+        whole(track)?;
+    }
+    Ok(Output {
+        facts: json!({ "tracks": made.len(), "joins": joins }),
+        ..Output::default()
+    })
+}
+
+fn whole(track: &Track) -> Result<(), Failure> {
+    match track.whole {
+        true => Ok(()),
+        false => Err(invalid(&track.name, "has a gap")),
+    }
+}
+
+fn invalid(track: &str, what: &str) -> Failure {
+    Failure::permanent(
+        ErrorCode::OutputInvalid,
+        format!("the stream {track} {what}"),
+    )
+}
+
+/// An initialisation segment with two segments behind it is a file of its own.
+fn join(attempt: &Attempt, path: &Path, init: &BlobRow, pair: &[BlobRow]) -> Result<(), Failure> {
+    let mut bytes = Vec::new();
+    for blob in std::iter::once(init).chain(pair) {
+        let key = blob.key.parse().map_err(|e| from_blob(&e))?;
+        let part = attempt.engine.blobs().read_all(&key);
+        bytes.extend(part.map_err(|e| from_blob(&e))?);
+    }
+    std::fs::write(path, bytes).map_err(|error| {
+        tracing::warn!(%error, "scratch cannot be written");
+        Failure::transient(ErrorCode::StorageUnavailable, "scratch cannot be written")
+    })
+}
