@@ -31,7 +31,7 @@ pub struct UploadLimits {
 impl Default for UploadLimits {
     fn default() -> Self {
         Self {
-            bytes_max: 256 << 20,
+            bytes_max: 4 << 30,
             concurrent_max: 512,
             free_bytes_min: 512 << 20,
             title_chars_max: 500,

@@ -16,3 +16,4 @@ mod review;
 mod serve;
 mod server;
 mod sign;
+mod video;

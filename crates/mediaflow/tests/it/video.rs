@@ -1,0 +1,156 @@
+//! Videos against the real binary: watched before they are finished, whole after a kill, checked by ffmpeg as any player.
+
+use crate::given;
+use crate::server::{PATIENCE, Server};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+const SECONDS: u32 = 24;
+const RATE: u32 = 30;
+
+/// A film with a running counter and a tone, in `folder`.
+fn film(folder: &Path, name: &str, size: &str, more: &[&str]) -> Vec<u8> {
+    let path = folder.join(name);
+    let pictures = format!("testsrc2=s={size}:r={RATE}:d={SECONDS}");
+    let sound = format!("sine=440:d={SECONDS}");
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-y", "-f", "lavfi", "-i", &pictures])
+        .args(["-f", "lavfi", "-i", &sound])
+        .args(["-c:v", "libx264", "-preset", "ultrafast", "-g", "100", "-c:a", "aac"])
+        .args(more)
+        .arg(&path)
+        .status()
+        .expect("ffmpeg is installed: apt-get install ffmpeg");
+    assert!(made.success());
+    std::fs::read(path).unwrap()
+}
+
+/// How many pictures of the best stream, and of samples of sound, a player can decode from this address; it may not
+/// complain about anything.
+fn played(url: &str) -> (u32, u32) {
+    let count = |stream: &str| {
+        let out = Command::new("ffprobe")
+            .args(["-v", "error", "-count_frames", "-select_streams", stream])
+            .args(["-show_entries", "stream=nb_read_frames,width", "-of", "json", url])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success() && said.is_empty(), "{said}");
+        let found: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let streams = found["streams"].as_array().unwrap();
+        let best = streams.iter().max_by_key(|s| s["width"].as_u64()).unwrap();
+        best["nb_read_frames"].as_str().unwrap().parse().unwrap()
+    };
+    (count("v"), count("a"))
+}
+
+async fn text(server: &Server, url: &str) -> String {
+    let answer = server.http().get(url).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{url}");
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    answer.text().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_video_can_be_watched_before_it_is_finished_and_survives_a_kill() {
+    let folder = given::config("");
+    let film = film(folder.path(), "a.mp4", "1280x720", &[]);
+    let server = Server::start(folder.path());
+    let id = server.upload("?filename=a.mp4", film).await;
+    let early = server.asset_when(&id, |a| a["viewable"] == true).await;
+    let hls = early["playback"]["hls"].as_str().unwrap().to_owned();
+    assert!(text(&server, &hls).await.contains("360p.m3u8"));
+    let growing = text(&server, &hls.replace("hls.m3u8", "360p.m3u8")).await;
+    assert!(growing.contains("EXT-X-PLAYLIST-TYPE:EVENT"), "{growing}");
+    let listed: Vec<&str> = growing.lines().filter(|l| l.ends_with(".m4s")).collect();
+    assert!(!listed.is_empty());
+
+    server.kill();
+    let server = Server::start(folder.path());
+    let asset = server.asset_in(&id, "ready").await;
+    let hls = asset["playback"]["hls"].as_str().unwrap();
+    let master = text(&server, hls).await;
+    for rung in ["360p.m3u8", "720p.m3u8", "I-FRAME-STREAM-INF", "TYPE=AUDIO"] {
+        assert!(master.contains(rung), "{master}");
+    }
+    assert!(!master.contains("1080p"), "nothing is enlarged");
+    let whole = text(&server, &hls.replace("hls.m3u8", "360p.m3u8")).await;
+    assert!(whole.contains("EXT-X-ENDLIST"));
+    for segment in listed {
+        assert!(whole.contains(segment), "what was listed stays");
+    }
+    let (pictures, sound) = played(hls);
+    assert_eq!(pictures, SECONDS * RATE);
+    let blocks = SECONDS * 44_100 / 1024;
+    assert!(sound.abs_diff(blocks) <= 2, "{sound} of {blocks} blocks of sound");
+
+    let dash = text(&server, asset["playback"]["dash"].as_str().unwrap()).await;
+    assert!(dash.contains("<MPD"));
+    let vtt = text(&server, asset["storyboard"]["vtt"].as_str().unwrap()).await;
+    assert!(vtt.starts_with("WEBVTT"));
+    let poster = asset["poster"].as_str().unwrap();
+    assert_eq!(server.http().get(poster).send().await.unwrap().status(), 200);
+    assert!(asset["placeholder"]["blurhash"].is_string());
+    let scratch = std::fs::read_dir(folder.path().join("data/scratch")).unwrap();
+    let began = Instant::now();
+    while scratch_is_used(folder.path()) {
+        assert!(began.elapsed() < PATIENCE, "temporary files stay");
+    }
+    drop(scratch);
+}
+
+fn scratch_is_used(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder.join("data/scratch")).unwrap();
+    entries.count() > 0
+}
+
+#[tokio::test]
+async fn a_signature_opens_a_private_stream_as_a_whole() {
+    let folder = given::config("");
+    let film = film(folder.path(), "a.mp4", "320x180", &["-t", "5"]);
+    let server = Server::start(folder.path());
+    let id = server.upload("?visibility=private", film).await;
+    let asset = server.asset_in(&id, "ready").await;
+    let signed = asset["playback"]["hls"].as_str().unwrap();
+    assert!(signed.contains("/media/s/"));
+    assert_eq!(played(signed).0, 5 * RATE);
+    let open = server.url(&format!("/media/{id}/hls.m3u8"));
+    assert_eq!(server.http().get(open).send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn a_transport_stream_without_an_index_and_without_sound() {
+    let folder = given::config("");
+    let film = film(folder.path(), "a.ts", "320x180", &["-t", "8", "-an"]);
+    let server = Server::start(folder.path());
+    let id = server.upload("", film).await;
+    let asset = server.asset_in(&id, "ready").await;
+    assert_eq!(asset["original"]["media_type"], "video/mp2t");
+    let tasks = asset["tasks"].as_array().unwrap();
+    let audio = tasks.iter().find(|t| t["step"] == "audio").unwrap();
+    assert_eq!(audio["state"], "skipped");
+    let hls = asset["playback"]["hls"].as_str().unwrap();
+    let master = text(&server, hls).await;
+    assert!(!master.contains("AUDIO"), "{master}");
+    assert!(master.contains("RESOLUTION=320x180"), "{master}");
+}
+
+#[tokio::test]
+async fn files_that_are_no_videos_get_nothing() {
+    let folder = given::config("");
+    let film = film(folder.path(), "a.mp4", "320x180", &["-t", "5"]);
+    let server = Server::start(folder.path());
+    let cut = film[..film.len() / 2].to_vec();
+    let playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n".to_vec();
+    let concat = b"ffconcat version 1.0\nfile /etc/passwd\n".to_vec();
+    for (bytes, expected) in [(playlist, 415), (concat, 415)] {
+        let (status, problem) = server.post("/v1/assets", bytes).await;
+        assert_eq!(status, expected, "{problem}");
+    }
+    let id = server.upload("?filename=cut.mp4", cut).await;
+    let asset = server.asset_in(&id, "failed").await;
+    assert_eq!(asset["error"]["code"], "input.corrupt");
+    assert_eq!(asset["playback"], Value::Null);
+}
