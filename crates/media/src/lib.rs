@@ -6,6 +6,7 @@
 //! Untrusted bytes are only ever parsed by memory-safe decoders or, where there is none, by a
 //! child process in the [`sandbox`]. C encoders see only pixels that this crate produced.
 
+pub mod audio;
 pub mod dash;
 mod error;
 pub mod ffmpeg;

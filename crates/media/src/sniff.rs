@@ -185,7 +185,9 @@ fn after_id3(head: &[u8]) -> Sniffed {
     let Some(size) = head.get(6..10) else {
         return mp3;
     };
-    let size = size.iter().fold(0, |size, b| size << 7 | usize::from(b & 0x7f));
+    let size = size
+        .iter()
+        .fold(0, |size, b| size << 7 | usize::from(b & 0x7f));
     match head.get(10 + size..) {
         Some([b'f', b'L', b'a', b'C', ..]) => Sniffed::Audio("audio/flac"),
         Some([0xff, second, third, ..]) if second & 0xf6 == 0xf0 => mpeg_audio(*second, *third),

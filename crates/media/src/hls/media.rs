@@ -48,7 +48,10 @@ impl MediaPlaylist<'_> {
             }
         };
         text += "#EXT-X-INDEPENDENT-SEGMENTS\n";
-        line(&mut text, format_args!("#EXT-X-MAP:URI=\"{}\"", self.init_uri));
+        line(
+            &mut text,
+            format_args!("#EXT-X-MAP:URI=\"{}\"", self.init_uri),
+        );
         for segment in self.segments {
             line(&mut text, format_args!("#EXTINF:{:.6},", segment.seconds));
             line(&mut text, format_args!("{}", segment.uri));

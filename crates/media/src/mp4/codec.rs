@@ -9,8 +9,8 @@ use crate::MediaError;
 /// `encoder.failed` when the bytes are no initialisation segment of H.264 or AAC.
 pub fn codec_string(init: &[u8]) -> Result<String, MediaError> {
     const TO_ENTRIES: [&[u8; 4]; 6] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
-    let entries = find(init, 0..init.len(), &TO_ENTRIES)?
-        .ok_or_else(|| broken("no sample description"))?;
+    let entries =
+        find(init, 0..init.len(), &TO_ENTRIES)?.ok_or_else(|| broken("no sample description"))?;
     let inside = list(init, entries.start + 8..entries.end)?;
     let entry = inside.first().ok_or_else(|| broken("no sample entry"))?;
     match &entry.kind {

@@ -26,9 +26,8 @@ pub(crate) struct Fragment<'a> {
 #[derive(Debug)]
 pub(crate) struct FragmentSample<'a> {
     pub(crate) data: &'a [u8],
-    /// Presentation minus decoding time, in ticks; negative where a picture is shown "before" it
-    /// is decoded, which spares an edit list.
-    pub(crate) shown_after: i32,
+    /// Presentation minus decoding time, in ticks.
+    pub(crate) shown_after: u32,
 }
 
 impl Fragment<'_> {
@@ -58,7 +57,7 @@ impl Fragment<'_> {
                     for sample in &self.samples {
                         w.u32(sample.data.len() as u32);
                         if !self.all_sync {
-                            w.bytes(&sample.shown_after.to_be_bytes());
+                            w.u32(sample.shown_after);
                         }
                     }
                 });

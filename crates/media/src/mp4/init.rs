@@ -12,6 +12,10 @@ pub(crate) struct VideoTrackHeader<'a> {
     pub(crate) height: u16,
     /// Ticks per second.
     pub(crate) timescale: u32,
+    /// Ticks by which pictures are shown later than their samples say: an edit list takes them
+    /// off again. Negative composition offsets would need none, but ffmpeg-based players shift
+    /// such films against their sound.
+    pub(crate) shown_late: u32,
     /// The decoder's configuration (`avcC`), from the encoder.
     pub(crate) configuration: &'a [u8],
 }
@@ -39,6 +43,7 @@ impl VideoTrackHeader<'_> {
             language: "und",
             size: (self.width, self.height),
             volume: 0,
+            shown_late: self.shown_late,
         };
         track.write(
             |w| w.full(b"vmhd", 0, 1, |w| w.zeros(8)),
@@ -79,6 +84,7 @@ impl AudioTrackHeader<'_> {
             language: self.language,
             size: (0, 0),
             volume: 0x100,
+            shown_late: 0,
         };
         track.write(
             |w| w.full(b"smhd", 0, 0, |w| w.zeros(4)),
@@ -119,6 +125,7 @@ struct Track<'a> {
     language: &'a str,
     size: (u16, u16),
     volume: u16,
+    shown_late: u32,
 }
 
 impl Track<'_> {
@@ -147,6 +154,17 @@ impl Track<'_> {
             });
             w.boxed(b"trak", |w| {
                 self.track_header(w);
+                if self.shown_late > 0 {
+                    w.boxed(b"edts", |w| {
+                        w.full(b"elst", 0, 0, |w| {
+                            // One edit: from this tick on, to an end not known yet, at full speed.
+                            w.u32(1);
+                            w.u32(0);
+                            w.u32(self.shown_late);
+                            w.u32(0x1_0000);
+                        });
+                    });
+                }
                 self.media(w, media_header, sample_entry);
             });
             w.boxed(b"mvex", |w| {

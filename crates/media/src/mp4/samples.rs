@@ -37,8 +37,7 @@ impl<'a> FragmentedFile<'a> {
 
     /// The configuration of the H.264 decoder (the body of `avcC`).
     pub(crate) fn avc_configuration(&self) -> Result<&'a [u8], MediaError> {
-        const TO_ENTRIES: [&[u8; 4]; 6] =
-            [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
+        const TO_ENTRIES: [&[u8; 4]; 6] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
         let entries = find(self.data, 0..self.data.len(), &TO_ENTRIES)?
             .ok_or_else(|| broken("no sample description"))?;
         let entry = find(self.data, entries.start + 8..entries.end, &[b"avc1"])?

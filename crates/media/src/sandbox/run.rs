@@ -69,6 +69,7 @@ impl Job {
         if late {
             running.ask_to_end();
         }
+        let cpu_spent = exited && running.cpu_seconds() >= self.limits.cpu_seconds as f64;
         let status = running.end().map_err(|e| self.cannot_run(&e))?;
         let stderr = running.output.stderr_tail();
 
@@ -79,7 +80,7 @@ impl Job {
         let on_its_own = output.is_ok() || running.output.ended;
         if exited
             && on_its_own
-            && let Some(error) = verdict::of_signal(self.name, status, &stderr)
+            && let Some(error) = verdict::of_signal(self.name, status, &stderr, cpu_spent)
         {
             return Err(error);
         }
@@ -260,6 +261,21 @@ impl Running {
                 _ => return false,
             }
         }
+    }
+
+    /// CPU time of an ended process that is not reaped yet.
+    fn cpu_seconds(&self) -> f64 {
+        let path = format!("/proc/{}/stat", self.process.pid.as_raw_nonzero());
+        let stat = std::fs::read_to_string(path).unwrap_or_default();
+        // The name in brackets may hold anything; user and system ticks are the 14th and 15th.
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks: u64 = after_name
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
+        ticks as f64 / rustix::param::clock_ticks_per_second() as f64
     }
 
     fn ask_to_end(&mut self) {

@@ -8,10 +8,17 @@ use crate::{ErrorKind, MediaError};
 
 /// The error for a process that was ended by a signal, if it was.
 ///
-/// `stderr` is the end of what it said; allocators complain there before they abort.
-pub(super) fn of_signal(name: &str, status: ExitStatus, stderr: &str) -> Option<MediaError> {
+/// `stderr` is the end of what it said; allocators complain there before they abort. `cpu_spent`
+/// tells a program that ignored the first signal for its CPU time and was then killed.
+pub(super) fn of_signal(
+    name: &str,
+    status: ExitStatus,
+    stderr: &str,
+    cpu_spent: bool,
+) -> Option<MediaError> {
     let signal = status.signal()?;
     Some(match signal {
+        libc::SIGKILL if cpu_spent => timeout(format!("{name} used all its CPU time")),
         libc::SIGXCPU => timeout(format!("{name} used all the CPU time it was given")),
         libc::SIGXFSZ => {
             MediaError::limit("limit.output", format!("{name} wrote too large a file"))

@@ -16,6 +16,10 @@ const BEFORE_FILTERS: f64 = 2.0;
 /// The same when a first try found the beginning missing: an index can be wrong.
 const BEFORE_AGAIN: f64 = 20.0;
 
+/// Pictures that the encoder may hold back to code them after later ones. The edit list says so,
+/// so it must be the same for all chunks: x264 has two at most.
+const REORDERED: u64 = 2;
+
 /// What a chunk has for one rung.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RungChunk {
@@ -136,13 +140,7 @@ fn try_encode(
 }
 
 /// The source, opened a little before picture `first` with its own times kept.
-pub(super) fn input(
-    ffmpeg: &Ffmpeg,
-    source: &Path,
-    plan: &Plan,
-    first: u64,
-    before: f64,
-) -> Input {
+pub(super) fn input(ffmpeg: &Ffmpeg, source: &Path, plan: &Plan, first: u64, before: f64) -> Input {
     let input = Input::new(source, plan.source.container)
         .flag("-copyts")
         .flag("-noautorotate")
@@ -188,14 +186,15 @@ fn cut(
             frames.start
         )));
     }
+    let ticks = plan.grid.frame_ticks * rung.every;
     let init = VideoTrackHeader {
+        shown_late: ticks * REORDERED as u32,
         width: rung.width as u16,
         height: rung.height as u16,
         timescale: plan.grid.timescale,
         configuration: parsed.avc_configuration()?,
     }
     .write();
-    let ticks = plan.grid.frame_ticks * rung.every;
     let numbers = numbers(&samples, ticks)?;
     let per_segment = (plan.segment_frames / rung.every) as usize;
     let segments = (0..chunk.segments)
@@ -239,16 +238,20 @@ fn segment(
     file: &[u8],
 ) -> Result<Segment, MediaError> {
     let first = range.start as u64;
-    // A key frame exactly at the border, no other, and nothing shown on the other side of it.
+    // A key frame exactly at the border, no other, nothing shown on the other side of it, and
+    // nothing held back for longer than the edit list says.
     let closed = range.clone().all(|n| {
         samples[n].is_sync == (n == range.start)
             && (first..range.end as u64).contains(&numbers[n])
+            && numbers[n] + REORDERED >= n as u64
     });
     let mut shown: Vec<u64> = numbers[range.clone()].to_vec();
     shown.sort_unstable();
     shown.dedup();
     if !closed || shown.len() != range.len() {
-        return Err(MediaError::encoder(format!("segment {index} is not closed")));
+        return Err(MediaError::encoder(format!(
+            "segment {index} is not closed"
+        )));
     }
     let start_ticks = plan.segment(index).start * u64::from(plan.grid.frame_ticks);
     let fragment = Fragment {
@@ -260,7 +263,7 @@ fn segment(
             .clone()
             .map(|n| FragmentSample {
                 data: &file[samples[n].range.clone()],
-                shown_after: (numbers[n] as i64 - n as i64) as i32 * ticks as i32,
+                shown_after: (numbers[n] + REORDERED - n as u64) as u32 * ticks,
             })
             .collect(),
     };

@@ -118,10 +118,7 @@ impl Stream {
     }
 
     pub(super) fn interlaced(&self) -> bool {
-        matches!(
-            self.field_order.as_deref(),
-            Some("tt" | "bb" | "tb" | "bt")
-        )
+        matches!(self.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt"))
     }
 
     pub(super) fn language(&self) -> Option<String> {

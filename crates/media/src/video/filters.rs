@@ -1,6 +1,6 @@
 //! ffmpeg's filter graphs for a chunk, built from the plan's typed values alone.
 
-use super::plan::{Plan, PlannedRung, ToneMap};
+use super::plan::{Plan, PlannedRung, PlannedSource, ToneMap};
 
 /// Pictures of a film's end that may be missing because its last duration was rounded; they are
 /// repeats of the last one.
@@ -29,11 +29,14 @@ pub(super) fn selected(plan: &Plan, frames: &std::ops::Range<u64>) -> String {
 }
 
 /// Upright pictures of `width` and `height` in 8-bit BT.709, from whatever the source has.
-pub(super) fn shaped(plan: &Plan, width: u32, height: u32) -> String {
-    let source = &plan.source;
+pub(super) fn shaped(source: &PlannedSource, width: u32, height: u32) -> String {
     // Turning comes last where it is cheap: on the small picture.
     let swapped = source.orientation.swaps_sides();
-    let (w, h) = if swapped { (height, width) } else { (width, height) };
+    let (w, h) = if swapped {
+        (height, width)
+    } else {
+        (width, height)
+    };
     let range = if source.full_range { "pc" } else { "tv" };
     let turned = source.orientation.filters();
     match &source.tone_map {
@@ -60,14 +63,10 @@ fn tone_mapped(map: &ToneMap, range: &str) -> String {
 
 /// The whole graph for `rungs` (lowest first), whose outputs are labelled `r0`, `r1`, ... in
 /// their order: each is scaled from the next larger one.
-pub(super) fn ladder(
-    plan: &Plan,
-    frames: &std::ops::Range<u64>,
-    rungs: &[&PlannedRung],
-) -> String {
+pub(super) fn ladder(plan: &Plan, frames: &std::ops::Range<u64>, rungs: &[&PlannedRung]) -> String {
     let top = rungs.len() - 1;
     let mut graph = selected(plan, frames);
-    graph += &shaped(plan, rungs[top].width, rungs[top].height);
+    graph += &shaped(&plan.source, rungs[top].width, rungs[top].height);
     for index in (0..=top).rev() {
         if index < top {
             graph += &format!(
@@ -86,3 +85,7 @@ pub(super) fn ladder(
     }
     graph
 }
+
+/// What [`shaped`] gives, as the RGB of pictures.
+pub(super) const AS_RGB: &str =
+    ",scale=in_color_matrix=bt709:in_range=tv:out_range=pc,format=rgb24";

@@ -145,7 +145,11 @@ fn facts(
         audio: Vec::new(),
         subtitles: Vec::new(),
         pictures: Vec::new(),
-        chapters: document.chapters.iter().filter_map(|c| c.chapter()).collect(),
+        chapters: document
+            .chapters
+            .iter()
+            .filter_map(|c| c.chapter())
+            .collect(),
         tags: document.format.tags(),
     };
     for stream in &document.streams {
@@ -166,7 +170,10 @@ fn facts(
         }
     }
     if info.video.is_empty() && info.audio.is_empty() {
-        let declared = document.streams.iter().any(|s| s.is("video") || s.is("audio"));
+        let declared = document
+            .streams
+            .iter()
+            .any(|s| s.is("video") || s.is("audio"));
         return Err(match declared && info.pictures.is_empty() {
             true => MediaError::corrupt("there is not one packet of picture or sound in it"),
             false => MediaError::unsupported("there is neither a film nor sound in it"),
@@ -212,8 +219,7 @@ fn video(stream: &Stream, packets: Packets) -> Result<VideoStream, MediaError> {
     let duration = micros(timeline.end_pts - timeline.first_pts, time_base);
     let (orientation, sample_aspect) = (stream.orientation(), stream.sample_aspect());
     let widened = f64::from(stream.width) * sample_aspect.as_f64();
-    let (mut display_width, mut display_height) =
-        ((widened.round() as u32).max(1), stream.height);
+    let (mut display_width, mut display_height) = ((widened.round() as u32).max(1), stream.height);
     if orientation.swaps_sides() {
         std::mem::swap(&mut display_width, &mut display_height);
     }
@@ -245,7 +251,9 @@ fn audio(stream: &Stream, packets: Packets) -> Result<AudioStream, MediaError> {
     accepted(stream)?;
     let (time_base, sample_rate) = (stream.time_base(), stream.sample_rate());
     if sample_rate == 0 || stream.channels == 0 {
-        return Err(MediaError::corrupt("the sound has no sample rate or channels"));
+        return Err(MediaError::corrupt(
+            "the sound has no sample rate or channels",
+        ));
     }
     let bytes = packets.bytes;
     let timeline = packets.audio(time_base, sample_rate);

@@ -7,16 +7,22 @@ mod chunk;
 mod document;
 mod encoder;
 mod filters;
+mod frames;
 pub mod info;
 pub mod inspect;
 pub mod limits;
 mod orientation;
 pub mod plan;
+mod poster;
 mod remux;
+mod storyboard;
+mod subtitles;
 mod timeline;
+mod verify;
 
 pub use crate::ffmpeg::{Container, Ffmpeg, FfmpegLimits};
 pub use chunk::{RungChunk, Segment, encode_chunk};
+pub use frames::{Moment, frame_at, frames};
 pub use info::{
     AttachedPicture, AudioStream, Chapter, Color, Hdr, Inspection, MediaInfo, Ratio,
     SubtitleStream, VideoStream,
@@ -25,5 +31,9 @@ pub use inspect::inspect;
 pub use limits::MediaLimits;
 pub use orientation::Orientation;
 pub use plan::{Plan, PlanSettings, plan};
+pub use poster::poster;
 pub use remux::{REMUXED_MEDIA_TYPE, needs_index, remux};
+pub use storyboard::{Storyboard, StoryboardManifest, Tile, storyboard};
+pub use subtitles::subtitles;
 pub use timeline::{AudioTimeline, VideoTimeline};
+pub use verify::{Quality, SsimRange, verify_chunk, verify_sound, verify_stream};

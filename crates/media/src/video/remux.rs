@@ -31,8 +31,17 @@ pub fn remux(
     // Some of these containers say when a picture is decoded and not when it is shown.
     let input = Input::new(source, container).option("-fflags", "+genpts");
     let args = [
-        "-map", "0:V:0?", "-map", "0:a?", "-c", "copy", "-max_interleave_delta", "0",
-        "-f", "matroska", output,
+        "-map",
+        "0:V:0?",
+        "-map",
+        "0:a?",
+        "-c",
+        "copy",
+        "-max_interleave_delta",
+        "0",
+        "-f",
+        "matroska",
+        output,
     ];
     let args: Vec<OsString> = args.map(OsString::from).to_vec();
     ffmpeg.write(&[input], &args, scratch).map(|_| ())

@@ -79,7 +79,9 @@ impl Packets {
 
     /// Ticks from the first packet in the file to the latest end.
     pub(super) fn span(&self) -> i64 {
-        self.times.first().map_or(0, |first| self.end.saturating_sub(*first))
+        self.times
+            .first()
+            .map_or(0, |first| self.end.saturating_sub(*first))
     }
 
     /// The timeline and the frame rate; `hints` are the rates that ffprobe suggests.
@@ -139,7 +141,11 @@ impl Packets {
         };
         let steps = self.times.len() as f64 - 1.0;
         let span = (last - first) as f64;
-        let step = if constant && steps > 0.0 { span / steps } else { usual };
+        let step = if constant && steps > 0.0 {
+            span / steps
+        } else {
+            usual
+        };
         let measured = 1.0 / (step.max(1e-9) * time_base.as_f64());
         // Rounding of the first and last times leaves the measured rate this uncertain.
         let error = if constant && span > 0.0 {
@@ -180,12 +186,21 @@ const STANDARD: &[Ratio] = &[
     Ratio { num: 24, den: 1 },
     Ratio { num: 25, den: 1 },
     Ratio { num: 30, den: 1 },
-    Ratio { num: 24_000, den: 1001 },
-    Ratio { num: 30_000, den: 1001 },
+    Ratio {
+        num: 24_000,
+        den: 1001,
+    },
+    Ratio {
+        num: 30_000,
+        den: 1001,
+    },
     Ratio { num: 48, den: 1 },
     Ratio { num: 50, den: 1 },
     Ratio { num: 60, den: 1 },
-    Ratio { num: 60_000, den: 1001 },
+    Ratio {
+        num: 60_000,
+        den: 1001,
+    },
     Ratio { num: 5, den: 1 },
     Ratio { num: 10, den: 1 },
     Ratio { num: 12, den: 1 },

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use mediaflow_media::MediaError;
 use mediaflow_media::sandbox::SandboxMode;
 use mediaflow_media::sniff::{SNIFF_BYTES, Sniffed, sniff};
 use mediaflow_media::video::{Ffmpeg, FfmpegLimits, Inspection, MediaLimits, inspect};
-use mediaflow_media::MediaError;
 
 /// The sandboxed ffmpeg that all tests share.
 pub(crate) fn tools() -> Ffmpeg {

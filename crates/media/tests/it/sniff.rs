@@ -45,10 +45,7 @@ fn the_bytes_decide() {
         (b"RIFF\x24\0\0\0WAVEfmt ", Sniffed::Audio("audio/wav")),
         (b"fLaC\0\0\0\x22", Sniffed::Audio("audio/flac")),
         (b"ID3\x04\0\0", Sniffed::Audio("audio/mpeg")),
-        (
-            b"ID3\x04\0\0\0\0\0\x02--fLaC",
-            Sniffed::Audio("audio/flac"),
-        ),
+        (b"ID3\x04\0\0\0\0\0\x02--fLaC", Sniffed::Audio("audio/flac")),
         (b"\0\0\x01\xba\x44", Sniffed::Video("video/mpeg")),
         (b"\0\0\x01\xb3\x14", Sniffed::Video("video/mpv")),
         (b"FLV\x01\x05", Sniffed::Video("video/x-flv")),

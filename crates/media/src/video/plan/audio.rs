@@ -44,6 +44,8 @@ pub struct AudioTrack {
     pub first_pts: i64,
     /// Samples per packet, where packets follow each other without a gap.
     pub packet_samples: Option<u32>,
+    /// Whether nobody knows where the source's channels belong: then the first two are taken.
+    pub has_unknown_layout: bool,
     /// Seconds on the source's clock at which the result begins.
     pub start_seconds: f64,
     /// Channels of the result.
@@ -139,6 +141,7 @@ pub(crate) fn cut(
             source_rate: audio.sample_rate,
             first_pts: audio.timeline.first_pts,
             packet_samples: audio.timeline.packet_samples,
+            has_unknown_layout: has_unknown_layout(audio),
             start_seconds: start,
             channels: channels(audio, channels_max),
             language: audio.language.clone(),
@@ -162,7 +165,8 @@ pub(crate) fn cut(
         .map(|n| (f64::from(n) * segment * blocks_per_second).round() as u64)
         .take_while(|start| *start < blocks)
         .collect();
-    let pieces = pieces(segment_starts.len() as u32);
+    let exact = info.audio.iter().all(|audio| cuts_exactly(info, audio));
+    let pieces = pieces(segment_starts.len() as u32, exact);
     Some(AudioPlan {
         sample_rate,
         blocks,
@@ -193,11 +197,37 @@ fn name(audio: &AudioStream, position: usize) -> String {
     }
 }
 
-fn pieces(segments: u32) -> Vec<AudioPiece> {
+/// Layouts that have a name can be mixed; so can what has as many channels as a usual one.
+fn has_unknown_layout(audio: &AudioStream) -> bool {
+    let named = audio
+        .channel_layout
+        .as_deref()
+        .is_some_and(|layout| !layout.contains("channels"));
+    !named && !matches!(audio.channels, 1..=8)
+}
+
+/// Whether reading can begin anywhere and know to the sample where it is.
+fn cuts_exactly(info: &MediaInfo, audio: &AudioStream) -> bool {
+    let seekable = info.container.is_indexed()
+        || matches!(
+            info.container,
+            Container::Wav | Container::Aiff | Container::Flac | Container::Ogg
+        );
+    let fine = f64::from(audio.sample_rate) * audio.time_base.as_f64() <= 1.0;
+    seekable && (fine || audio.timeline.packet_samples.is_some())
+}
+
+/// All in one where pieces would meet with a click: sound is encoded a hundred times faster than
+/// it is heard, so only a crash makes that dear.
+fn pieces(segments: u32, exact: bool) -> Vec<AudioPiece> {
     let mut pieces = Vec::new();
     let mut at = 0;
     while at < segments {
-        let length = if at == 0 { FIRST_PIECE } else { PIECE };
+        let length = match at {
+            _ if !exact => segments,
+            0 => FIRST_PIECE,
+            _ => PIECE,
+        };
         let length = length.min(segments - at);
         pieces.push(AudioPiece {
             first_segment: at,

@@ -107,7 +107,10 @@ pub(super) fn rungs(video: &VideoStream, grid: &FrameGrid, ladder: &Ladder) -> V
         }
         let side = |side: f64| ((side * scale.min(1.0) / 2.0).round() as u32 * 2).max(2);
         let (width, height) = (side(size.0), side(size.1));
-        if planned.iter().any(|p| (p.width, p.height) == (width, height)) {
+        if planned
+            .iter()
+            .any(|p| (p.width, p.height) == (width, height))
+        {
             continue;
         }
         planned.push(PlannedRung {

@@ -15,6 +15,7 @@ use super::MediaInfo;
 use crate::MediaError;
 
 pub use audio::{AudioPiece, AudioPlan, AudioRendition, AudioTrack};
+pub(crate) use audio::{BLOCK as AUDIO_BLOCK, cut as cut_audio};
 pub use chunks::Chunk;
 pub use grid::FrameGrid;
 pub use ladder::{Ladder, PlannedRung, Rung, VideoCodec};

@@ -40,7 +40,7 @@ pub struct ToneMap {
 }
 
 impl PlannedSource {
-    pub(super) fn of(container: Container, video: &VideoStream) -> Result<Self, MediaError> {
+    pub(crate) fn of(container: Container, video: &VideoStream) -> Result<Self, MediaError> {
         Ok(Self {
             container,
             stream: video.index,
@@ -87,7 +87,10 @@ fn tone_map(video: &VideoStream) -> Result<Option<ToneMap>, MediaError> {
         None => return Ok(None),
         Some(Hdr::Hdr10) => "smpte2084",
         Some(Hdr::Hlg) => "arib-std-b67",
-        Some(Hdr::DolbyVision { profile, compatibility }) => match compatibility {
+        Some(Hdr::DolbyVision {
+            profile,
+            compatibility,
+        }) => match compatibility {
             1 | 6 => "smpte2084",
             2 => return Ok(None),
             4 => "arib-std-b67",
@@ -109,6 +112,10 @@ fn tone_map(video: &VideoStream) -> Result<Option<ToneMap>, MediaError> {
             &["bt709", "bt2020", "smpte432"],
             "bt2020",
         ),
-        matrix: known(&video.color.matrix, &["bt709", "bt2020nc", "bt2020c"], "bt2020nc"),
+        matrix: known(
+            &video.color.matrix,
+            &["bt709", "bt2020nc", "bt2020c"],
+            "bt2020nc",
+        ),
     }))
 }

@@ -12,7 +12,6 @@ use crate::film::{Studio, look, numbers, times, tools};
 fn planned(path: &Path, rungs: usize) -> Plan {
     let mut settings = PlanSettings {
         segment_seconds: 1,
-        preset: "ultrafast".into(),
         ..PlanSettings::default()
     };
     for (rung, height) in settings.ladder.rungs.iter_mut().zip([90, 180, 1080]) {
@@ -45,8 +44,14 @@ fn joined(studio: &Studio, chunks: &[Vec<RungChunk>], rung: usize) -> PathBuf {
     let path = studio.path(&format!("joined-{rung}.mp4"));
     let mut bytes = chunks[0][rung].init.clone();
     for chunk in chunks {
-        assert_eq!(chunk[rung].init, chunks[0][rung].init, "one header for all chunks");
-        chunk[rung].segments.iter().for_each(|s| bytes.extend_from_slice(&s.bytes));
+        assert_eq!(
+            chunk[rung].init, chunks[0][rung].init,
+            "one header for all chunks"
+        );
+        chunk[rung]
+            .segments
+            .iter()
+            .for_each(|s| bytes.extend_from_slice(&s.bytes));
     }
     std::fs::write(&path, bytes).unwrap();
     path
@@ -73,22 +78,43 @@ fn check(studio: &Studio, path: &Path, expected: impl Fn(u32) -> u32) -> Plan {
 fn every_picture_is_there_once() {
     let studio = Studio::new();
     for (name, rate, args) in [
-        ("open.mp4", "30", "-c:v libx264 -preset veryfast -bf 3 -g 250 -x264-params open-gop=1"),
-        ("ntsc.mkv", "30000/1001", "-c:v libx264 -preset veryfast -bf 2 -g 37 -x264-params open-gop=1"),
+        (
+            "open.mp4",
+            "30",
+            "-c:v libx264 -preset veryfast -bf 3 -g 250 -x264-params open-gop=1",
+        ),
+        (
+            "ntsc.mkv",
+            "30000/1001",
+            "-c:v libx264 -preset veryfast -bf 2 -g 37 -x264-params open-gop=1",
+        ),
         ("film.mov", "24000/1001", "-c:v mpeg4 -bf 2 -g 12"),
         ("pal.webm", "25", "-c:v libvpx -deadline realtime -g 400"),
-        ("hevc.mp4", "30", "-c:v libx265 -preset ultrafast -x265-params log-level=none:open-gop=1:keyint=45:bframes=4"),
+        (
+            "hevc.mp4",
+            "30",
+            "-c:v libx265 -preset ultrafast -x265-params log-level=none:open-gop=1:keyint=45:bframes=4",
+        ),
     ] {
         let path = studio.film(name, rate, 5, args);
         let plan = check(&studio, &path, |n| n);
-        assert!(plan.segments >= 5 && plan.chunks.len() == 3, "{name}: {}", plan.segments);
+        assert!(
+            plan.segments >= 5 && plan.chunks.len() == 3,
+            "{name}: {}",
+            plan.segments
+        );
     }
 }
 
 #[test]
 fn a_start_that_is_not_zero_and_containers_without_an_index() {
     let studio = Studio::new();
-    let late = studio.film("late.mp4", "30", 5, "-c:v libx264 -bf 3 -g 100 -output_ts_offset 7.3");
+    let late = studio.film(
+        "late.mp4",
+        "30",
+        5,
+        "-c:v libx264 -bf 3 -g 100 -output_ts_offset 7.3",
+    );
     check(&studio, &late, |n| n);
     for (name, args) in [
         ("a.ts", "-c:v libx264 -bf 3 -g 60 -x264-params open-gop=1"),
@@ -99,7 +125,14 @@ fn a_start_that_is_not_zero_and_containers_without_an_index() {
         let path = studio.film(name, "30", 5, args);
         let info = look(&path).unwrap().info;
         assert!(needs_index(&info));
-        remux(&tools(), &path, info.container, &studio.scratch(), "remuxed.mkv").unwrap();
+        remux(
+            &tools(),
+            &path,
+            info.container,
+            &studio.scratch(),
+            "remuxed.mkv",
+        )
+        .unwrap();
         check(&studio, &studio.scratch().join("remuxed.mkv"), |n| n);
     }
 }
@@ -124,7 +157,11 @@ fn a_variable_rate_becomes_constant_by_time() {
         5,
         "-vf select='not(between(n\\,10\\,129))' -fps_mode vfr -c:v libx264 -g 500",
     );
-    check(&studio, &slides, |n| if (10..130).contains(&n) { 9 } else { n });
+    check(
+        &studio,
+        &slides,
+        |n| if (10..130).contains(&n) { 9 } else { n },
+    );
 }
 
 #[test]
@@ -148,18 +185,35 @@ fn segments_say_where_they_are() {
 fn a_film_may_change_its_size_and_lie_about_its_length() {
     let studio = Studio::new();
     let one = studio.film("one.ts", "30", 2, "-c:v libx264 -g 30 -bf 0");
-    let two = studio.film("two.ts", "30", 2, "-vf scale=640:360 -c:v libx264 -g 30 -bf 0 -output_ts_offset 2");
+    let two = studio.film(
+        "two.ts",
+        "30",
+        2,
+        "-vf scale=640:360 -c:v libx264 -g 30 -bf 0 -output_ts_offset 2",
+    );
     let bytes = [std::fs::read(one).unwrap(), std::fs::read(two).unwrap()].concat();
     let path = studio.path("changes.ts");
     std::fs::write(&path, bytes).unwrap();
     let info = look(&path).unwrap().info;
-    remux(&tools(), &path, info.container, &studio.scratch(), "remuxed.mkv").unwrap();
+    remux(
+        &tools(),
+        &path,
+        info.container,
+        &studio.scratch(),
+        "remuxed.mkv",
+    )
+    .unwrap();
     let remuxed = studio.scratch().join("remuxed.mkv");
     let shown = numbers(&remuxed);
     assert!(shown.len() >= 118);
     check(&studio, &remuxed, |n| shown[n as usize]);
 
-    let whole = studio.film("whole.mp4", "30", 6, "-c:v libx264 -g 30 -movflags +faststart");
+    let whole = studio.film(
+        "whole.mp4",
+        "30",
+        6,
+        "-c:v libx264 -g 30 -movflags +faststart",
+    );
     let mut bytes = std::fs::read(whole).unwrap();
     bytes.truncate(bytes.len() * 2 / 3);
     let path = studio.path("cut.mp4");
@@ -174,11 +228,36 @@ fn odd_pictures_become_even_upright_ones() {
     let studio = Studio::new();
     let up = studio.film("up.mp4", "30", 1, "-c:v libx264");
     for (name, inputs, args, size) in [
-        ("turned.mp4", up.to_str().unwrap(), "-c copy -metadata:s:v:0 rotate=90", (180, 320)),
-        ("dot.mkv", "color=red:s=16x16:r=30:d=1,format=yuv444p,crop=1:1", "-c:v ffv1", (2, 2)),
-        ("deep.mkv", "testsrc2=s=320x180:r=30:d=1", "-c:v libx264 -pix_fmt yuv422p10le", (320, 180)),
-        ("fields.mp4", "testsrc2=s=320x180:r=50:d=1", "-vf interlace -c:v libx264 -flags +ilme+ildct", (320, 180)),
-        ("odd.mkv", "testsrc2=s=321x181:r=30:d=1", "-c:v ffv1 -pix_fmt yuv444p", (320, 180)),
+        (
+            "turned.mp4",
+            up.to_str().unwrap(),
+            "-c copy -metadata:s:v:0 rotate=90",
+            (180, 320),
+        ),
+        (
+            "dot.mkv",
+            "color=red:s=16x16:r=30:d=1,format=yuv444p,crop=1:1",
+            "-c:v ffv1",
+            (2, 2),
+        ),
+        (
+            "deep.mkv",
+            "testsrc2=s=320x180:r=30:d=1",
+            "-c:v libx264 -pix_fmt yuv422p10le",
+            (320, 180),
+        ),
+        (
+            "fields.mp4",
+            "testsrc2=s=320x180:r=50:d=1",
+            "-vf interlace -c:v libx264 -flags +ilme+ildct",
+            (320, 180),
+        ),
+        (
+            "odd.mkv",
+            "testsrc2=s=321x181:r=30:d=1",
+            "-c:v ffv1 -pix_fmt yuv444p",
+            (320, 180),
+        ),
         (
             "hlg.mp4",
             "testsrc2=s=320x180:r=30:d=1",

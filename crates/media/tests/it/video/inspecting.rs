@@ -17,7 +17,13 @@ fn streams_are_described_and_counted() {
     let video = &info.video[0];
     assert_eq!(video.codec, "h264");
     assert_eq!((video.width, video.height, video.bit_depth), (320, 180, 8));
-    assert_eq!(video.frame_rate, Ratio { num: 30_000, den: 1001 });
+    assert_eq!(
+        video.frame_rate,
+        Ratio {
+            num: 30_000,
+            den: 1001
+        }
+    );
     assert!(video.timeline.constant_rate && !video.interlaced);
     assert_eq!(video.timeline.frames, 60);
     assert_eq!(video.timeline.key_pts.len(), 3);
@@ -27,7 +33,11 @@ fn streams_are_described_and_counted() {
     assert_eq!(audio.timeline.packet_samples, Some(1024));
     assert_eq!(audio.language.as_deref(), Some("deu"));
     assert_eq!(info.tags["title"], "Two");
-    assert!((1_990_000..2_080_000).contains(&info.duration_us), "{}", info.duration_us);
+    assert!(
+        (1_990_000..2_080_000).contains(&info.duration_us),
+        "{}",
+        info.duration_us
+    );
     assert!(!info.ends_early);
 }
 
@@ -51,7 +61,11 @@ fn every_container_is_taken() {
         let path = studio.film(name, "25", 1, args);
         let inspection = look(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
         let video = &inspection.info.video[0];
-        assert!((23..=25).contains(&video.timeline.frames), "{name}: {:?}", video.timeline);
+        assert!(
+            (23..=25).contains(&video.timeline.frames),
+            "{name}: {:?}",
+            video.timeline
+        );
         assert_eq!(video.frame_rate, Ratio { num: 25, den: 1 }, "{name}");
         assert!(inspection.ffprobe["streams"][0]["codec_name"].is_string());
     }
@@ -69,7 +83,11 @@ fn every_container_is_taken() {
         let path = studio.make(name, &["sine=440:d=2:r=48000"], args);
         let info = look(&path).unwrap_or_else(|e| panic!("{name}: {e}")).info;
         assert_eq!(info.audio.len(), 1, "{name}");
-        assert!((1_900_000..2_150_000).contains(&info.duration_us), "{name}: {}", info.duration_us);
+        assert!(
+            (1_900_000..2_150_000).contains(&info.duration_us),
+            "{name}: {}",
+            info.duration_us
+        );
     }
 }
 
@@ -80,7 +98,10 @@ fn variable_rate_turned_interlaced_and_bright_films_are_noticed() {
         let path = studio.film(name, "30", 2, args);
         look(&path).unwrap().info.video.remove(0)
     };
-    let variable = film("vfr.mkv", "-vf select=mod(n\\,7)-3 -fps_mode vfr -c:v libx264");
+    let variable = film(
+        "vfr.mkv",
+        "-vf select=mod(n\\,7)-3 -fps_mode vfr -c:v libx264",
+    );
     assert!(!variable.timeline.constant_rate);
     assert_eq!(variable.frame_rate, Ratio { num: 30, den: 1 });
 
@@ -98,7 +119,10 @@ fn variable_rate_turned_interlaced_and_bright_films_are_noticed() {
     let wide = film("wide.mp4", "-c:v libx264 -aspect 4:3");
     assert_eq!((wide.display_width, wide.display_height), (240, 180));
 
-    let fields = film("fields.mp4", "-vf interlace -c:v libx264 -flags +ilme+ildct");
+    let fields = film(
+        "fields.mp4",
+        "-vf interlace -c:v libx264 -flags +ilme+ildct",
+    );
     assert!(fields.interlaced);
 
     let bright = film(
@@ -129,15 +153,38 @@ fn damaged_and_too_large_films_fail_with_the_true_code() {
     assert!(look(&cut).unwrap().info.ends_early);
 
     let limited = |limits: MediaLimits| {
-        inspect(&tools(), &path, media_type(&path), &limits).map(|_| ()).map_err(|e| e.code)
+        inspect(&tools(), &path, media_type(&path), &limits)
+            .map(|_| ())
+            .map_err(|e| e.code)
     };
     let limits = MediaLimits::default();
     let duration_seconds_max = 1;
     assert_eq!(
-        limited(MediaLimits { duration_seconds_max, ..limits }),
+        limited(MediaLimits {
+            duration_seconds_max,
+            ..limits
+        }),
         Err("limit.duration")
     );
-    assert_eq!(limited(MediaLimits { pixels_max: 10_000, ..limits }), Err("limit.pixels"));
-    assert_eq!(limited(MediaLimits { frame_rate_max: 29, ..limits }), Err("limit.frame_rate"));
-    assert_eq!(limited(MediaLimits { streams_max: 0, ..limits }), Err("limit.streams"));
+    assert_eq!(
+        limited(MediaLimits {
+            pixels_max: 10_000,
+            ..limits
+        }),
+        Err("limit.pixels")
+    );
+    assert_eq!(
+        limited(MediaLimits {
+            frame_rate_max: 29,
+            ..limits
+        }),
+        Err("limit.frame_rate")
+    );
+    assert_eq!(
+        limited(MediaLimits {
+            streams_max: 0,
+            ..limits
+        }),
+        Err("limit.streams")
+    );
 }

@@ -1,6 +1,10 @@
 //! Video, from inspecting to finished streams.
 
 mod chunks;
+mod hostile;
 mod inspecting;
 mod planning;
 mod playlists;
+mod sound;
+mod stills;
+mod verifying;

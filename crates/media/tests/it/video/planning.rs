@@ -24,7 +24,10 @@ fn film() -> VideoStream {
         display_height: 1080,
         frame_rate: Ratio { num: 30, den: 1 },
         interlaced: false,
-        time_base: Ratio { num: 1, den: 15_360 },
+        time_base: Ratio {
+            num: 1,
+            den: 15_360,
+        },
         timeline: VideoTimeline {
             first_pts: 0,
             end_pts: 3600 * 15_360,
@@ -82,16 +85,30 @@ fn rungs_keep_the_shape_and_never_enlarge() {
 #[test]
 fn the_grid_has_the_films_rate_up_to_a_limit() {
     let usual = planned(|_| ());
-    assert_eq!((usual.grid.timescale, usual.grid.frame_ticks), (10_020, 334));
+    assert_eq!(
+        (usual.grid.timescale, usual.grid.frame_ticks),
+        (10_020, 334)
+    );
     assert_eq!((usual.segment_frames, usual.segments), (180, 600));
-    let broadcast = planned(|v| v.frame_rate = Ratio { num: 30_000, den: 1001 });
-    assert_eq!((broadcast.grid.timescale, broadcast.grid.frame_ticks), (30_000, 1001));
+    let broadcast = planned(|v| {
+        v.frame_rate = Ratio {
+            num: 30_000,
+            den: 1001,
+        }
+    });
+    assert_eq!(
+        (broadcast.grid.timescale, broadcast.grid.frame_ticks),
+        (30_000, 1001)
+    );
     assert_eq!(broadcast.segment_frames, 180);
     let fast = planned(|v| {
         v.frame_rate = Ratio { num: 120, den: 1 };
         v.timeline.frames = 432_000;
     });
-    assert_eq!((fast.grid.rate, fast.grid.total), (Ratio { num: 60, den: 1 }, 216_000));
+    assert_eq!(
+        (fast.grid.rate, fast.grid.total),
+        (Ratio { num: 60, den: 1 }, 216_000)
+    );
 }
 
 #[test]
@@ -112,7 +129,10 @@ fn every_segment_of_every_rung_is_made_once() {
         };
         let made = plan(&info(film()), &settings, "5.1").unwrap();
         let lead = &made.chunks[0];
-        assert_eq!((lead.first_segment, lead.segments, &lead.rungs[..]), (0, 1, &[0][..]));
+        assert_eq!(
+            (lead.first_segment, lead.segments, &lead.rungs[..]),
+            (0, 1, &[0][..])
+        );
         let mut count = vec![vec![0; 600]; 3];
         for chunk in &made.chunks {
             for rung in &chunk.rungs {
@@ -122,7 +142,11 @@ fn every_segment_of_every_rung_is_made_once() {
             }
         }
         assert!(count.iter().flatten().all(|n| *n == 1));
-        assert!((90..250).contains(&made.chunks.len()), "{}", made.chunks.len());
+        assert!(
+            (90..250).contains(&made.chunks.len()),
+            "{}",
+            made.chunks.len()
+        );
     }
 }
 
@@ -139,7 +163,10 @@ fn a_short_clip_is_one_task() {
 #[test]
 fn what_others_cannot_show_is_refused() {
     let mut video = film();
-    video.hdr = Some(Hdr::DolbyVision { profile: 5, compatibility: 0 });
+    video.hdr = Some(Hdr::DolbyVision {
+        profile: 5,
+        compatibility: 0,
+    });
     let error = plan(&info(video), &PlanSettings::default(), "5.1").unwrap_err();
     assert_eq!(error.code, "input.unsupported");
     let mut unindexed = info(film());

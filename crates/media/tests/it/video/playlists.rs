@@ -5,13 +5,13 @@ use std::process::Command;
 
 use mediaflow_media::dash::{Manifest, Picture, Representation};
 use mediaflow_media::hls::{
-    KeyFrameVariant, Master, MediaPlaylist, PlaylistKind, PlaylistSegment, VideoVariant,
-    bandwidth, key_frame_playlist,
+    KeyFrameVariant, Master, MediaPlaylist, PlaylistKind, PlaylistSegment, VideoVariant, bandwidth,
+    key_frame_playlist,
 };
 use mediaflow_media::mp4::codec_string;
 use mediaflow_media::video::RungChunk;
-use mediaflow_media::video::plan::{Plan, PlanSettings, plan};
 use mediaflow_media::video::encode_chunk;
+use mediaflow_media::video::plan::{Plan, PlanSettings, plan};
 
 use crate::film::{Studio, look, numbers, tools};
 
@@ -26,7 +26,10 @@ struct Published {
 /// Writes the segments of a film's only rung into `folder`.
 fn published(studio: &Studio, folder: &Path) -> Published {
     let path = studio.film("a.mp4", "30", 5, "-c:v libx264 -bf 2");
-    let settings = PlanSettings { segment_seconds: 2, ..PlanSettings::default() };
+    let settings = PlanSettings {
+        segment_seconds: 2,
+        ..PlanSettings::default()
+    };
     let plan = plan(&look(&path).unwrap().info, &settings, tools().version()).unwrap();
     let chunks: Vec<RungChunk> = plan
         .chunks
@@ -49,7 +52,11 @@ fn published(studio: &Studio, folder: &Path) -> Published {
         sizes.push((segment.bytes.len() as u64, seconds));
         made.ticks.push(segment.duration_ticks);
         let key_frame_bytes = segment.key_frame_bytes as u64;
-        made.segments.push(PlaylistSegment { uri, seconds, key_frame_bytes });
+        made.segments.push(PlaylistSegment {
+            uri,
+            seconds,
+            key_frame_bytes,
+        });
     }
     made.bandwidth = bandwidth(&sizes);
     made
@@ -82,7 +89,10 @@ fn hls_plays_from_the_master_on() {
     assert!(grown.starts_with(&growing) && grown.ends_with("#EXT-X-ENDLIST\n"));
     playlist.kind = PlaylistKind::Finished;
     write("video.m3u8", &playlist.write());
-    write("keys.m3u8", &key_frame_playlist(2, "init.mp4", &made.segments));
+    write(
+        "keys.m3u8",
+        &key_frame_playlist(2, "init.mp4", &made.segments),
+    );
 
     let rung = &made.plan.rungs[0];
     let (width, height) = (rung.width, rung.height);
@@ -107,10 +117,16 @@ fn hls_plays_from_the_master_on() {
         }],
     };
     let text = master.write();
-    assert!(text.contains("CODECS=\"avc1.6400") && text.contains("FRAME-RATE=30.000"), "{text}");
+    assert!(
+        text.contains("CODECS=\"avc1.6400") && text.contains("FRAME-RATE=30.000"),
+        "{text}"
+    );
     assert!(made.bandwidth.0 >= made.bandwidth.1 && made.bandwidth.1 > 0);
     write("master.m3u8", &text);
-    assert_eq!(numbers(&folder.join("master.m3u8")), (0..150).collect::<Vec<_>>());
+    assert_eq!(
+        numbers(&folder.join("master.m3u8")),
+        (0..150).collect::<Vec<_>>()
+    );
 
     // Each range ends after exactly one picture.
     for segment in &made.segments {
@@ -157,5 +173,8 @@ fn dash_plays_the_same_segments() {
     let text = manifest.write();
     assert!(text.contains("<S t=\"0\" d=\"20040\" r=\"1\"/>"), "{text}");
     std::fs::write(folder.join("manifest.mpd"), text).unwrap();
-    assert_eq!(numbers(&folder.join("manifest.mpd")), (0..150).collect::<Vec<_>>());
+    assert_eq!(
+        numbers(&folder.join("manifest.mpd")),
+        (0..150).collect::<Vec<_>>()
+    );
 }
