@@ -99,10 +99,10 @@ impl TaskState {
 
     /// Whether a task may go from this state to `next`.
     pub const fn allows(self, next: Self) -> bool {
-        use TaskState::{Cancelled, Dead, Pending, Ready, Running, Succeeded, Waiting};
+        use TaskState::{Cancelled, Dead, Pending, Ready, Running, Skipped, Succeeded, Waiting};
         matches!(
             (self, next),
-            (Pending, Ready | Succeeded | Cancelled)
+            (Pending, Ready | Succeeded | Skipped | Cancelled)
                 | (Ready, Running | Cancelled)
                 | (Running, Succeeded | Waiting | Ready | Dead | Cancelled)
                 | (Waiting, Ready | Succeeded | Cancelled)

@@ -60,6 +60,12 @@ pub(crate) fn master(streams: &Streams) -> Option<String> {
             });
         }
     }
+    let groups: Vec<String> = master
+        .video
+        .iter()
+        .filter_map(|v| v.audio_group.clone())
+        .collect();
+    master.audio.retain(|a| groups.contains(&a.group));
     (!master.video.is_empty()).then(|| master.write())
 }
 

@@ -19,6 +19,8 @@ struct Script {
     recipe: Arc<Recipe>,
     watermark: bool,
     generation: u32,
+    /// Whether the numbers of tasks are found out on the way, and not known from the start.
+    expands: bool,
     tasks: Vec<u32>,
     /// Which task acts, and what happens to it.
     acts: Vec<(u16, u8)>,
@@ -30,16 +32,25 @@ fn script() -> impl Strategy<Value = Script> {
     let acts = proptest::collection::vec(any::<(u16, u8)>(), 0..70);
     let tasks = proptest::collection::vec(1..4_u32, 16);
     let finish = proptest::collection::vec(any::<u16>(), 1..24);
-    (recipe(), any::<bool>(), 1..3_u32, tasks, acts, finish).prop_map(
-        |(recipe, watermark, generation, tasks, acts, finish)| Script {
-            recipe,
-            watermark,
-            generation,
-            tasks,
-            acts,
-            finish,
-        },
+    (
+        recipe(),
+        any::<(bool, bool)>(),
+        1..3_u32,
+        tasks,
+        acts,
+        finish,
     )
+        .prop_map(
+            |(recipe, (watermark, expands), generation, tasks, acts, finish)| Script {
+                recipe,
+                watermark,
+                generation,
+                expands,
+                tasks,
+                acts,
+                finish,
+            },
+        )
 }
 
 fn runner() -> TestRunner {
@@ -118,8 +129,11 @@ fn play(script: &Script) -> Model {
         &script.recipe,
         script.watermark,
         script.generation,
-        &script.tasks,
+        if script.expands { &[] } else { &script.tasks },
     );
+    if script.expands {
+        model.found = script.tasks.iter().map(|t| t - 1).collect();
+    }
     for &(pick, how) in &script.acts {
         act(&mut model, pick, how);
     }

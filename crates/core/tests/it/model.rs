@@ -1,8 +1,9 @@
 //! The smallest store that does what the core says, and judges it after every step by the task
 //! rows alone.
 
+use mediaflow_core::operation::Facts;
 use mediaflow_core::run::WatermarkSettings;
-use mediaflow_core::transition::{self, Effect, Refused, TaskInHand};
+use mediaflow_core::transition::{self, Effect, Expansion, Refused, TaskInHand};
 use mediaflow_core::{
     Decision, ErrorCode, EventType, Failure, FailureKind, Operation, Recipe, Run, RunSettings,
     RunState, Sha256, StepStatus, TaskState, Verdict,
@@ -32,6 +33,8 @@ pub(crate) struct Model {
     pub(crate) events: Vec<EventType>,
     pub(crate) published: bool,
     pub(crate) dropped: bool,
+    /// How many tasks each step is found to have, once one that it needs is done.
+    pub(crate) found: Vec<u32>,
     /// A newer generation or a deletion came: the store refuses replays from then on.
     pub(crate) over: bool,
 }
@@ -75,15 +78,14 @@ impl Model {
             events: Vec::new(),
             published: false,
             dropped: false,
+            found: Vec::new(),
             over: false,
         };
         model.apply(None, effects);
         for (step, &count) in tasks.iter().enumerate().take(recipe.steps.len()) {
-            let fixed = matches!(
-                recipe.steps[step].operation,
-                Operation::Publish | Operation::Moderate
-            );
-            if !fixed && model.rows[step].state == TaskState::Pending {
+            if expands(&recipe.steps[step].operation)
+                && model.rows[step].state == TaskState::Pending
+            {
                 model.run.steps[step].total = count.max(1);
                 for _ in 1..count {
                     let row = model.rows[step].clone();
@@ -115,7 +117,10 @@ impl Model {
 
     pub(crate) fn succeed(&mut self, row: usize, verdict: Option<Verdict>) {
         let hand = self.hand(row);
-        self.step(Some(row), |run| transition::succeed(run, hand, verdict));
+        let expansions = self.expansions(hand.step);
+        self.step(Some(row), |run| {
+            transition::succeed(run, hand, verdict, &expansions)
+        });
     }
 
     pub(crate) fn fail(&mut self, row: usize, kind: FailureKind, jitter: u32) {
@@ -219,7 +224,7 @@ impl Model {
         let run = &mut self.run;
         if hand.state != TaskState::Running {
             let lost = Failure::worker_lost();
-            assert!(transition::succeed(run, hand, Some(Verdict::Pass)).is_err());
+            assert!(transition::succeed(run, hand, Some(Verdict::Pass), &[]).is_err());
             assert!(transition::fail(run, hand, &lost, 0).is_err());
             assert!(transition::hand_back(run, hand).is_err());
         }
@@ -281,6 +286,17 @@ impl Model {
                 Effect::Restore(step) => {
                     self.all(step, |s| s == TaskState::Cancelled, TaskState::Pending);
                 }
+                Effect::Expand(step, _) => {
+                    let pending = self.rows_of(step, |s| s == TaskState::Pending);
+                    assert_eq!(pending.len(), 1, "only what has one task expands");
+                    for _ in 1..self.run.steps[step].total {
+                        let row = self.rows[pending[0]].clone();
+                        self.rows.push(row);
+                    }
+                }
+                Effect::Skip(step) => {
+                    self.all(step, |s| s == TaskState::Pending, TaskState::Skipped);
+                }
                 Effect::Publish => {
                     assert!(!self.published && !self.dropped, "published once");
                     self.published = true;
@@ -289,6 +305,19 @@ impl Model {
                 Effect::Event(event) => self.events.push(event.kind),
             }
         }
+    }
+
+    /// How many tasks the steps right after this one turn out to have.
+    fn expansions(&self, by: usize) -> Vec<Expansion> {
+        let steps = self.run.recipe.steps.iter().enumerate();
+        let after = steps.filter(|(_, s)| s.needs.contains(&by) && expands(&s.operation));
+        after
+            .map(|(step, _)| Expansion {
+                step,
+                tasks: self.found.get(step).copied().unwrap_or(1),
+                cost: Operation::Publish.cost(Facts::default()),
+            })
+            .collect()
     }
 
     /// What "a need is met" means, from the rows alone.
@@ -428,4 +457,8 @@ impl Model {
         }
         assert!((0.0..=1.0).contains(&run.progress()));
     }
+}
+
+fn expands(operation: &Operation) -> bool {
+    !matches!(operation, Operation::Publish | Operation::Moderate)
 }

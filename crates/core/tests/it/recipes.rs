@@ -24,6 +24,28 @@ fn the_built_in_recipe_is_sound() {
 }
 
 #[test]
+fn the_recipe_of_videos_is_sound_and_knows_what_belongs_to_it() {
+    let text = include_str!("../../../../recipes/video.toml");
+    Recipe::parse(text).expect("the built-in recipe parses");
+    refused(
+        &text.replace("kind = \"video\"", "kind = \"image\""),
+        "`video.inspect` is for videos",
+    );
+    refused(
+        &text.replace("needs = [\"poster\"]\njpeg", "needs = [\"plan\"]\njpeg"),
+        "works on the poster",
+    );
+    refused(
+        &text.replace(
+            "operation = \"video.lead\"\nneeds = [\"plan\"]",
+            "operation = \"video.lead\"\nneeds = [\"inspect\"]",
+        ),
+        "add that step to its `needs`",
+    );
+    refused(&text.replace("height = 720", "height = 100"), "higher than");
+}
+
+#[test]
 fn the_hash_ignores_how_it_is_written() {
     let plain = Recipe::parse(IMAGE).expect("parses");
     let commented = Recipe::parse(&format!("# another comment\n\n{IMAGE}")).expect("parses");

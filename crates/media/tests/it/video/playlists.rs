@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::process::Command;
 
+use mediaflow_media::mp4::codec_string;
+use mediaflow_media::video::RungChunk;
+use mediaflow_media::video::encode_chunk;
+use mediaflow_media::video::plan::{Plan, PlanSettings, plan};
 use mediaflow_playlist::dash::{Manifest, Picture, Representation};
 use mediaflow_playlist::hls::{
     KeyFrameVariant, Master, MediaPlaylist, PlaylistKind, PlaylistSegment, VideoVariant, bandwidth,
     key_frame_playlist,
 };
-use mediaflow_media::mp4::codec_string;
-use mediaflow_media::video::RungChunk;
-use mediaflow_media::video::encode_chunk;
-use mediaflow_media::video::plan::{Plan, PlanSettings, plan};
 
 use crate::film::{Studio, look, numbers, tools};
 
@@ -104,7 +104,10 @@ fn hls_plays_from_the_master_on() {
             codec: made.codec.clone(),
             width,
             height,
-            frame_rate: mediaflow_playlist::FrameRate { num: made.plan.grid.rate.num, den: made.plan.grid.rate.den },
+            frame_rate: mediaflow_playlist::FrameRate {
+                num: made.plan.grid.rate.num,
+                den: made.plan.grid.rate.den,
+            },
             audio_group: None,
         }],
         audio: Vec::new(),
@@ -161,7 +164,10 @@ fn dash_plays_the_same_segments() {
             picture: Some(Picture {
                 width: rung.width,
                 height: rung.height,
-                frame_rate: mediaflow_playlist::FrameRate { num: made.plan.grid.rate.num, den: made.plan.grid.rate.den },
+                frame_rate: mediaflow_playlist::FrameRate {
+                    num: made.plan.grid.rate.num,
+                    den: made.plan.grid.rate.den,
+                },
             }),
             sample_rate: None,
             timescale: made.plan.grid.timescale,
