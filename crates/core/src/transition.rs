@@ -433,7 +433,12 @@ fn expand(run: &mut Run, by: usize, expansion: Expansion, effects: &mut Vec<Effe
         return;
     };
     let untouched = status.total == 1 && status.open() == 1 && !status.released;
-    if !untouched || !run.recipe.steps[step].needs.contains(&by) {
+    // What decides about showing is one task, and done.
+    let decides = matches!(
+        run.recipe.steps[step].operation,
+        Operation::Moderate | Operation::Publish | Operation::Resize(_) | Operation::Watermark
+    );
+    if decides || !untouched || !run.recipe.steps[step].needs.contains(&by) {
         return;
     }
     if tasks == 0 {

@@ -460,5 +460,8 @@ impl Model {
 }
 
 fn expands(operation: &Operation) -> bool {
-    !matches!(operation, Operation::Publish | Operation::Moderate)
+    !matches!(
+        operation,
+        Operation::Publish | Operation::Moderate | Operation::Resize(_) | Operation::Watermark
+    )
 }
