@@ -16,6 +16,7 @@ pub mod moderation;
 pub mod operation;
 pub mod recipe;
 pub mod run;
+mod showing;
 pub mod state;
 pub mod time;
 pub mod transition;
