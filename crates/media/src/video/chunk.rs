@@ -220,7 +220,7 @@ fn numbers(samples: &[Sample], ticks: u32) -> Result<Vec<u64>, MediaError> {
         .map(|sample| {
             let after = (sample.pts - first) as u64;
             let number = after / u64::from(ticks);
-            if after % u64::from(ticks) != 0 || number >= samples.len() as u64 {
+            if !after.is_multiple_of(u64::from(ticks)) || number >= samples.len() as u64 {
                 return Err(MediaError::encoder("a picture is off the grid"));
             }
             Ok(number)

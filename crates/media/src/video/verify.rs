@@ -55,14 +55,11 @@ pub fn verify_chunk(
     scratch: &Path,
 ) -> Result<Option<Quality>, MediaError> {
     let path = scratch.join("verify.mp4");
-    let written = (|| {
-        let mut bytes = made.init.clone();
-        made.segments
-            .iter()
-            .for_each(|segment| bytes.extend_from_slice(&segment.bytes));
-        std::fs::write(&path, bytes)
-    })();
-    let checked = written
+    let mut bytes = made.init.clone();
+    made.segments
+        .iter()
+        .for_each(|segment| bytes.extend_from_slice(&segment.bytes));
+    let checked = std::fs::write(&path, bytes)
         .map_err(|e| MediaError {
             code: "internal",
             message: format!("the result cannot be written for checking: {e}"),
