@@ -114,9 +114,12 @@ fn try_encode(
 ) -> Result<Vec<RungChunk>, Missing> {
     let frames = plan.frames(chunk);
     let rungs: Vec<&PlannedRung> = chunk.rungs.iter().map(|&rung| &plan.rungs[rung]).collect();
-    let mut args: Vec<String> = ["-filter_complex", &filters::ladder(plan, &frames, &rungs)]
-        .map(str::to_owned)
-        .to_vec();
+    let mut args: Vec<String> = [
+        "-filter_complex",
+        &filters::ladder(plan, &frames, &rungs, 0, "r"),
+    ]
+    .map(str::to_owned)
+    .to_vec();
     let names: Vec<String> = (0..rungs.len()).map(|n| format!("rung-{n}.mp4")).collect();
     for (n, (rung, name)) in rungs.iter().zip(&names).enumerate() {
         let label = format!("[r{n}]");
