@@ -15,4 +15,3 @@ pub use codecs::is_accepted as is_accepted_codec;
 pub use container::Container;
 pub(crate) use input::Input;
 pub use tools::{Ffmpeg, FfmpegLimits};
-pub(crate) use watch::Watched;

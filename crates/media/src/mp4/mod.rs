@@ -10,8 +10,10 @@ mod codec;
 mod fragment;
 mod init;
 mod samples;
+mod tables;
 
 pub use codec::codec_string;
 pub(crate) use fragment::{Fragment, FragmentSample};
 pub(crate) use init::{AudioTrackHeader, VideoTrackHeader};
 pub(crate) use samples::{FragmentedFile, Sample};
+pub(crate) use tables::read as read_tables;

@@ -114,9 +114,12 @@ fn try_encode(
 ) -> Result<Vec<RungChunk>, Missing> {
     let frames = plan.frames(chunk);
     let rungs: Vec<&PlannedRung> = chunk.rungs.iter().map(|&rung| &plan.rungs[rung]).collect();
-    let mut args: Vec<String> = ["-filter_complex", &filters::ladder(plan, &frames, &rungs)]
-        .map(str::to_owned)
-        .to_vec();
+    let mut args: Vec<String> = [
+        "-filter_complex",
+        &filters::ladder(plan, &frames, &rungs, 0, "r"),
+    ]
+    .map(str::to_owned)
+    .to_vec();
     let names: Vec<String> = (0..rungs.len()).map(|n| format!("rung-{n}.mp4")).collect();
     for (n, (rung, name)) in rungs.iter().zip(&names).enumerate() {
         let label = format!("[r{n}]");
@@ -220,7 +223,7 @@ fn numbers(samples: &[Sample], ticks: u32) -> Result<Vec<u64>, MediaError> {
         .map(|sample| {
             let after = (sample.pts - first) as u64;
             let number = after / u64::from(ticks);
-            if after % u64::from(ticks) != 0 || number >= samples.len() as u64 {
+            if !after.is_multiple_of(u64::from(ticks)) || number >= samples.len() as u64 {
                 return Err(MediaError::encoder("a picture is off the grid"));
             }
             Ok(number)

@@ -34,6 +34,7 @@ pub(super) struct DocumentChapter {
 #[derive(Debug, Deserialize)]
 pub(super) struct Stream {
     pub(super) index: u32,
+    id: Option<String>,
     pub(super) codec_type: Option<String>,
     pub(super) codec_name: Option<String>,
     pub(super) profile: Option<String>,
@@ -74,6 +75,11 @@ struct SideData {
 impl Stream {
     pub(super) fn is(&self, kind: &str) -> bool {
         self.codec_type.as_deref() == Some(kind)
+    }
+
+    /// The track's number in an MP4 file, which ffprobe writes as `0x1`.
+    pub(super) fn track_id(&self) -> Option<u32> {
+        u32::from_str_radix(self.id.as_deref()?.strip_prefix("0x")?, 16).ok()
     }
 
     pub(super) fn is_picture(&self) -> bool {
@@ -165,7 +171,7 @@ impl Stream {
                 compatibility: data.dv_bl_signal_compatibility_id.unwrap_or(0),
             })
         });
-        dolby.or_else(|| match self.color_transfer.as_deref() {
+        dolby.or(match self.color_transfer.as_deref() {
             Some("smpte2084") => Some(Hdr::Hdr10),
             Some("arib-std-b67") => Some(Hdr::Hlg),
             _ => None,

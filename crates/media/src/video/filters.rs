@@ -7,11 +7,11 @@ use super::plan::{Plan, PlannedRung, PlannedSource, ToneMap};
 const PADDING_SECONDS: f64 = 1.0;
 
 /// Everything up to the pictures `frames` of the grid, in the grid's own time base.
-pub(super) fn selected(plan: &Plan, frames: &std::ops::Range<u64>) -> String {
+fn selected(plan: &Plan, frames: &std::ops::Range<u64>, input: usize) -> String {
     let source = &plan.source;
     let rate = format!("{}/{}", plan.grid.rate.num, plan.grid.rate.den);
     let mut graph = format!(
-        "[0:{}]settb={}/{},setpts=PTS-({}),",
+        "[{input}:{}]settb={}/{},setpts=PTS-({}),",
         source.stream, source.time_base.num, source.time_base.den, source.first_pts
     );
     if source.deinterlace {
@@ -61,27 +61,36 @@ fn tone_mapped(map: &ToneMap, range: &str) -> String {
     )
 }
 
-/// The whole graph for `rungs` (lowest first), whose outputs are labelled `r0`, `r1`, ... in
-/// their order: each is scaled from the next larger one.
-pub(super) fn ladder(plan: &Plan, frames: &std::ops::Range<u64>, rungs: &[&PlannedRung]) -> String {
+/// The whole graph for `rungs` (lowest first), each scaled from the next larger one. Reads
+/// the input number `input`; outputs are labelled `label` and the rung's position.
+pub(super) fn ladder(
+    plan: &Plan,
+    frames: &std::ops::Range<u64>,
+    rungs: &[&PlannedRung],
+    input: usize,
+    label: &str,
+) -> String {
     let top = rungs.len() - 1;
-    let mut graph = selected(plan, frames);
+    let mut graph = selected(plan, frames, input);
     graph += &shaped(&plan.source, rungs[top].width, rungs[top].height);
     for index in (0..=top).rev() {
         if index < top {
             graph += &format!(
-                ";[s{index}]scale={}:{}:flags=bicubic",
+                ";[{label}s{index}]scale={}:{}:flags=bicubic",
                 rungs[index].width, rungs[index].height
             );
         }
         if index > 0 {
-            graph += &format!(",split[o{index}][s{}];[o{index}]null", index - 1);
+            graph += &format!(
+                ",split[{label}o{index}][{label}s{}];[{label}o{index}]null",
+                index - 1
+            );
         }
         if rungs[index].every > 1 {
             // Chunks begin at a multiple of it, so every chunk keeps the same ones.
             graph += &format!(",framestep={}", rungs[index].every);
         }
-        graph += &format!("[r{index}]");
+        graph += &format!("[{label}{index}]");
     }
     graph
 }

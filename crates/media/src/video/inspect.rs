@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::Path;
 
 use super::document::{Document, Stream, microseconds};
@@ -12,10 +13,11 @@ use super::{
 };
 use crate::MediaError;
 use crate::ffmpeg::{Input, is_accepted_codec};
+use crate::mp4::read_tables;
 
 /// Looks at `source`, whose `media_type` our sniffing found.
 ///
-/// All packets are counted, none is decoded. The first film and all sound must be of codecs that
+/// All packets are counted (in ordinary MP4 files by their tables), none is decoded. The first film and all sound must be of codecs that
 /// are accepted.
 ///
 /// # Errors
@@ -47,7 +49,10 @@ pub fn inspect(
     for stream in document.streams.iter().filter(|s| s.is("video")) {
         limits.check_pixels(stream.width, stream.height)?;
     }
-    let packets = count(ffmpeg, &input, limits, &document.streams)?;
+    let packets = match tabled(source, container, limits, &document.streams)? {
+        Some(packets) => packets,
+        None => count(ffmpeg, &input, limits, &document.streams)?,
+    };
     let info = facts(container, bytes, &document, packets)?;
     limits.check(&info)?;
     Ok(Inspection { info, ffprobe })
@@ -71,6 +76,44 @@ fn describe(ffmpeg: &Ffmpeg, input: &Input) -> Result<serde_json::Value, MediaEr
         format.remove("filename");
     }
     Ok(document)
+}
+
+/// The packets of an ordinary MP4 file out of its tables, which takes milliseconds however long
+/// the film is; nothing when it is another kind of file.
+fn tabled(
+    source: &Path,
+    container: Container,
+    limits: &MediaLimits,
+    streams: &[Stream],
+) -> Result<Option<BTreeMap<u32, Packets>>, MediaError> {
+    if container != Container::Mov {
+        return Ok(None);
+    }
+    let tables = File::open(source)
+        .ok()
+        .and_then(|mut f| read_tables(&mut f));
+    let Some(tables) = tables else {
+        return Ok(None);
+    };
+    let mut packets: BTreeMap<u32, Packets> = BTreeMap::new();
+    for stream in streams.iter().filter(|s| !s.is_picture()) {
+        let Some(table) = tables.iter().find(|t| Some(t.id) == stream.track_id()) else {
+            return Ok(None);
+        };
+        let gathered = packets.entry(stream.index).or_default();
+        for entry in &table.entries {
+            gathered.add(&Packet {
+                pts: Some(entry.pts),
+                dts: None,
+                duration: entry.duration,
+                bytes: entry.bytes,
+                is_key: entry.is_sync,
+            });
+        }
+        let seconds = gathered.span() as f64 * stream.time_base().as_f64();
+        limits.check_duration(seconds)?;
+    }
+    Ok(Some(packets))
 }
 
 fn count(
@@ -202,9 +245,11 @@ fn measure(info: &mut MediaInfo, document: &Document) {
     let declared = document.format.duration.as_deref().and_then(microseconds);
     info.declared_duration_us = declared.and_then(|d| u64::try_from(d).ok());
     let tolerance = (info.duration_us / 50).max(1_000_000);
+    // Some containers count from zero, others from the first picture.
+    let reached = info.duration_us + start.max(0) as u64;
     info.ends_early = info
         .declared_duration_us
-        .is_some_and(|declared| declared > info.duration_us + tolerance);
+        .is_some_and(|declared| declared > reached + tolerance);
     info.bit_rate = per_second(info.bytes, info.duration_us);
 }
 

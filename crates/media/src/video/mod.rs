@@ -5,6 +5,7 @@
 
 mod chunk;
 mod document;
+mod download;
 mod encoder;
 mod filters;
 mod frames;
@@ -22,6 +23,7 @@ mod verify;
 
 pub use crate::ffmpeg::{Container, Ffmpeg, FfmpegLimits};
 pub use chunk::{RungChunk, Segment, encode_chunk};
+pub use download::progressive;
 pub use frames::{Moment, frame_at, frames};
 pub use info::{
     AttachedPicture, AudioStream, Chapter, Color, Hdr, Inspection, MediaInfo, Ratio,

@@ -59,8 +59,11 @@ pub struct Tile {
     pub column: u32,
 }
 
-/// Makes a tile every `interval` seconds: of the nearest key frame, or, where key frames are much
-/// rarer than tiles, by decoding the film.
+/// A film with fewer key frames than this is decoded whole: a few pictures are no storyboard.
+const KEYS_MIN: usize = 6;
+
+/// Makes a tile every `interval` seconds, of the nearest key frame; where key frames are rarer
+/// than that, tiles are as rare, as decoding the rest would cost a tenth of encoding it.
 ///
 /// # Errors
 /// `input.unsupported` without a film; those of reading a source.
@@ -73,10 +76,16 @@ pub fn storyboard(
     let film = Film::of(source, info)?;
     let line = &film.video.timeline;
     let duration = film.time_us(line.end_pts) as f64 / 1e6;
+    let by_keys = line.key_pts.len() >= KEYS_MIN;
+    let interval = if by_keys {
+        interval.max(duration / line.key_pts.len() as f64)
+    } else {
+        interval
+    };
     let count = ((duration / interval).ceil() as usize).max(1);
     let size = film.fitted(TILE.0, TILE.1);
     let mut sheets = Sheets::new(count);
-    if line.key_pts.len() * 2 >= count {
+    if by_keys {
         let nearest: Vec<usize> = (0..count)
             .map(|n| film.nearest_key(n as f64 * interval))
             .collect();

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::input as source_input;
-use super::plan::{AUDIO_BLOCK, Chunk, Plan};
+use super::plan::{AUDIO_BLOCK, Chunk, Plan, PlannedRung};
 use super::{Container, Ffmpeg, RungChunk, filters};
 use crate::MediaError;
 use crate::ffmpeg::Input;
@@ -40,7 +40,9 @@ pub struct Quality {
     pub ssim_min: f64,
 }
 
-/// Decodes all pictures of `made` and compares some with the source's.
+/// Decodes all pictures of `made`, which are the rungs of one chunk as [`super::encode_chunk`]
+/// gave them, and compares some with the source's. One process does it all, so the source is
+/// decoded once for all rungs. The answer has one entry for each rung.
 ///
 /// # Errors
 /// `encoder.failed` when a picture is broken, missing, twice there or at the wrong time; those of
@@ -50,54 +52,230 @@ pub fn verify_chunk(
     source: &Path,
     plan: &Plan,
     chunk: &Chunk,
-    made: &RungChunk,
+    made: &[RungChunk],
     range: SsimRange,
     scratch: &Path,
-) -> Result<Option<Quality>, MediaError> {
-    let path = scratch.join("verify.mp4");
-    let written = (|| {
-        let mut bytes = made.init.clone();
-        made.segments
-            .iter()
-            .for_each(|segment| bytes.extend_from_slice(&segment.bytes));
-        std::fs::write(&path, bytes)
-    })();
-    let checked = written
-        .map_err(|e| MediaError {
-            code: "internal",
-            message: format!("the result cannot be written for checking: {e}"),
-            kind: crate::ErrorKind::Transient,
-        })
-        .and_then(|()| {
-            let frames = plan.frames(chunk);
-            verify_stream(ffmpeg, &path, plan, made.rung, frames.clone())?;
-            let picked = match range {
-                SsimRange::None => Vec::new(),
-                SsimRange::All => vec![frames],
-                SsimRange::Borders if frames.end - frames.start <= 2 * BORDER => vec![frames],
-                SsimRange::Borders => vec![
-                    frames.start..frames.start + BORDER,
-                    frames.end - BORDER..frames.end,
-                ],
-            };
-            let start = plan.frames(chunk).start;
-            let mut values = Vec::new();
-            for frames in picked {
-                compare(
-                    ffmpeg,
-                    source,
-                    plan,
-                    made.rung,
-                    &path,
-                    start,
-                    frames,
-                    &mut values,
-                )?;
-            }
-            Ok(summed(&values))
-        });
-    let _ = std::fs::remove_file(&path);
+) -> Result<Vec<Option<Quality>>, MediaError> {
+    let check = Check {
+        plan,
+        made,
+        frames: plan.frames(chunk),
+        windows: windows(plan, plan.frames(chunk), range),
+        scratch,
+    };
+    let checked = check.write().and_then(|()| check.run(ffmpeg, source));
+    check.clean();
     checked
+}
+
+/// Parts of a chunk whose pictures are compared.
+fn windows(plan: &Plan, frames: Range<u64>, range: SsimRange) -> Vec<Range<u64>> {
+    // Each begins with a picture that every rung has.
+    let shared = plan.pictures_shared();
+    let border = BORDER * shared;
+    match range {
+        SsimRange::None => Vec::new(),
+        SsimRange::Borders if frames.end - frames.start > 2 * border => {
+            let last = (frames.end - frames.start - border) / shared * shared;
+            vec![
+                frames.start..frames.start + border,
+                frames.start + last..frames.end,
+            ]
+        }
+        SsimRange::Borders | SsimRange::All => vec![frames],
+    }
+}
+
+/// One check of one chunk. Its files in the scratch folder are named after positions.
+struct Check<'a> {
+    plan: &'a Plan,
+    made: &'a [RungChunk],
+    frames: Range<u64>,
+    windows: Vec<Range<u64>>,
+    scratch: &'a Path,
+}
+
+impl Check<'_> {
+    fn film(&self, rung: usize) -> String {
+        format!("verify-{rung}.mp4")
+    }
+
+    fn times(&self, rung: usize) -> String {
+        format!("times-{rung}.txt")
+    }
+
+    fn similarity(&self, rung: usize, window: usize) -> String {
+        format!("ssim-{rung}-{window}.txt")
+    }
+
+    fn write(&self) -> Result<(), MediaError> {
+        for (n, made) in self.made.iter().enumerate() {
+            let mut bytes = made.init.clone();
+            for segment in &made.segments {
+                bytes.extend_from_slice(&segment.bytes);
+            }
+            std::fs::write(self.scratch.join(self.film(n)), bytes).map_err(|e| lost(&e))?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, ffmpeg: &Ffmpeg, source: &Path) -> Result<Vec<Option<Quality>>, MediaError> {
+        let opened =
+            |window: &Range<u64>| source_input(ffmpeg, source, self.plan, window.start, BEFORE);
+        let mut inputs: Vec<Input> = self.windows.iter().map(opened).collect();
+        for n in 0..self.made.len() {
+            inputs.push(
+                Input::new(&self.scratch.join(self.film(n)), Container::Mov)
+                    .flag("-copyts")
+                    .option("-err_detect", "+explode")
+                    .option("-threads", ffmpeg.threads().to_string()),
+            );
+        }
+        let ran = ffmpeg.write(&inputs, &self.args(), self.scratch);
+        ran.map_err(|e| match e.code {
+            "input.corrupt" => MediaError::encoder(e.message),
+            _ => e,
+        })?;
+        (0..self.made.len())
+            .map(|n| {
+                self.check_times(n)?;
+                self.quality(n)
+            })
+            .collect()
+    }
+
+    fn args(&self) -> Vec<OsString> {
+        let rungs: Vec<&PlannedRung> = self
+            .made
+            .iter()
+            .map(|made| &self.plan.rungs[made.rung])
+            .collect();
+        let mut graphs = Vec::new();
+        let mut maps = Vec::new();
+        for (w, window) in self.windows.iter().enumerate() {
+            let label = format!("w{w}r");
+            graphs.push(filters::ladder(self.plan, window, &rungs, w, &label));
+        }
+        for (r, rung) in rungs.iter().enumerate() {
+            let parts: String = (0..self.windows.len())
+                .map(|w| format!("[s{r}w{w}]"))
+                .collect();
+            let input = self.windows.len() + r;
+            let count = self.windows.len() + 1;
+            graphs.push(format!("[{input}:v:0]split={count}[d{r}]{parts}"));
+            let base = format!("1/{}", self.plan.grid.timescale);
+            maps.extend(["-map".into(), format!("[d{r}]")]);
+            maps.extend(["-fps_mode", "passthrough", "-enc_time_base", &base].map(String::from));
+            maps.extend(["-f".into(), "framecrc".into(), self.times(r)]);
+            for (w, window) in self.windows.iter().enumerate() {
+                let every = u64::from(rung.every);
+                let number = |picture: u64| (picture - self.frames.start).div_ceil(every);
+                graphs.push(format!(
+                    "[s{r}w{w}]trim=start_frame={}:end_frame={},settb=1/1000,setpts=N[a{r}w{w}];\
+                     [w{w}r{r}]settb=1/1000,setpts=N[b{r}w{w}];\
+                     [a{r}w{w}][b{r}w{w}]ssim=stats_file={}[o{r}w{w}]",
+                    number(window.start),
+                    number(window.end),
+                    self.similarity(r, w)
+                ));
+                maps.extend(["-map".into(), format!("[o{r}w{w}]")]);
+                maps.extend(["-f", "null", "-"].map(String::from));
+            }
+        }
+        let graph = graphs.join(";");
+        let args = ["-filter_complex".to_owned(), graph]
+            .into_iter()
+            .chain(maps);
+        args.map(OsString::from).collect()
+    }
+
+    fn check_times(&self, n: usize) -> Result<(), MediaError> {
+        let text = self.read(&self.times(n))?;
+        let mut timing = Timing::new(self.plan, self.made[n].rung, self.frames.clone());
+        for (time, _) in text.lines().filter_map(listed) {
+            timing.next(time)?;
+        }
+        timing.end()
+    }
+
+    fn quality(&self, n: usize) -> Result<Option<Quality>, MediaError> {
+        let every = u64::from(self.plan.rungs[self.made[n].rung].every);
+        let mut values = Vec::new();
+        let mut expected = 0;
+        for (w, window) in self.windows.iter().enumerate() {
+            let text = self.read(&self.similarity(n, w))?;
+            let all = |line: &str| {
+                let mut fields = line.split_whitespace();
+                fields.find_map(|f| f.strip_prefix("All:")?.parse::<f64>().ok())
+            };
+            values.extend(text.lines().filter_map(all));
+            expected += (window.end - window.start).div_ceil(every);
+        }
+        if values.len() as u64 != expected {
+            return Err(MediaError::encoder("not all pictures could be compared"));
+        }
+        Ok(summed(&values))
+    }
+
+    fn read(&self, name: &str) -> Result<String, MediaError> {
+        std::fs::read_to_string(self.scratch.join(name)).map_err(|e| lost(&e))
+    }
+
+    fn clean(&self) {
+        for r in 0..self.made.len() {
+            let parts = (0..self.windows.len()).map(|w| self.similarity(r, w));
+            for name in parts.chain([self.film(r), self.times(r)]) {
+                let _ = std::fs::remove_file(self.scratch.join(name));
+            }
+        }
+    }
+}
+
+/// Pictures that come at their times, one by one.
+struct Timing<'a> {
+    plan: &'a Plan,
+    every: u64,
+    frames: Range<u64>,
+    seen: u64,
+}
+
+impl<'a> Timing<'a> {
+    fn new(plan: &'a Plan, rung: usize, frames: Range<u64>) -> Self {
+        Self {
+            plan,
+            every: u64::from(plan.rungs[rung].every),
+            frames,
+            seen: 0,
+        }
+    }
+
+    fn next(&mut self, time: i64) -> Result<(), MediaError> {
+        let picture = self.frames.start + self.seen * self.every;
+        let due = picture * u64::from(self.plan.grid.frame_ticks);
+        if time != due as i64 {
+            let message = format!("picture {picture} is shown at tick {time} and not {due}");
+            return Err(MediaError::encoder(message));
+        }
+        self.seen += 1;
+        Ok(())
+    }
+
+    fn end(self) -> Result<(), MediaError> {
+        let count = (self.frames.end - self.frames.start).div_ceil(self.every);
+        if self.seen != count {
+            let message = format!("{} pictures can be decoded and not {count}", self.seen);
+            return Err(MediaError::encoder(message));
+        }
+        Ok(())
+    }
+}
+
+fn lost(error: &std::io::Error) -> MediaError {
+    MediaError {
+        code: "internal",
+        message: format!("the check's own files are lost: {error}"),
+        kind: crate::ErrorKind::Transient,
+    }
 }
 
 /// Decodes the file `path`, which must show exactly the pictures `frames` of the grid in the rung
@@ -112,24 +290,11 @@ pub fn verify_stream(
     rung: usize,
     frames: Range<u64>,
 ) -> Result<(), MediaError> {
-    let every = u64::from(plan.rungs[rung].every);
-    let ticks = u64::from(plan.grid.frame_ticks);
-    let count = (frames.end - frames.start).div_ceil(every);
-    let mut next = 0;
-    let times = |n: u64| (frames.start + n * every) * ticks;
+    let mut timing = Timing::new(plan, rung, frames);
     decoded(ffmpeg, path, "v", plan.grid.timescale, &mut |time, _| {
-        if time != times(next) as i64 {
-            let message = format!("picture {next} is shown at {time} and not {}", times(next));
-            return Err(MediaError::encoder(message));
-        }
-        next += 1;
-        Ok(())
+        timing.next(time)
     })?;
-    if next != count {
-        let message = format!("{next} pictures can be decoded and not {count}");
-        return Err(MediaError::encoder(message));
-    }
-    Ok(())
+    timing.end()
 }
 
 /// Decodes the file `path` of sound, which must be `blocks` long, without a gap, from the block
@@ -189,15 +354,7 @@ fn decoded(
             if line.starts_with("#tb 0:") && line.trim() != expected {
                 return Err(MediaError::encoder(format!("its clock is {line}")));
             }
-            let mut fields = line
-                .split(',')
-                .map(|field| field.trim().parse::<i64>().ok());
-            match (fields.next(), fields.next(), fields.next(), fields.next()) {
-                (Some(Some(0)), Some(_), Some(Some(time)), Some(Some(duration))) => {
-                    each(time, duration)
-                }
-                _ => Ok(()),
-            }
+            listed(line).map_or(Ok(()), |(time, duration)| each(time, duration))
         })
     });
     // The file is ours: whatever is wrong with it is not the uploader's fault.
@@ -207,62 +364,20 @@ fn decoded(
     })
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "two films and where they are compared"
-)]
-fn compare(
-    ffmpeg: &Ffmpeg,
-    source: &Path,
-    plan: &Plan,
-    rung_index: usize,
-    path: &Path,
-    path_start: u64,
-    frames: Range<u64>,
-    values: &mut Vec<f64>,
-) -> Result<(), MediaError> {
-    let rung = &plan.rungs[rung_index];
-    let every = u64::from(rung.every);
-    // Both sides begin at a picture that the rung has.
-    let first = (frames.start - path_start).next_multiple_of(every);
-    let wanted = path_start + first..frames.end;
-    if wanted.is_empty() {
-        return Ok(());
+/// Time and duration in a line of `framecrc`: stream, decoding time, time, duration, ...
+fn listed(line: &str) -> Option<(i64, i64)> {
+    let mut fields = line
+        .split(',')
+        .map(|field| field.trim().parse::<i64>().ok());
+    match (
+        fields.next()?,
+        fields.next()?,
+        fields.next()?,
+        fields.next()?,
+    ) {
+        (Some(0), _, Some(time), Some(duration)) => Some((time, duration)),
+        _ => None,
     }
-    let mut graph = filters::selected(plan, &wanted);
-    graph += &filters::shaped(&plan.source, rung.width, rung.height);
-    if every > 1 {
-        graph += &format!(",framestep={every}");
-    }
-    let (from, to) = (first / every, (frames.end - path_start).div_ceil(every));
-    graph += &format!(
-        ",settb=1/1000,setpts=N[a];[1:v]trim=start_frame={from}:end_frame={to},\
-         settb=1/1000,setpts=N[b];[b][a]ssim=stats_file=-[out]"
-    );
-    let ours = Input::new(path, Container::Mov);
-    let theirs = source_input(ffmpeg, source, plan, wanted.start, BEFORE);
-    let args = [
-        "-filter_complex",
-        &graph,
-        "-map",
-        "[out]",
-        "-f",
-        "null",
-        "-",
-    ]
-    .map(Into::into);
-    let before = values.len();
-    ffmpeg.stream(&[theirs, ours], &args, None, |output| {
-        output.lines(|line| {
-            let all = line.split_whitespace().find_map(|f| f.strip_prefix("All:"));
-            values.extend(all.and_then(|value| value.parse::<f64>().ok()));
-            Ok(())
-        })
-    })?;
-    if (values.len() - before) as u64 != to - from {
-        return Err(MediaError::encoder("not all pictures could be compared"));
-    }
-    Ok(())
 }
 
 fn summed(values: &[f64]) -> Option<Quality> {

@@ -76,11 +76,11 @@ pub(super) fn cut(
     chunks
 }
 
-/// Runs of 1, 2, 4, ... segments up to `most`: the beginning is there early, and the rest pays
+/// Runs of 2, 4, 8, ... segments up to `most`: the beginning is there early, and the rest pays
 /// for few starts.
 fn growing(first: u32, end: u32, most: u32) -> Vec<Range<u32>> {
     let mut runs = Vec::new();
-    let (mut at, mut length) = (first, 1.min(most));
+    let (mut at, mut length) = (first, 2.min(most));
     while at < end {
         let until = (at + length).min(end);
         runs.push(at..until);

@@ -54,7 +54,7 @@ impl FrameGrid {
     /// As many pictures as come nearest to the wanted length and can be thinned out evenly for
     /// each rung, so that all rungs have the same borders.
     pub(super) fn segment_frames(&self, seconds: u32, rungs: &[PlannedRung]) -> u32 {
-        let even = rungs.iter().map(|rung| rung.every).fold(1, lcm);
+        let even = shared(rungs);
         let wanted = f64::from(seconds) * self.rate.as_f64() / f64::from(even);
         (wanted.round() as u32).max(1) * even
     }
@@ -65,6 +65,11 @@ impl FrameGrid {
 pub(super) fn divisor(rate: Ratio, max: u32) -> u32 {
     // 59.94 and 60.00 both count as 60.
     ((rate.as_f64() / f64::from(max.max(1)) - 0.01).ceil() as u32).max(1)
+}
+
+/// Of how many pictures one is in every rung.
+pub(super) fn shared(rungs: &[PlannedRung]) -> u32 {
+    rungs.iter().map(|rung| rung.every).fold(1, lcm)
 }
 
 fn lcm(a: u32, b: u32) -> u32 {

@@ -139,6 +139,11 @@ impl Plan {
         self.segment(chunk.first_segment).start..self.segment(last).end
     }
 
+    /// Of how many pictures one is in every rung.
+    pub(crate) fn pictures_shared(&self) -> u64 {
+        grid::shared(&self.rungs).into()
+    }
+
     /// Length of the longest segment in whole seconds, rounded: HLS' TARGETDURATION.
     pub fn target_duration(&self) -> u32 {
         let frames = self.segment(0).end;

@@ -179,7 +179,7 @@ fn runs_end_in_time_and_when_they_are_told() {
         let error = encode_chunk(&ffmpeg, &path, &plan, &plan.chunks[0], &studio.scratch())
             .expect_err("it must be ended");
         assert!(
-            started.elapsed() < Duration::from_secs(5),
+            started.elapsed() < Duration::from_secs(30),
             "{:?}",
             started.elapsed()
         );

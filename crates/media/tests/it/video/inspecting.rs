@@ -41,6 +41,87 @@ fn streams_are_described_and_counted() {
     assert!(!info.ends_early);
 }
 
+const EMPTY_BOXES: usize = 10_001;
+
+/// The same film in MP4, whose tables are read, and in one whose packets must be counted.
+#[test]
+fn tables_say_what_packets_say() {
+    let studio = Studio::new();
+    let sine = "sine=440:d=4:r=44100";
+    for (name, args) in [
+        ("a.mp4", "-c:v libx264 -bf 3 -g 25 -c:a aac"),
+        (
+            "b.mp4",
+            "-vf select=mod(n\\,7)-3 -fps_mode vfr -c:v libx264 -c:a libmp3lame",
+        ),
+        ("c.mov", "-c:v mpeg4 -bf 2 -c:a pcm_s16le"),
+        (
+            "late.mp4",
+            "-c:v libx264 -bf 2 -c:a aac -output_ts_offset 3.2",
+        ),
+        (
+            "front.mp4",
+            "-c:v libx265 -preset ultrafast -x265-params log-level=none -c:a aac -movflags +faststart",
+        ),
+    ] {
+        let path = studio.make(name, &[&numbered("30", 4), sine], args);
+        let mut tables = look(&path).unwrap().info;
+        // Nobody looks for tables behind ten thousand empty boxes.
+        let mut bytes = std::fs::read(&path).unwrap();
+        let brand = usize::from(bytes[3]);
+        bytes.splice(brand..brand, b"\0\0\0\x08free".repeat(EMPTY_BOXES));
+        let shifted = studio.path("counted.mp4");
+        std::fs::write(&shifted, relocated(bytes)).unwrap();
+        let counted = mediaflow_media::video::inspect(
+            &tools(),
+            &shifted,
+            "video/mp4",
+            &MediaLimits::default(),
+        );
+        let Ok(counted) = counted else {
+            panic!("{name}: {}", counted.unwrap_err())
+        };
+        let mut counted = counted.info;
+        for info in [&mut tables, &mut counted] {
+            info.bytes = 0;
+            info.bit_rate = 0;
+            info.audio[0].timeline.packets = 0;
+            info.audio[0].bit_rate = 0;
+            if name == "late.mp4" {
+                // A table knows how much of the last block is heard, a packet does not.
+                info.audio[0].timeline.end_pts = 0;
+                info.duration_us = 0;
+            }
+            assert!(!info.ends_early, "{name}");
+            if name == "c.mov" {
+                // A table sees uncompressed sound as one piece.
+                info.audio[0].timeline.packet_samples = None;
+            }
+        }
+        assert_eq!(tables, counted, "{name}");
+    }
+}
+
+/// Moves all sample offsets of an MP4 file by the bytes that were put in front of them.
+fn relocated(mut bytes: Vec<u8>) -> Vec<u8> {
+    let mut at = 0;
+    while let Some(found) = bytes[at..].windows(4).position(|w| w == b"stco") {
+        let start = at + found + 8;
+        let word =
+            |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+        let count = word(&bytes, start) as usize;
+        if (1..10_000).contains(&count) && start + 4 + count * 4 <= bytes.len() {
+            for n in 0..count {
+                let at = start + 4 + n * 4;
+                let moved = word(&bytes, at) + 8 * EMPTY_BOXES as u32;
+                bytes[at..at + 4].copy_from_slice(&moved.to_be_bytes());
+            }
+        }
+        at = start;
+    }
+    bytes
+}
+
 #[test]
 fn every_container_is_taken() {
     let studio = Studio::new();

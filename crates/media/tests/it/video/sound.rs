@@ -10,7 +10,7 @@ use mediaflow_media::image::Format;
 use mediaflow_media::mp4::codec_string;
 use mediaflow_media::sniff::{Sniffed, sniff};
 use mediaflow_media::video::plan::{AudioPiece, AudioPlan};
-use mediaflow_media::video::verify_sound;
+use mediaflow_media::video::{Ratio, encode_chunk, progressive, verify_sound};
 
 use crate::film::{Studio, look, tools};
 
@@ -131,7 +131,7 @@ fn sound_is_where_the_picture_is() {
             ..Default::default()
         };
         let film = mediaflow_media::video::plan(&info, &settings, tools().version()).unwrap();
-        let mut plan = film.audio.unwrap();
+        let mut plan = film.audio.clone().unwrap();
         in_small_pieces(&mut plan);
         let rate = f64::from(plan.sample_rate);
         let samples = heard(&encoded(&studio, &path, &plan, &[]));
@@ -140,6 +140,33 @@ fn sound_is_where_the_picture_is() {
             (seconds - film.grid.seconds()).abs() < 0.033,
             "{name}: {seconds}"
         );
+        let chunks = film.chunks.iter().flat_map(|chunk| {
+            encode_chunk(&tools(), &path, &film, chunk, &studio.scratch()).unwrap()
+        });
+        let mut pictures = Vec::new();
+        for made in chunks.filter(|made| made.rung == 0) {
+            if pictures.is_empty() {
+                pictures.extend_from_slice(&made.init);
+            }
+            made.segments
+                .iter()
+                .for_each(|s| pictures.extend_from_slice(&s.bytes));
+        }
+        let (video, audio) = (studio.path("video.mp4"), studio.path("joined.mp4"));
+        std::fs::write(&video, pictures).unwrap();
+        progressive(
+            &tools(),
+            &video,
+            Some(&audio),
+            &studio.scratch(),
+            "take.mp4",
+        )
+        .unwrap();
+        let whole = look(&studio.scratch().join("take.mp4")).unwrap().info;
+        let start = |pts: i64, base: Ratio| (pts as f64 * base.as_f64() * 1000.0).round();
+        let (v, a) = (&whole.video[0], &whole.audio[0]);
+        assert_eq!(start(v.timeline.first_pts, v.time_base), 0.0, "{name}");
+        assert_eq!(start(a.timeline.first_pts, a.time_base), 0.0, "{name}");
         for (from, at) in [(0.0, 1.0), (7.0, 7.5)] {
             let skipped = (from * rate) as usize;
             let onset = samples[skipped..]

@@ -107,7 +107,10 @@ fn a_poster_is_not_black() {
 #[test]
 fn storyboards_show_each_moment_where_they_say() {
     let studio = Studio::new();
-    for (name, group) in [("keys.mp4", "-g 15"), ("rare.mp4", "-g 1000")] {
+    for (name, group) in [
+        ("keys.mp4", "-g 15"),
+        ("rare.mp4", "-g 1000 -sc_threshold 0"),
+    ] {
         let path = studio.film(
             name,
             "15",

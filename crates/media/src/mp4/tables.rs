@@ -1,0 +1,307 @@
+//! The sample tables of ordinary MP4 files: when each picture is shown, without reading pictures.
+//!
+//! Walking through all packets of a film of two hours means reading gigabytes; its tables are a
+//! few megabytes. Only what is common is understood here: for fragments, several edits or
+//! anything odd there is no answer, and the caller counts packets instead.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+
+use super::boxes::{find, list, u32_at, u64_at};
+
+/// Largest `moov` that is read, in bytes.
+const MOOV_BYTES_MAX: u64 = 128 << 20;
+/// Most boxes beside each other in a file.
+const BOXES_MAX: usize = 10_000;
+
+/// One track and all its samples.
+#[derive(Debug)]
+pub(crate) struct TrackTable {
+    /// As the file numbers it, and ffprobe shows it as a stream's `id`.
+    pub(crate) id: u32,
+    /// In decoding order. Sound in constant bytes per sample is one entry.
+    pub(crate) entries: Vec<TableEntry>,
+}
+
+/// One sample of a table; times are in the track's ticks, with its edit applied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TableEntry {
+    pub(crate) pts: i64,
+    pub(crate) duration: i64,
+    pub(crate) bytes: u64,
+    pub(crate) is_sync: bool,
+}
+
+/// The tables of an ordinary file; nothing where it is not one. Samples that lie beyond the end
+/// of the file are left out.
+pub(crate) fn read(file: &mut File) -> Option<Vec<TrackTable>> {
+    let length = file.seek(SeekFrom::End(0)).ok()?;
+    let moov = moov(file, length)?;
+    let all = 0..moov.len();
+    let inside = list(&moov, all.clone()).ok()?;
+    if inside.iter().any(|b| b.kind == *b"mvex") {
+        return None;
+    }
+    let movie = find(&moov, all, &[b"mvhd"]).ok()??;
+    let movie_scale = match moov.get(movie.start)? {
+        0 => u32_at(&moov, movie.start + 12).ok()?,
+        _ => u32_at(&moov, movie.start + 20).ok()?,
+    };
+    inside
+        .iter()
+        .filter(|b| b.kind == *b"trak")
+        .map(|track| Track::of(&moov, track.body.clone())?.table(movie_scale, length))
+        .collect()
+}
+
+fn moov(file: &mut File, length: u64) -> Option<Vec<u8>> {
+    let mut at = 0;
+    for _ in 0..BOXES_MAX {
+        if at + 8 > length {
+            return None;
+        }
+        file.seek(SeekFrom::Start(at)).ok()?;
+        let mut header = [0; 16];
+        let read = (length - at).min(16) as usize;
+        file.read_exact(&mut header[..read]).ok()?;
+        let (size, skipped) = match u32_at(&header, 0).ok()? {
+            0 => (length - at, 8),
+            1 => (u64_at(&header, 8).ok()?, 16),
+            size => (u64::from(size), 8),
+        };
+        match &header[4..8] {
+            b"moof" => return None,
+            b"moov" if size <= MOOV_BYTES_MAX && at + size <= length => {
+                let mut body = vec![0; size.checked_sub(skipped)? as usize];
+                file.seek(SeekFrom::Start(at + skipped)).ok()?;
+                file.read_exact(&mut body).ok()?;
+                return Some(body);
+            }
+            _ if size < skipped => return None,
+            _ => at = at.checked_add(size)?,
+        }
+    }
+    None
+}
+
+/// The boxes of one track.
+struct Track<'a> {
+    moov: &'a [u8],
+    body: Range<usize>,
+    table: Range<usize>,
+    is_sound: bool,
+    timescale: u32,
+}
+
+impl<'a> Track<'a> {
+    fn of(moov: &'a [u8], body: Range<usize>) -> Option<Self> {
+        let media = |path: &[&[u8; 4]]| find(moov, body.clone(), path).ok()?;
+        let table = media(&[b"mdia", b"minf", b"stbl"])?;
+        let header = media(&[b"mdia", b"mdhd"])?;
+        let handler = media(&[b"mdia", b"hdlr"])?;
+        let timescale = match moov.get(header.start)? {
+            0 => u32_at(moov, header.start + 12).ok()?,
+            _ => u32_at(moov, header.start + 20).ok()?,
+        };
+        Some(Self {
+            moov,
+            table,
+            is_sound: moov.get(handler.start + 8..handler.start + 12)? == b"soun",
+            timescale,
+            body,
+        })
+    }
+
+    fn id(&self) -> Option<u32> {
+        let header = find(self.moov, self.body.clone(), &[b"tkhd"]).ok()??;
+        match self.moov.get(header.start)? {
+            0 => u32_at(self.moov, header.start + 12).ok(),
+            _ => u32_at(self.moov, header.start + 20).ok(),
+        }
+    }
+
+    /// The numbers of a table whose rows are `width` words, after `skip` bytes of header that end
+    /// with the number of rows.
+    fn rows(&self, kind: &[u8; 4], skip: usize, width: usize) -> Option<Vec<&'a [u8]>> {
+        let found = find(self.moov, self.table.clone(), &[kind]).ok()??;
+        let count = u32_at(self.moov, found.start + skip - 4).ok()? as usize;
+        let rows = self.moov.get(found.start + skip..found.end)?;
+        let rows = rows.get(..count.checked_mul(width * 4)?)?;
+        Some(rows.chunks_exact(width * 4).collect())
+    }
+
+    fn table(&self, movie_scale: u32, file_bytes: u64) -> Option<TrackTable> {
+        let steps: Vec<(u32, u32)> = self
+            .rows(b"stts", 8, 2)?
+            .iter()
+            .map(|row| (word(row, 0), word(row, 1)))
+            .collect();
+        let total: i64 = steps.iter().try_fold(0_i64, |sum, (n, ticks)| {
+            sum.checked_add(i64::from(*n) * i64::from(*ticks))
+        })?;
+        let sizes = find(self.moov, self.table.clone(), &[b"stsz"]).ok()??;
+        let constant = u32_at(self.moov, sizes.start + 4).ok()?;
+        let id = self.id()?;
+        if constant != 0 {
+            // Uncompressed sound: every sample counts, none needs to be looked at.
+            let count = u64::from(u32_at(self.moov, sizes.start + 8).ok()?);
+            let shift = self.shift(movie_scale, 0, total)?;
+            let whole = TableEntry {
+                pts: -shift,
+                duration: total,
+                bytes: count * u64::from(constant),
+                is_sync: true,
+            };
+            let fits = whole.bytes <= file_bytes;
+            return (self.is_sound && fits).then_some(TrackTable {
+                id,
+                entries: vec![whole],
+            });
+        }
+        let entries = self.entries(&steps, file_bytes)?;
+        let first = entries.iter().map(|e| e.pts).min().unwrap_or(0);
+        let shift = self.shift(movie_scale, first, total)?;
+        let entries = entries
+            .into_iter()
+            .map(|entry| TableEntry {
+                pts: entry.pts - shift,
+                ..entry
+            })
+            // What an encoder needed to get going is decoded and not heard.
+            .filter(|entry| !self.is_sound || entry.pts + entry.duration > 0)
+            .collect();
+        Some(TrackTable { id, entries })
+    }
+
+    fn entries(&self, steps: &[(u32, u32)], file_bytes: u64) -> Option<Vec<TableEntry>> {
+        let sizes = self.rows(b"stsz", 12, 1)?;
+        let offsets = self.offsets(&sizes)?;
+        let later: Vec<(u32, i32)> = match self.has(b"ctts") {
+            true => self
+                .rows(b"ctts", 8, 2)?
+                .iter()
+                .map(|row| (word(row, 0), word(row, 1) as i32))
+                .collect(),
+            false => vec![(u32::MAX, 0)],
+        };
+        let syncs: Option<Vec<u32>> = match self.has(b"stss") {
+            true => Some(
+                self.rows(b"stss", 8, 1)?
+                    .iter()
+                    .map(|r| word(r, 0))
+                    .collect(),
+            ),
+            false => None,
+        };
+        let (mut steps, mut later) = (runs(steps), runs(&later));
+        let mut decoded: i64 = 0;
+        let mut entries = Vec::with_capacity(sizes.len());
+        for (n, size) in sizes.iter().enumerate() {
+            let duration = i64::from(steps.next()?);
+            let shown_after = i64::from(later.next()?);
+            let bytes = u64::from(word(size, 0));
+            if offsets[n] + bytes <= file_bytes {
+                entries.push(TableEntry {
+                    pts: decoded + shown_after,
+                    duration,
+                    bytes,
+                    is_sync: syncs
+                        .as_ref()
+                        .is_none_or(|syncs| syncs.binary_search(&(n as u32 + 1)).is_ok()),
+                });
+            }
+            decoded = decoded.checked_add(duration)?;
+        }
+        Some(entries)
+    }
+
+    /// Where each sample begins in the file.
+    fn offsets(&self, sizes: &[&[u8]]) -> Option<Vec<u64>> {
+        let chunks: Vec<u64> = if self.has(b"co64") {
+            let rows = self.rows(b"co64", 8, 2)?;
+            rows.iter()
+                .map(|r| u64::from(word(r, 0)) << 32 | u64::from(word(r, 1)))
+                .collect()
+        } else {
+            let rows = self.rows(b"stco", 8, 1)?;
+            rows.iter().map(|r| u64::from(word(r, 0))).collect()
+        };
+        let runs = self.rows(b"stsc", 8, 3)?;
+        let mut offsets = Vec::with_capacity(sizes.len());
+        let mut sizes = sizes.iter();
+        for (n, run) in runs.iter().enumerate() {
+            let first = (word(run, 0) as usize).checked_sub(1)?;
+            let end = match runs.get(n + 1) {
+                Some(next) => (word(next, 0) as usize).checked_sub(1)?,
+                None => chunks.len(),
+            };
+            for chunk in chunks.get(first..end)? {
+                let mut at = *chunk;
+                for size in sizes.by_ref().take(word(run, 1) as usize) {
+                    offsets.push(at);
+                    at = at.checked_add(u64::from(word(size, 0)))?;
+                }
+            }
+        }
+        sizes.next().is_none().then_some(offsets)
+    }
+
+    fn has(&self, kind: &[u8; 4]) -> bool {
+        matches!(find(self.moov, self.table.clone(), &[kind]), Ok(Some(_)))
+    }
+
+    /// How many ticks the track's edit takes off its times: none without one. Nothing where the
+    /// edits are more than a start: `first` is the earliest time shown, `total` the length.
+    fn shift(&self, movie_scale: u32, first: i64, total: i64) -> Option<i64> {
+        let path: [&[u8; 4]; 2] = [b"edts", b"elst"];
+        let Some(found) = find(self.moov, self.body.clone(), &path).ok()? else {
+            return Some(0);
+        };
+        let long = *self.moov.get(found.start)? == 1;
+        let count = u32_at(self.moov, found.start + 4).ok()?;
+        let edit = |n: usize| -> Option<(u64, i64)> {
+            let at = found.start + 8 + n * if long { 20 } else { 12 };
+            Some(if long {
+                (
+                    u64_at(self.moov, at).ok()?,
+                    u64_at(self.moov, at + 8).ok()? as i64,
+                )
+            } else {
+                let start = u32_at(self.moov, at + 4).ok()? as i32;
+                (u64::from(u32_at(self.moov, at).ok()?), i64::from(start))
+            })
+        };
+        let ticks = |movie: u64| {
+            (movie as f64 * f64::from(self.timescale) / f64::from(movie_scale.max(1))).round()
+        };
+        // A wait before the track, then the track.
+        let (wait, (length, start)) = match (count, edit(0)?) {
+            (1, edit) => (0.0, edit),
+            (2, (wait, -1)) => (ticks(wait), edit(1)?),
+            _ => return None,
+        };
+        let starts_at_first = if self.is_sound {
+            (0..i64::from(self.timescale)).contains(&start)
+        } else {
+            start == first
+        };
+        // Movie ticks are coarse; a length of none means all of it.
+        let slack = 2.0 * f64::from(self.timescale) / f64::from(movie_scale.max(1)) + 1.0;
+        let whole = length == 0 || ticks(length) + slack >= (total - start) as f64;
+        (starts_at_first && whole).then_some(start - wait as i64)
+    }
+}
+
+fn word(row: &[u8], n: usize) -> u32 {
+    row.get(n * 4..n * 4 + 4)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map_or(0, u32::from_be_bytes)
+}
+
+/// A value for each sample out of (count, value) pairs.
+fn runs<T: Copy>(pairs: &[(u32, T)]) -> impl Iterator<Item = T> + '_ {
+    pairs
+        .iter()
+        .flat_map(|(count, value)| std::iter::repeat_n(*value, *count as usize))
+}
