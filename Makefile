@@ -14,7 +14,7 @@ test:
 	@scripts/layering.sh
 
 bench:
-	@scripts/install.sh build
+	@scripts/install.sh build bench
 	@scripts/bench.sh
 
 # Searches for inputs that break a parser: `make fuzz TARGET=image MINUTES=10`. `make test` runs each for a moment.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the given tasks (build, lint, fuzz) need and is not there yet, and says what and why.
+# Installs what the given tasks (build, bench, lint, fuzz) need and is not there yet, and says what and why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -53,6 +53,13 @@ for_build() {
     want ca-certificates "lets cargo trust the registry" test -e /etc/ssl/certs/ca-certificates.crt
 }
 
+for_bench() {
+    want wrk "asks servers at full speed" command -v wrk
+    want nginx-light "is what delivery is compared with" test -x /usr/sbin/nginx
+    want npm "installs sharp, which pictures are compared with" command -v npm
+    want python3 "drives the pipeline" command -v python3
+}
+
 for_lint() {
     for component in rustfmt clippy; do
         if ! cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1; then
@@ -69,6 +76,7 @@ for_lint() {
 
 for task in "$@"; do
     [[ $task == build ]] && for_build
+    [[ $task == bench ]] && for_bench
 done
 install_packages
 for_fuzz() {
