@@ -2,8 +2,9 @@
 
 use super::blobs::{blob, orphan};
 use super::live::Live;
-use super::rows::{id, named, sha, to_json};
+use super::rows::{id, named, to_json};
 use super::search::{add_tags, index_words, remove_tags};
+use super::shown::shown;
 use super::writer::Session;
 use super::{SqliteStore, events, record, renditions, search, tasks};
 use crate::{
@@ -103,34 +104,22 @@ fn visible(
     frozen: &super::Frozen,
     asset: AssetId,
 ) -> Result<Vec<Servable>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT a.state, a.published, a.visibility, r.generation, r.showing, r.recipe
-         FROM assets a JOIN runs r
-           ON r.asset = a.id AND r.generation = iif(a.published > 0, a.published, a.generation)
-         WHERE a.id = ?1",
-    )?;
-    let mut rows = statement.query([asset.as_bytes()])?;
-    let row = rows.next()?.ok_or(StoreError::AssetNotFound)?;
-    let state = named(row, "state", AssetState::parse)?;
-    let shows = row.get::<_, u32>("published")? > 0 || row.get("showing")?;
-    if !shows || matches!(state, AssetState::Rejected | AssetState::Deleted) {
+    let Some(shown) = shown(conn, asset)? else {
         return Ok(Vec::new());
-    }
-    let visibility = named(row, "visibility", Visibility::parse)?;
-    let recipe = frozen.recipe(conn, sha(row, "recipe")?)?;
+    };
+    let recipe = frozen.recipe(conn, shown.recipe)?;
     let mut statement = conn.prepare_cached(
         "SELECT r.generation, r.profile, r.format, r.width, r.height, r.animated, r.derivation,
                 b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
          FROM renditions r JOIN blobs b ON b.id = r.blob
          WHERE r.asset = ?1 AND r.generation = ?2",
     )?;
-    let generation: u32 = row.get("generation")?;
     let mut found = statement
-        .query_map(params![asset.as_bytes(), generation], |row| {
+        .query_map(params![asset.as_bytes(), shown.generation], |row| {
             Ok(Servable {
                 rendition: renditions::record(row)?,
                 key: row.get("blob_key")?,
-                visibility,
+                visibility: shown.visibility,
             })
         })?
         .collect::<Result<Vec<_>, _>>()?;

@@ -24,6 +24,7 @@ mod renditions;
 mod review;
 mod rows;
 mod search;
+mod shown;
 mod streams;
 mod task;
 mod tasks;

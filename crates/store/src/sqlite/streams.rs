@@ -4,12 +4,13 @@ use super::SqliteStore;
 use super::blobs::{adopt, blob, orphan};
 use super::live::Live;
 use super::rows::{id, json, named, sha};
+use super::shown::shown;
 use super::writer::Session;
 use crate::{
     BlobRow, NewSegment, NewTrack, Output, Playback, Segment, StoreError, Streams, Track, TrackKind,
 };
 use async_trait::async_trait;
-use mediaflow_core::{AssetId, AssetState, BlobId, ErrorCode, Failure, Visibility};
+use mediaflow_core::{AssetId, BlobId, ErrorCode, Failure, Visibility};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -224,35 +225,6 @@ const INIT: &str =
     "SELECT b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
      FROM tracks t JOIN blobs b ON b.id = t.blob
      WHERE t.asset = ?1 AND t.generation = ?2 AND t.name = ?3 AND ?4 IS NULL";
-
-struct Shown {
-    generation: u32,
-    visibility: Visibility,
-    published: bool,
-}
-
-/// The generation that readers see, if they see any.
-fn shown(conn: &Connection, asset: AssetId) -> Result<Option<Shown>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT a.state, a.published, a.visibility, r.generation, r.showing
-         FROM assets a JOIN runs r
-           ON r.asset = a.id AND r.generation = iif(a.published > 0, a.published, a.generation)
-         WHERE a.id = ?1",
-    )?;
-    let mut rows = statement.query([asset.as_bytes()])?;
-    let row = rows.next()?.ok_or(StoreError::AssetNotFound)?;
-    let state = named(row, "state", AssetState::parse)?;
-    let published = row.get::<_, u32>("published")? > 0;
-    let shows = published || row.get("showing")?;
-    if !shows || matches!(state, AssetState::Rejected | AssetState::Deleted) {
-        return Ok(None);
-    }
-    Ok(Some(Shown {
-        generation: row.get("generation")?,
-        visibility: named(row, "visibility", Visibility::parse)?,
-        published,
-    }))
-}
 
 fn shown_streams(conn: &Connection, asset: AssetId) -> Result<Streams, StoreError> {
     let Some(shown) = shown(conn, asset)? else {

@@ -3,7 +3,7 @@
 use crate::attempt::Attempt;
 use crate::ops::failure::{from_blob, from_engine, from_media};
 use mediaflow_core::{ErrorCode, Failure, Operation};
-use mediaflow_media::video::{self, Ffmpeg, FfmpegLimits, MediaInfo};
+use mediaflow_media::video::{self, Container, Ffmpeg, FfmpegLimits, MediaInfo};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,24 +39,26 @@ impl Film {
 
     /// The file that [`Self::seekable`] describes. Blocks; makes it where it is missing.
     pub(crate) fn path(&self, attempt: &Attempt, ffmpeg: &Ffmpeg) -> Result<PathBuf, Failure> {
-        let original = original(attempt)?;
-        if self.indexed.is_none() {
-            return Ok(original);
+        match self.indexed {
+            None => original(attempt),
+            Some(_) => indexed(attempt, ffmpeg, self.info.container),
         }
-        let folder = attempt.scratch.folder(|| {
-            let folder = folder(attempt)?;
-            video::remux(
-                ffmpeg,
-                &original,
-                self.info.container,
-                folder.path(),
-                INDEXED,
-            )
-            .map_err(from_media)?;
-            Ok(folder)
-        })?;
-        Ok(folder.path().join(INDEXED))
     }
+}
+
+/// The copy of the upload that has an index. Blocks; made where no task of the asset that runs has it already.
+pub(super) fn indexed(
+    attempt: &Attempt,
+    ffmpeg: &Ffmpeg,
+    container: Container,
+) -> Result<PathBuf, Failure> {
+    let folder = attempt.scratch.folder(|| {
+        let folder = folder(attempt)?;
+        let original = original(attempt)?;
+        video::remux(ffmpeg, &original, container, folder.path(), INDEXED).map_err(from_media)?;
+        Ok(folder)
+    })?;
+    Ok(folder.path().join(INDEXED))
 }
 
 /// What an earlier step of this generation recorded.

@@ -1,6 +1,6 @@
 //! `video.inspect`: what the container says, and what its packets say.
 
-use super::film::{ffmpeg, folder, original};
+use super::film::{ffmpeg, indexed, original};
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
 use mediaflow_core::Failure;
@@ -14,15 +14,11 @@ pub(super) fn run(attempt: &Attempt) -> Result<Output, Failure> {
     let path = original(attempt)?;
     let found =
         video::inspect(&ffmpeg, &path, &attempt.task.media_type, limits).map_err(from_media)?;
-    let indexed = match video::needs_index(&found.info) {
+    let again = match video::needs_index(&found.info) {
         true => {
-            let folder = folder(attempt)?;
-            let copy = "indexed.mkv";
-            video::remux(&ffmpeg, &path, found.info.container, folder.path(), copy)
-                .map_err(from_media)?;
-            let copy = folder.path().join(copy);
-            let again = video::inspect(&ffmpeg, &copy, video::REMUXED_MEDIA_TYPE, limits);
-            Some(again.map_err(from_media)?.info)
+            let copy = indexed(attempt, &ffmpeg, found.info.container)?;
+            let inspected = video::inspect(&ffmpeg, &copy, video::REMUXED_MEDIA_TYPE, limits);
+            Some(inspected.map_err(from_media)?.info)
         }
         false => None,
     };
@@ -31,7 +27,7 @@ pub(super) fn run(attempt: &Attempt) -> Result<Output, Failure> {
     Ok(Output {
         dimensions: shown.map(|v| (v.display_width, v.display_height)),
         search_text: Some(search_text(info)),
-        facts: json!({ "info": info, "indexed": indexed, "ffprobe": found.ffprobe }),
+        facts: json!({ "info": info, "indexed": again, "ffprobe": found.ffprobe }),
         ..Output::default()
     })
 }

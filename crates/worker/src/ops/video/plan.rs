@@ -11,6 +11,9 @@ use mediaflow_media::video::plan::{self, Rung};
 use mediaflow_media::video::{Plan, PlanSettings};
 use serde_json::json;
 
+/// The operation under which the plan is recorded.
+const PLAN: &str = "video.plan";
+
 pub(super) fn run(attempt: &Attempt, film: &Film, ladder: &Ladder) -> Result<Output, Failure> {
     let version = ffmpeg(attempt, 0)?.version().to_owned();
     let settings = PlanSettings {
@@ -78,9 +81,6 @@ fn cost(attempt: &Attempt, plan: &Plan) -> Cost {
 
 /// The plan that this generation goes by.
 pub(super) async fn found(attempt: &Attempt) -> Result<Plan, Failure> {
-    let plans = |s: &&mediaflow_core::Step| matches!(s.operation, Operation::VideoPlan(_));
-    let name = attempt.task.recipe.steps.iter().find(plans);
-    let name = name.map_or("video.plan", |s| s.operation.name());
-    let mut facts = recorded(attempt, name).await?;
+    let mut facts = recorded(attempt, PLAN).await?;
     serde_json::from_value(facts["plan"].take()).map_err(unreadable)
 }
