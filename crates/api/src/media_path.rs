@@ -21,11 +21,11 @@ pub(crate) struct MediaPath {
     pub(crate) is_canonical: bool,
 }
 
-/// A file of an asset. `profile` is the picture's, or the stream's name.
+/// A file of an asset. `profile` is the rendition's, or the stream's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum File {
     /// Negotiated where the format is missing.
-    Picture(Option<Format>),
+    Rendition(Option<Format>),
     /// `hls.m3u8` for all streams, or one stream's own.
     Playlist,
     /// `dash.mpd`.
@@ -82,7 +82,7 @@ pub(crate) fn parse(raw: &str) -> Result<MediaPath, NoPath> {
 
 fn file(name: &str) -> Option<(&str, File)> {
     let Some((stem, extension)) = name.rsplit_once('.') else {
-        return Some((name, File::Picture(None)));
+        return Some((name, File::Rendition(None)));
     };
     match extension {
         "m3u8" => Some((stem, File::Playlist)),
@@ -91,13 +91,15 @@ fn file(name: &str) -> Option<(&str, File)> {
             let is_vtt = extension == "vtt";
             Some((stem, File::Storyboard { is_vtt }))
         }
-        "mp4" => Some((stem.strip_suffix("-init")?, File::Segment(None))),
+        "mp4" if stem.ends_with("-init") => {
+            Some((stem.strip_suffix("-init")?, File::Segment(None)))
+        }
         "m4s" => {
             let (track, number) = stem.rsplit_once('-')?;
             let parsed: u32 = number.parse().ok()?;
             (parsed.to_string() == number).then_some((track, File::Segment(Some(parsed))))
         }
-        _ => Some((stem, File::Picture(Some(Format::parse(extension)?)))),
+        _ => Some((stem, File::Rendition(Some(Format::parse(extension)?)))),
     }
 }
 
@@ -119,16 +121,9 @@ fn digest(text: &str) -> Option<Sha256> {
     (digest.to_string() == text).then_some(digest)
 }
 
-fn extension(format: Format) -> &'static str {
-    match format {
-        Format::Jpeg => "jpg",
-        other => other.as_str(),
-    }
-}
-
 /// The name of a rendition at its stable address.
 pub(crate) fn name(rendition: &RenditionRecord) -> String {
-    format!("{}.{}", rendition.profile, extension(rendition.format))
+    format!("{}.{}", rendition.profile, rendition.format.extension())
 }
 
 #[cfg(test)]
@@ -147,13 +142,13 @@ mod tests {
         assert_eq!(path.asset.to_string(), ASSET);
         assert_eq!(
             (&*path.profile, path.file),
-            ("large", File::Picture(Some(Format::Jpeg)))
+            ("large", File::Rendition(Some(Format::Jpeg)))
         );
         assert_eq!(
             (path.sha256, path.token, path.is_canonical),
             (None, None, true)
         );
-        assert_eq!(found(&format!("{ASSET}/large")).file, File::Picture(None));
+        assert_eq!(found(&format!("{ASSET}/large")).file, File::Rendition(None));
         let hash = "ab".repeat(32);
         let path = found(&format!("{ASSET}/{hash}/large.avif"));
         assert_eq!(path.sha256, Some(hash.parse().unwrap()));
@@ -181,7 +176,7 @@ mod tests {
         let path = found(&format!("{ASSET}/large.jpeg"));
         assert_eq!(
             (path.file, path.is_canonical),
-            (File::Picture(Some(Format::Jpeg)), false)
+            (File::Rendition(Some(Format::Jpeg)), false)
         );
         assert!(found(&format!("%73/k.1.x/{ASSET}/large")).token.is_some());
     }
@@ -199,14 +194,9 @@ mod tests {
             ("audio-128".into(), File::Segment(Some(7)))
         );
         assert_eq!(file("720p-init.mp4"), ("720p".into(), File::Segment(None)));
-        for bad in [
-            "720p.m4s",
-            "720p-07.m4s",
-            "720p-x.m4s",
-            "720p.mp4",
-            "a.mpd",
-            "a.vtt",
-        ] {
+        let download = File::Rendition(Some(Format::Mp4));
+        assert_eq!(file("download.mp4"), ("download".into(), download));
+        for bad in ["720p.m4s", "720p-07.m4s", "720p-x.m4s", "a.mpd", "a.ts"] {
             assert_eq!(
                 parse(&format!("{ASSET}/{bad}")),
                 Err(NoPath::Unknown),

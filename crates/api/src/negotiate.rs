@@ -19,6 +19,7 @@ pub(crate) fn choose<'a>(
         Format::Avif if moves && !r.animated => 0,
         Format::Avif | Format::Webp => named(&ranges, r.format),
         Format::Png | Format::Jpeg => baseline(&ranges, r.format),
+        _ => 1,
     };
     let best = found
         .iter()
@@ -33,7 +34,7 @@ const fn preference(format: Format) -> u8 {
         Format::Avif => 3,
         Format::Webp => 2,
         Format::Png => 1,
-        Format::Jpeg => 0,
+        _ => 0,
     }
 }
 
@@ -94,8 +95,7 @@ mod tests {
             generation: 1,
             profile: "large".into(),
             format,
-            width: 1,
-            height: 1,
+            dimensions: Some((1, 1)),
             animated,
             derivation: Sha256([0; 32]),
             bytes: 1,

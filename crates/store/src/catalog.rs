@@ -89,10 +89,8 @@ pub struct RenditionRecord {
     pub profile: String,
     /// The encoding.
     pub format: Format,
-    /// In pixels.
-    pub width: u32,
-    /// In pixels.
-    pub height: u32,
+    /// Width and height in pixels, of what can be seen.
+    pub dimensions: Option<(u32, u32)>,
     /// Whether it moves.
     pub animated: bool,
     /// What made it.

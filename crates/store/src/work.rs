@@ -88,10 +88,8 @@ pub struct NewRendition {
     pub profile: String,
     /// The encoding.
     pub format: Format,
-    /// In pixels.
-    pub width: u32,
-    /// In pixels.
-    pub height: u32,
+    /// Width and height in pixels, of what can be seen.
+    pub dimensions: Option<(u32, u32)>,
     /// Whether it moves.
     pub animated: bool,
     /// Identifies what made it: original, variant, encoding, mark, focus. Equal digests mean interchangeable pictures.
@@ -192,10 +190,8 @@ pub trait Work: Send + Sync {
 pub struct Reusable {
     /// Its bytes.
     pub blob: BlobRow,
-    /// In pixels.
-    pub width: u32,
-    /// In pixels.
-    pub height: u32,
+    /// Width and height in pixels, of what can be seen.
+    pub dimensions: Option<(u32, u32)>,
     /// Whether it moves.
     pub animated: bool,
     /// Its encoding.

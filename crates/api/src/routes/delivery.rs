@@ -59,7 +59,7 @@ pub(crate) async fn get(
         }
         None => None,
     };
-    let File::Picture(format) = path.file else {
+    let File::Rendition(format) = path.file else {
         return streams::get(&context, &method, &headers, &path, signed_until).await;
     };
     let store = context.engine.store();

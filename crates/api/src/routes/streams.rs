@@ -35,7 +35,7 @@ pub(super) async fn get(
         File::Segment(number) => request.segment(number).await,
         File::Storyboard { is_vtt } => request.storyboard(is_vtt).await,
         File::Playlist | File::Manifest => request.playlist().await,
-        File::Picture(_) => Err(missing()),
+        File::Rendition(_) => Err(missing()),
     }
 }
 

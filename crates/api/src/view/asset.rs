@@ -139,10 +139,11 @@ pub(crate) struct OriginalView {
 pub(crate) struct RenditionView {
     /// `thumbnail`, `small`, `medium`, `large`, `retina`, `original`, or what the recipe names.
     profile: String,
-    /// `jpeg`, `png`, `webp`, `avif`, or `hls` for a stream of a video.
+    /// `jpeg`, `png`, `webp`, `avif`, `mp4`, ..., or `hls` for a stream of a video.
     format: &'static str,
-    width: u32,
-    height: u32,
+    /// In pixels, of what can be seen.
+    width: Option<u32>,
+    height: Option<u32>,
     /// Whether it moves.
     animated: bool,
     bytes: u64,
@@ -241,8 +242,8 @@ impl Addresses {
         RenditionView {
             profile: track.name.clone(),
             format: "hls",
-            width: track.width.unwrap_or(0),
-            height: track.height.unwrap_or(0),
+            width: track.width,
+            height: track.height,
             animated: true,
             bytes: track.segments.iter().map(|s| s.bytes).sum(),
             sha256: track.init.to_string(),
@@ -254,11 +255,12 @@ impl Addresses {
     fn rendition(&self, servable: &Servable) -> RenditionView {
         let rendition = &servable.rendition;
         let (base, name) = (&self.base, name(rendition));
+        let (width, height) = rendition.dimensions.unzip();
         RenditionView {
             profile: rendition.profile.clone(),
             format: rendition.format.as_str(),
-            width: rendition.width,
-            height: rendition.height,
+            width,
+            height,
             animated: rendition.animated,
             bytes: rendition.bytes,
             sha256: rendition.sha256.to_string(),

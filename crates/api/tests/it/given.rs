@@ -342,8 +342,7 @@ impl Server {
         NewRendition {
             profile: profile.into(),
             format,
-            width: 100,
-            height: 75,
+            dimensions: Some((100, 75)),
             animated: task.media_type == "image/gif" && format == Format::Webp,
             derivation: Sha256::of(what.as_bytes()),
             blob: RenditionBlob::New(NewBlob {

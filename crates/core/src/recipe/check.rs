@@ -180,7 +180,7 @@ fn encoding(e: &Encoding) -> Result<(), String> {
         Format::Avif => 9,
         other => {
             return Err(format!(
-                "`{}` is made by image.resize; `formats` takes webp and avif",
+                "`formats` takes webp and avif, not `{}`",
                 other.as_str()
             ));
         }

@@ -98,6 +98,7 @@ impl Live {
             RenditionBlob::Existing(id) => usable(s, self.tenant, *id)?,
         };
         let before = self.rendition_before(s, new)?;
+        let (width, height) = new.dimensions.unwrap_or_default();
         s.conn
             .prepare_cached(
                 "INSERT OR REPLACE INTO renditions (asset, generation, profile, format, tenant, width, height,
@@ -110,8 +111,8 @@ impl Live {
                 new.profile,
                 new.format.as_str(),
                 self.tenant.as_bytes(),
-                new.width,
-                new.height,
+                width,
+                height,
                 new.animated,
                 new.derivation.0,
                 blob.id.as_bytes(),

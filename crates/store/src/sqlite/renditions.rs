@@ -25,13 +25,18 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<RenditionRecord> {
         generation: row.get("generation")?,
         profile: row.get("profile")?,
         format: named(row, "format", Format::parse)?,
-        width: row.get("width")?,
-        height: row.get("height")?,
+        dimensions: dimensions(row)?,
         animated: row.get("animated")?,
         derivation: sha(row, "derivation")?,
         bytes: row.get("blob_bytes")?,
         sha256: sha(row, "blob_sha256")?,
     })
+}
+
+/// Width and height in a row; zeros where there is nothing to see.
+pub(super) fn dimensions(row: &Row<'_>) -> rusqlite::Result<Option<(u32, u32)>> {
+    let found: (u32, u32) = (row.get("width")?, row.get("height")?);
+    Ok(Some(found).filter(|found| *found != (0, 0)))
 }
 
 /// Removes rows and answers the paths of those that readers may have seen: the published
@@ -96,12 +101,7 @@ pub(super) fn add_paths(
     format: Format,
     sha256: Sha256,
 ) {
-    let extension = match format {
-        Format::Jpeg => "jpg",
-        Format::Png => "png",
-        Format::Webp => "webp",
-        Format::Avif => "avif",
-    };
+    let extension = format.extension();
     paths.insert(format!("/media/{asset}/{profile}"));
     paths.insert(format!("/media/{asset}/{profile}.{extension}"));
     paths.insert(format!("/media/{asset}/{sha256}/{profile}.{extension}"));

@@ -2,7 +2,7 @@
 
 use super::blobs::blob;
 use super::live::Live;
-use super::renditions::record;
+use super::renditions::{dimensions, record};
 use super::rows::named;
 use super::task::Hand;
 use super::writer::Session;
@@ -202,8 +202,7 @@ fn find_reusable(
             .query_row(params![tenant.as_bytes(), derivation.0], |row| {
                 Ok(Reusable {
                     blob: blob(row)?,
-                    width: row.get("width")?,
-                    height: row.get("height")?,
+                    dimensions: dimensions(row)?,
                     animated: row.get("animated")?,
                     format: named(row, "format", Format::parse)?,
                 })

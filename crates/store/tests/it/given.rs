@@ -418,8 +418,7 @@ fn rendition(claimed: &Claimed, profile: &str, format: Format) -> NewRendition {
     NewRendition {
         profile: profile.into(),
         format,
-        width: 100,
-        height: 75,
+        dimensions: Some((100, 75)),
         animated: false,
         derivation: Sha256::of(what.as_bytes()),
         blob: RenditionBlob::New(NewBlob {

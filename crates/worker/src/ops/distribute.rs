@@ -2,7 +2,6 @@
 
 use crate::attempt::Attempt;
 use crate::ops::failure::from_engine;
-use mediaflow_core::operation::Format;
 use mediaflow_core::{ErrorCode, Failure, Visibility};
 use mediaflow_engine::Cdn;
 use mediaflow_engine::store::Output;
@@ -37,7 +36,7 @@ pub(crate) async fn run(attempt: &Attempt) -> Result<Output, Failure> {
             format!(
                 "/media/{asset}/{}/{profile}.{}",
                 s.rendition.sha256,
-                extension(format)
+                format.extension()
             )
         })
         .collect();
@@ -51,11 +50,4 @@ pub(crate) async fn run(attempt: &Attempt) -> Result<Output, Failure> {
         facts: json!({ "warmed": paths.len() }),
         ..Output::default()
     })
-}
-
-fn extension(format: Format) -> &'static str {
-    match format {
-        Format::Jpeg => "jpg",
-        other => other.as_str(),
-    }
 }

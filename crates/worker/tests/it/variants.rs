@@ -33,8 +33,8 @@ async fn a_photo_becomes_eighteen_renditions_and_a_placeholder() {
         for format in [Format::Jpeg, Format::Webp, Format::Avif] {
             let found = &find(&renditions, profile, format).rendition;
             assert_eq!(
-                (found.width, found.height),
-                (width, height),
+                found.dimensions,
+                Some((width, height)),
                 "{profile} {format:?}"
             );
         }

@@ -126,8 +126,7 @@ fn encode(
             made.push(Made {
                 wanted,
                 format: encoding.format,
-                width: size.0,
-                height: size.1,
+                dimensions: size,
                 animated: false,
                 bytes,
             });

@@ -26,8 +26,7 @@ pub(super) struct Wanted {
 pub(super) struct Made {
     pub(super) wanted: Wanted,
     pub(super) format: Format,
-    pub(super) width: u32,
-    pub(super) height: u32,
+    pub(super) dimensions: (u32, u32),
     pub(super) animated: bool,
     pub(super) bytes: Vec<u8>,
 }
@@ -91,8 +90,7 @@ fn reused(attempt: &Attempt, wanted: &Wanted, found: &Reusable) -> NewRendition 
     NewRendition {
         profile: source::variants(attempt)[wanted.variant].name.clone(),
         format: found.format,
-        width: found.width,
-        height: found.height,
+        dimensions: found.dimensions,
         animated: found.animated,
         derivation: wanted.derivation,
         blob: RenditionBlob::Existing(found.blob.id),
@@ -112,8 +110,7 @@ fn store(attempt: &Attempt, mut made: Vec<Made>) -> Result<Vec<NewRendition>, Fa
         .map(|(m, blob)| NewRendition {
             profile: variants[m.wanted.variant].name.clone(),
             format: m.format,
-            width: m.width,
-            height: m.height,
+            dimensions: Some(m.dimensions),
             animated: m.animated,
             derivation: m.wanted.derivation,
             blob: RenditionBlob::New(blob),
@@ -167,8 +164,7 @@ pub(super) fn still(wanted: Wanted, format: Format, size: (u32, u32), encoded: E
     Made {
         wanted,
         format,
-        width: size.0,
-        height: size.1,
+        dimensions: size,
         animated: false,
         bytes: encoded.bytes,
     }

@@ -71,8 +71,7 @@ fn store(
             derivation: Sha256::of(format!("{} {}", blob.sha256, attempt.task.asset).as_bytes()),
             profile,
             format: Format::Jpeg,
-            width: pixels.width(),
-            height: pixels.height(),
+            dimensions: Some((pixels.width(), pixels.height())),
             animated: false,
             blob: RenditionBlob::New(blob),
         })
