@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use mediaflow_blob::{BlobKey, BlobWriter, Written};
 use mediaflow_core::operation::Facts;
-use mediaflow_core::{AssetId, AssetOptions, ErrorCode, Sha256, TenantId};
+use mediaflow_core::{AssetId, AssetOptions, ErrorCode, Kind, Sha256, TenantId};
 use mediaflow_store::{Accept, Idempotency, NewBlob};
 use std::future::{Future, ready};
 use std::pin::pin;
@@ -14,6 +14,8 @@ use std::time::Duration;
 /// The beginning of a file that is kept in memory while the rest goes to disk: enough for the
 /// headers of nearly all pictures.
 const HEAD_BYTES: usize = 128 << 10;
+/// Largest picture that is read whole at the upload to find its size; that of others is found by a task.
+const MEASURED_BYTES_MAX: u64 = 256 << 20;
 
 /// What a client asks for, without the bytes.
 #[derive(Debug, Clone, Default)]
@@ -282,11 +284,12 @@ impl Engine {
             .map_err(|(code, message)| EngineError::new(code, message))
     }
 
-    /// Type and size; of the whole file where its beginning does not tell, one such file at a time.
+    /// Type and size; of the whole picture where its beginning does not tell, one such file at a time.
     async fn measure(&self, written: &Written, head: &Bytes) -> Result<Recognised, EngineError> {
         let is_whole = written.bytes == head.len() as u64;
         let found = self.recognise(head, is_whole)?;
-        if found.dimensions.is_some() || is_whole {
+        let is_small = found.kind == Kind::Image && written.bytes <= MEASURED_BYTES_MAX;
+        if found.dimensions.is_some() || is_whole || !is_small {
             return Ok(found);
         }
         let _turn = self.measuring.acquire().await;

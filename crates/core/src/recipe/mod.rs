@@ -5,7 +5,7 @@ mod parse;
 
 pub use parse::RecipeError;
 
-use crate::operation::{Resize, Variant};
+use crate::operation::{Cost, Facts, POSTER_SIDE_MAX, Queue, Resize, Variant};
 use crate::{Kind, Operation, Sha256};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -89,6 +89,22 @@ impl Recipe {
     pub fn hash(&self) -> Sha256 {
         let text = serde_json::to_vec(self).expect("a recipe is plain data");
         Sha256::of(&text)
+    }
+
+    /// What a task of `step` needs, estimated from what is known of the asset.
+    pub fn cost(&self, step: usize, facts: Facts) -> Cost {
+        let operation = &self.steps[step].operation;
+        operation.cost(match (self.kind, operation.queue()) {
+            (Kind::Image, _) => facts,
+            // Nothing holds a film's bytes: programs read it from the disk.
+            (Kind::Video, Queue::Video) => Facts { bytes: 0, ..facts },
+            // What is done to pictures is done to a film's poster or its key frames.
+            (Kind::Video, _) => Facts {
+                bytes: 0,
+                frames: 1,
+                pixels: facts.pixels.min(POSTER_SIDE_MAX * POSTER_SIDE_MAX),
+            },
+        })
     }
 
     /// The index of the step that publishes; every recipe has exactly one.

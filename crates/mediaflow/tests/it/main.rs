@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // all of this is test code, also what is no test itself
 
 mod classifier;
+mod films;
 mod given;
 mod hostile;
 mod ingest;

@@ -2,7 +2,7 @@
 //! 200 of them and prints the peak.
 
 use crate::server::Server;
-use crate::{given, pictures};
+use crate::{films, given, pictures};
 
 const PHOTOS: usize = 12;
 const BUDGET: u64 = 400 << 20;
@@ -37,4 +37,23 @@ async fn many_large_pictures_at_once_finish_within_the_budget() {
     }
     let peak = server.peak_memory();
     assert!(peak < BUDGET + ELSE, "the peak was {} MiB", peak >> 20);
+}
+
+/// Larger than everything that the server may hold.
+const FILLING: u32 = 320 << 20;
+
+#[tokio::test]
+async fn a_film_is_never_held_as_a_whole() {
+    let config = "[worker]\nmemory_bytes = 536870912\nscratch_bytes = 16777216\n";
+    let folder = given::config(config);
+    let mut film = films::film(folder.path(), "a.mp4", "160x90", &["-t", "3"]);
+    // A box that everybody skips.
+    film.extend(FILLING.to_be_bytes());
+    film.extend(b"free");
+    film.resize(film.len() + FILLING as usize - 8, 7);
+    let server = Server::start(folder.path());
+    let id = server.upload("", film).await;
+    server.asset_in(&id, "ready").await;
+    let peak = server.peak_memory();
+    assert!(peak < ELSE, "the peak was {} MiB", peak >> 20);
 }

@@ -1,40 +1,12 @@
 //! Videos against the real binary: watched before they are finished, whole after a kill, checked by ffmpeg as any player.
 
+use crate::films::{RATE, SECONDS, film};
 use crate::given;
 use crate::server::{PATIENCE, Server};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
-
-const SECONDS: u32 = 24;
-const RATE: u32 = 30;
-
-/// A film with a running counter and a tone, in `folder`.
-fn film(folder: &Path, name: &str, size: &str, more: &[&str]) -> Vec<u8> {
-    let path = folder.join(name);
-    let pictures = format!("testsrc2=s={size}:r={RATE}:d={SECONDS}");
-    let sound = format!("sine=440:d={SECONDS}");
-    let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-y", "-f", "lavfi", "-i", &pictures])
-        .args(["-f", "lavfi", "-i", &sound])
-        .args([
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-g",
-            "100",
-            "-c:a",
-            "aac",
-        ])
-        .args(more)
-        .arg(&path)
-        .status()
-        .expect("ffmpeg is installed: apt-get install ffmpeg");
-    assert!(made.success());
-    std::fs::read(path).unwrap()
-}
 
 /// How many pictures of the best stream, and of samples of sound, a player can decode from this address; it may not
 /// complain about anything.

@@ -187,12 +187,32 @@ impl Live {
     }
 
     fn insert_tasks(&self, s: &Session<'_>, facts: Facts) -> Result<(), StoreError> {
-        for (index, step) in self.run.recipe.steps.iter().enumerate() {
+        for index in 0..self.run.recipe.steps.len() {
             let state = match self.run.steps[index].skipped {
                 0 => TaskState::Pending,
                 _ => TaskState::Skipped,
             };
-            self.insert_task(s, index, 0, state, step.operation.cost(facts))?;
+            self.insert_task(s, index, 0, state, self.run.recipe.cost(index, facts))?;
+        }
+        Ok(())
+    }
+
+    /// Estimates anew what the tasks need that nobody has claimed, now that more is known.
+    pub(super) fn estimate(&self, s: &Session<'_>, facts: Facts) -> Result<(), StoreError> {
+        for step in 0..self.run.recipe.steps.len() {
+            let cost = self.run.recipe.cost(step, facts);
+            s.conn
+                .prepare_cached(
+                    "UPDATE tasks SET memory_bytes = ?4, cpu_ms = ?5
+                     WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'pending'",
+                )?
+                .execute(params![
+                    self.asset.as_bytes(),
+                    self.run.generation,
+                    step,
+                    clamp(cost.memory_bytes),
+                    cost.cpu_ms,
+                ])?;
         }
         Ok(())
     }

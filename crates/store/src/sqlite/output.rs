@@ -7,6 +7,7 @@ use super::rows::{clamp, id, sha};
 use super::search::index_words;
 use super::writer::Session;
 use crate::{NewRendition, Output, RenditionBlob, StoreError};
+use mediaflow_core::operation::Facts;
 use mediaflow_core::{BlobId, EventDraft, EventType, Operation, Sha256, Verdict};
 use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value, json};
@@ -31,19 +32,8 @@ impl Live {
         } else if !output.facts.is_null() {
             self.keep_facts(s, operation, &output.facts)?;
         }
-        if let Some((width, height)) = output.dimensions {
-            s.conn
-                .prepare_cached(
-                    "UPDATE assets SET width = ?2, height = ?3,
-                            fact_pixels = iif(fact_pixels = 0, ?4, fact_pixels)
-                     WHERE id = ?1",
-                )?
-                .execute(params![
-                    self.asset.as_bytes(),
-                    width,
-                    height,
-                    clamp(u64::from(width) * u64::from(height))
-                ])?;
+        if let Some(dimensions) = output.dimensions {
+            self.keep_dimensions(s, dimensions)?;
         }
         if let Some(text) = &output.search_text {
             s.conn
@@ -52,6 +42,37 @@ impl Live {
             index_words(s, self.asset)?;
         }
         Ok(())
+    }
+
+    /// Where the upload did not tell the size, the tasks to come are estimated by it now.
+    fn keep_dimensions(
+        &self,
+        s: &Session<'_>,
+        (width, height): (u32, u32),
+    ) -> Result<(), StoreError> {
+        let facts = s
+            .conn
+            .prepare_cached(
+                "UPDATE assets SET width = ?2, height = ?3,
+                        fact_pixels = iif(fact_pixels = 0, ?4, fact_pixels)
+                 WHERE id = ?1 RETURNING fact_pixels, fact_frames, fact_bytes",
+            )?
+            .query_row(
+                params![
+                    self.asset.as_bytes(),
+                    width,
+                    height,
+                    clamp(u64::from(width) * u64::from(height))
+                ],
+                |row| {
+                    Ok(Facts {
+                        pixels: row.get(0)?,
+                        frames: row.get(1)?,
+                        bytes: row.get(2)?,
+                    })
+                },
+            )?;
+        self.estimate(s, facts)
     }
 
     /// Stores what an operation found out, over what an earlier run found.

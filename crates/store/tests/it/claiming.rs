@@ -212,3 +212,39 @@ async fn depths_tell_what_waits_and_since_when() {
         .find(|(s, _)| *s == mediaflow_core::AssetState::Uploaded);
     assert_eq!(uploaded.unwrap().1, 2);
 }
+
+/// What a film's size is only its inspection tells; how many bytes it has is no matter, as nothing holds them.
+#[tokio::test]
+async fn a_films_tasks_are_estimated_by_the_size_that_its_inspection_finds() {
+    let mut given = Given::new();
+    let mut upload = given.upload();
+    upload.kind = mediaflow_core::Kind::Video;
+    upload.recipe = crate::given::video();
+    upload.facts = Facts {
+        pixels: 0,
+        frames: 1,
+        bytes: 4096 * MIB,
+    };
+    given.accept(upload).await;
+    let inspect = given.claim_step("inspect").await;
+    assert!(inspect.cost.memory_bytes < 256 * MIB);
+    let mut output = crate::given::output(&inspect);
+    output.dimensions = Some((3840, 2160));
+    let report = Report::Succeeded(output);
+    given
+        .store
+        .report(inspect.lease, report, None)
+        .await
+        .unwrap();
+    let moderate = given.claim_step("moderate").await;
+    assert!(moderate.cost.memory_bytes < 64 * MIB, "of small pictures");
+    given.succeeds(&moderate).await;
+    let claimed = given.claim().await;
+    let plan = claimed.iter().find(|c| step_of(c) == "plan").unwrap();
+    given.succeeds(plan).await;
+    let lead = given.claim_step("lead").await;
+    assert_eq!(lead.facts.pixels, 3840 * 2160);
+    let (memory, cpu) = (lead.cost.memory_bytes, lead.cost.cpu_ms);
+    assert!((500 * MIB..700 * MIB).contains(&memory), "{}", memory / MIB);
+    assert!(cpu > 100_000, "{cpu}");
+}

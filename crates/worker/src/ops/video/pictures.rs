@@ -3,7 +3,7 @@
 use super::film::{Film, ffmpeg};
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
-use mediaflow_core::operation::Format;
+use mediaflow_core::operation::{Format, POSTER_SIDE_MAX};
 use mediaflow_core::{Failure, Sha256};
 use mediaflow_engine::store::{NewRendition, Output, RenditionBlob};
 use mediaflow_media::image::Pixels;
@@ -13,8 +13,6 @@ use serde_json::json;
 
 /// The profile of the picture that stands for a video.
 pub(crate) const POSTER: &str = "poster";
-/// Pixels of a poster's longer side: enough for the largest variant.
-const POSTER_SIDE: u32 = 2160;
 /// Nothing is lost that its variants could show.
 const POSTER_QUALITY: u8 = 95;
 const SHEET_QUALITY: u8 = 70;
@@ -22,7 +20,8 @@ const SHEET_QUALITY: u8 = 70;
 pub(super) fn poster(attempt: &Attempt, film: &Film) -> Result<Output, Failure> {
     let ffmpeg = ffmpeg(attempt, 0)?;
     let path = film.path(attempt, &ffmpeg)?;
-    let moment = video::poster(&ffmpeg, &path, film.seekable(), POSTER_SIDE).map_err(from_media)?;
+    let moment = video::poster(&ffmpeg, &path, film.seekable(), POSTER_SIDE_MAX as u32)
+        .map_err(from_media)?;
     Ok(Output {
         facts: json!({ "time_us": moment.time_us }),
         renditions: store(

@@ -63,19 +63,26 @@ fn rung(rung: &mediaflow_core::operation::Rung) -> Rung {
     }
 }
 
+/// Bytes that encoders hold for each pixel of the largest rung, for all rungs together; measured at 1080p.
+const ENCODING_BYTES: u64 = 160;
+
 fn cost(attempt: &Attempt, plan: &Plan) -> Cost {
+    let task = &attempt.task;
+    let encode = task
+        .recipe
+        .steps
+        .iter()
+        .position(|s| s.operation == Operation::VideoEncode);
     let pixels = plan
         .rungs
         .iter()
         .map(|r| u64::from(r.width) * u64::from(r.height));
-    let facts = mediaflow_core::operation::Facts {
-        pixels: pixels.max().unwrap_or(0),
-        ..attempt.task.facts
-    };
+    let encoding = pixels.max().unwrap_or(0).saturating_mul(ENCODING_BYTES);
+    let decoding = encode.map_or(task.cost, |step| task.recipe.cost(step, task.facts));
     let longest = plan.chunks.iter().map(|c| c.cost_cpu_seconds).max();
     Cost {
         cpu_ms: longest.unwrap_or(1).saturating_mul(1000),
-        ..Operation::VideoEncode.cost(facts)
+        memory_bytes: decoding.memory_bytes.saturating_add(encoding),
     }
 }
 
