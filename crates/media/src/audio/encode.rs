@@ -7,14 +7,15 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use super::adts::{Blocks, configuration};
-use super::filters::placed;
+use super::filters::{layout, placed};
 use crate::ffmpeg::Input;
 use crate::mp4::{AudioTrackHeader, Fragment, FragmentSample};
 use crate::video::plan::{AUDIO_BLOCK, AudioPiece, AudioPlan, AudioTrack};
-use crate::video::{Ffmpeg, Segment};
+use crate::video::{Container, Ffmpeg, Segment};
 use crate::{ErrorKind, MediaError};
 
 /// Blocks that are encoded before a piece and dropped: about a second.
@@ -24,6 +25,8 @@ const AFTER: u64 = 3;
 /// Seconds before the first sample at which reading begins: sound and pictures of one moment can
 /// lie apart in a file.
 const SEEK_BEFORE: f64 = 3.0;
+/// The plain name of a copy that does not change on the way.
+const EVENED: &str = "sound-evened.nut";
 
 /// One segment of one track at one bit rate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,143 +73,250 @@ pub fn encode_piece(
     scratch: &Path,
     each: &mut dyn FnMut(AudioSegment) -> Result<(), MediaError>,
 ) -> Result<(), MediaError> {
-    let first = plan.segment(piece.first_segment).start;
-    let end = plan.segment(piece.first_segment + piece.segments - 1).end;
-    let from = first.saturating_sub(BEFORE);
-    let samples = |block: u64| block * u64::from(AUDIO_BLOCK);
-    let mut graphs = Vec::new();
-    let mut outputs = Vec::new();
-    for (t, track) in plan.tracks.iter().enumerate() {
-        let gain = gains_db.get(t).copied().unwrap_or(0.0);
-        let placed = placed(
-            track,
-            plan.sample_rate,
-            samples(from),
-            samples(end + AFTER),
-            gain,
-        );
-        let count = track.renditions.len();
-        let labels: String = (0..count).map(|r| format!("[t{t}r{r}]")).collect();
-        graphs.push(format!("{placed},asplit={count}{labels}"));
-        for (r, rendition) in track.renditions.iter().enumerate() {
-            outputs.extend(
-                [
-                    "-map",
-                    &format!("[t{t}r{r}]"),
-                    "-c:a",
-                    "aac",
-                    "-b:a",
-                    &rendition.bit_rate.to_string(),
-                    "-f",
-                    "adts",
-                    &name(t, r),
-                ]
-                .map(OsString::from),
-            );
+    let work = Work::new(ffmpeg, plan, piece, gains_db, scratch);
+    let input = work.input(source, plan.tracks[0].container);
+    let written = work.write(input, &plan.tracks).and_then(|whole| {
+        if whole {
+            return Ok(());
+        }
+        let (input, tracks) = work.evened(source)?;
+        match work.write(input, &tracks)? {
+            true => Ok(()),
+            false => Err(MediaError::corrupt("the sound ends early")),
+        }
+    });
+    let made = written.and_then(|()| work.cut(each));
+    work.clean();
+    made
+}
+
+/// One piece at work. Its files in the scratch folder are named after positions.
+struct Work<'a> {
+    ffmpeg: &'a Ffmpeg,
+    plan: &'a AudioPlan,
+    piece: &'a AudioPiece,
+    gains_db: &'a [f64],
+    scratch: &'a Path,
+    /// The blocks that are kept.
+    kept: Range<u64>,
+    /// The blocks that are encoded.
+    encoded: Range<u64>,
+}
+
+impl<'a> Work<'a> {
+    fn new(
+        ffmpeg: &'a Ffmpeg,
+        plan: &'a AudioPlan,
+        piece: &'a AudioPiece,
+        gains_db: &'a [f64],
+        scratch: &'a Path,
+    ) -> Self {
+        let first = plan.segment(piece.first_segment).start;
+        let end = plan.segment(piece.first_segment + piece.segments - 1).end;
+        Self {
+            ffmpeg,
+            plan,
+            piece,
+            gains_db,
+            scratch,
+            kept: first..end,
+            encoded: first.saturating_sub(BEFORE)..end + AFTER,
         }
     }
-    let mut args: Vec<OsString> = vec!["-filter_complex".into(), graphs.join(";").into()];
-    args.extend(outputs);
-    let input = input(
-        ffmpeg,
-        source,
-        &plan.tracks,
-        samples(from) as f64 / f64::from(plan.sample_rate),
-    );
-    let written = ffmpeg.write(&[input], &args, scratch);
-    let made = written.and_then(|_| {
-        for (t, track) in plan.tracks.iter().enumerate() {
-            for r in 0..track.renditions.len() {
-                let path = scratch.join(name(t, r));
-                cut(&path, plan, piece, first - from, &mut |segment| {
+
+    /// The source, opened before the first encoded block, with its own times kept.
+    fn input(&self, source: &Path, container: Container) -> Input {
+        let input = Input::new(source, container)
+            .flag("-copyts")
+            .option("-threads", self.ffmpeg.threads().to_string());
+        let from = samples(self.encoded.start) as f64 / f64::from(self.plan.sample_rate);
+        let at = self.plan.tracks[0].start_seconds + from - SEEK_BEFORE;
+        if from <= SEEK_BEFORE || at <= 0.0 {
+            return input;
+        }
+        input
+            .flag("-noaccurate_seek")
+            .option("-seek_timestamp", "1")
+            .option("-ss", format!("{at:.6}"))
+    }
+
+    /// Encodes `tracks` of `input`. Whether each became as many blocks as it should.
+    fn write(&self, input: Input, tracks: &[AudioTrack]) -> Result<bool, MediaError> {
+        let rate = self.plan.sample_rate;
+        let (first, end) = (samples(self.encoded.start), samples(self.encoded.end));
+        let mut graphs = Vec::new();
+        let mut outputs: Vec<OsString> = Vec::new();
+        for (t, track) in tracks.iter().enumerate() {
+            let gain = self.gains_db.get(t).copied().unwrap_or(0.0);
+            let placed = placed(track, rate, first, end, gain);
+            let count = track.renditions.len();
+            let labels: String = (0..count).map(|r| format!("[t{t}r{r}]")).collect();
+            graphs.push(format!("{placed},asplit={count}{labels}"));
+            for (r, rendition) in track.renditions.iter().enumerate() {
+                let (label, bit_rate) = (format!("[t{t}r{r}]"), rendition.bit_rate.to_string());
+                let args = [
+                    "-map", &label, "-c:a", "aac", "-b:a", &bit_rate, "-f", "adts",
+                ];
+                outputs.extend(args.map(OsString::from));
+                outputs.push(name(t, r).into());
+            }
+        }
+        let mut args: Vec<OsString> = vec!["-filter_complex".into(), graphs.join(";").into()];
+        args.extend(outputs);
+        self.ffmpeg.write(&[input], &args, self.scratch)?;
+        let expected = self.encoded.end - self.encoded.start + 1;
+        for file in self.files() {
+            let mut blocks = open(&file)?;
+            let mut count = 0;
+            while blocks.next()?.is_some() {
+                count += 1;
+            }
+            if count != expected {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A copy of this part of the source at one rate and in one layout, and its tracks. Where a
+    /// source changes either on the way ffmpeg begins its filters anew, and they add the silence
+    /// before the first sample once more.
+    fn evened(&self, source: &Path) -> Result<(Input, Vec<AudioTrack>), MediaError> {
+        let rate = self.plan.sample_rate;
+        let end = samples(self.encoded.end) as f64 / f64::from(rate);
+        let until = self.plan.tracks[0].start_seconds + end + SEEK_BEFORE;
+        let mut args = Vec::new();
+        for track in &self.plan.tracks {
+            let filters = format!(
+                "aresample={rate},aformat=sample_fmts=s16:channel_layouts={}",
+                layout(track.channels)
+            );
+            args.extend(["-map".to_owned(), format!("0:{}", track.stream)]);
+            args.extend(["-af".to_owned(), filters]);
+        }
+        args.extend(["-c:a", "pcm_s16le", "-to"].map(String::from));
+        args.extend([
+            format!("{until:.6}"),
+            "-f".into(),
+            "nut".into(),
+            EVENED.into(),
+        ]);
+        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        let input = self.input(source, self.plan.tracks[0].container);
+        self.ffmpeg.write(&[input], &args, self.scratch)?;
+        let evened = Input::new(&self.scratch.join(EVENED), Container::Nut).flag("-copyts");
+        let tracks = self
+            .plan
+            .tracks
+            .iter()
+            .zip(0..)
+            .map(|(track, stream)| AudioTrack {
+                stream,
+                source_rate: rate,
+                packet_samples: None,
+                unknown_channels: None,
+                ..track.clone()
+            });
+        Ok((evened, tracks.collect()))
+    }
+
+    /// Gives the segments of all files.
+    fn cut(
+        &self,
+        each: &mut dyn FnMut(AudioSegment) -> Result<(), MediaError>,
+    ) -> Result<(), MediaError> {
+        for (track, found) in self.plan.tracks.iter().enumerate() {
+            for rendition in 0..found.renditions.len() {
+                let path = self.scratch.join(name(track, rendition));
+                self.cut_one(&path, &mut |segment| {
                     each(AudioSegment {
-                        track: t,
-                        rendition: r,
+                        track,
+                        rendition,
                         segment,
                     })
                 })?;
             }
         }
         Ok(())
-    });
-    for (t, track) in plan.tracks.iter().enumerate() {
-        for r in 0..track.renditions.len() {
-            let _ = std::fs::remove_file(scratch.join(name(t, r)));
-        }
     }
-    made
+
+    /// Makes segments of the blocks in `path`, without those before the kept ones and the encoder's
+    /// own first one, which says nothing but what comes before.
+    fn cut_one(
+        &self,
+        path: &Path,
+        each: &mut dyn FnMut(Segment) -> Result<(), MediaError>,
+    ) -> Result<(), MediaError> {
+        let mut blocks = open(path)?;
+        let mut next = || {
+            let missing = || MediaError::corrupt("the sound ends early");
+            blocks.next()?.ok_or_else(missing)
+        };
+        for _ in self.encoded.start..self.kept.start + 1 {
+            next()?;
+        }
+        for index in self.piece.first_segment..self.piece.first_segment + self.piece.segments {
+            let range = self.plan.segment(index);
+            let data = range
+                .clone()
+                .map(|_| next())
+                .collect::<Result<Vec<_>, _>>()?;
+            let start_ticks = samples(range.start);
+            let fragment = Fragment {
+                sequence: index + 1,
+                decode_time: start_ticks,
+                sample_ticks: AUDIO_BLOCK,
+                all_sync: true,
+                samples: data
+                    .iter()
+                    .map(|data| FragmentSample {
+                        data,
+                        shown_after: 0,
+                    })
+                    .collect(),
+            };
+            each(Segment {
+                index,
+                bytes: fragment.write().0,
+                start_ticks,
+                duration_ticks: samples(data.len() as u64),
+                timescale: self.plan.sample_rate,
+                frames: data.len() as u32,
+                key_frame_bytes: 0,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let tracks = self.plan.tracks.iter().enumerate();
+        tracks
+            .flat_map(|(t, track)| (0..track.renditions.len()).map(move |r| name(t, r)))
+            .map(|name| self.scratch.join(name))
+            .collect()
+    }
+
+    fn clean(&self) {
+        for file in self.files() {
+            let _ = std::fs::remove_file(file);
+        }
+        let _ = std::fs::remove_file(self.scratch.join(EVENED));
+    }
+}
+
+fn samples(block: u64) -> u64 {
+    block * u64::from(AUDIO_BLOCK)
 }
 
 fn name(track: usize, rendition: usize) -> String {
     format!("sound-{track}-{rendition}.aac")
 }
 
-/// The source, opened before the moment `from` (seconds of the result), with its own times kept.
-fn input(ffmpeg: &Ffmpeg, source: &Path, tracks: &[AudioTrack], from: f64) -> Input {
-    let input = Input::new(source, tracks[0].container)
-        .flag("-copyts")
-        .option("-threads", ffmpeg.threads().to_string());
-    let at = tracks[0].start_seconds + from - SEEK_BEFORE;
-    if from <= SEEK_BEFORE || at <= 0.0 {
-        return input;
-    }
-    input
-        .flag("-noaccurate_seek")
-        .option("-seek_timestamp", "1")
-        .option("-ss", format!("{at:.6}"))
-}
-
-/// Makes segments of the blocks in `path`, without the first `dropped` and the encoder's own
-/// first one, which says nothing but what comes before.
-fn cut(
-    path: &Path,
-    plan: &AudioPlan,
-    piece: &AudioPiece,
-    dropped: u64,
-    each: &mut dyn FnMut(Segment) -> Result<(), MediaError>,
-) -> Result<(), MediaError> {
+fn open(path: &Path) -> Result<Blocks<BufReader<File>>, MediaError> {
     let file = File::open(path).map_err(|e| MediaError {
         code: "internal",
         message: format!("what ffmpeg wrote cannot be read: {e}"),
         kind: ErrorKind::Transient,
     })?;
-    let mut blocks = Blocks::new(BufReader::new(file));
-    let mut next = || {
-        let missing = || MediaError::corrupt("the sound ends early");
-        blocks.next()?.ok_or_else(missing)
-    };
-    for _ in 0..dropped + 1 {
-        next()?;
-    }
-    for index in piece.first_segment..piece.first_segment + piece.segments {
-        let range = plan.segment(index);
-        let data = range
-            .clone()
-            .map(|_| next())
-            .collect::<Result<Vec<_>, _>>()?;
-        let start_ticks = range.start * u64::from(AUDIO_BLOCK);
-        let fragment = Fragment {
-            sequence: index + 1,
-            decode_time: start_ticks,
-            sample_ticks: AUDIO_BLOCK,
-            all_sync: true,
-            samples: data
-                .iter()
-                .map(|data| FragmentSample {
-                    data,
-                    shown_after: 0,
-                })
-                .collect(),
-        };
-        each(Segment {
-            index,
-            bytes: fragment.write().0,
-            start_ticks,
-            duration_ticks: data.len() as u64 * u64::from(AUDIO_BLOCK),
-            timescale: plan.sample_rate,
-            frames: data.len() as u32,
-            key_frame_bytes: 0,
-        })?;
-    }
-    Ok(())
+    Ok(Blocks::new(BufReader::new(file)))
 }

@@ -27,19 +27,50 @@ pub(super) fn placed(
         None => "PTS".to_owned(),
     };
     graph += &format!("asetpts={time}-({zero}),");
-    if track.has_unknown_layout {
-        graph += "pan=stereo|c0=c0|c1=c1,";
+    if let Some(channels) = track.unknown_channels {
+        graph += &mixed(channels);
     }
+    let (source_from, from) = resampled_from(rate, sample_rate, first);
+    graph += &format!("atrim=start_pts={source_from},");
     // Gaps over a tenth of a second become silence, overlaps are cut.
-    graph += &format!("aresample={sample_rate}:async=1:first_pts={first},");
-    let layout = match track.channels {
-        1 => "mono",
-        6 => "5.1",
-        _ => "stereo",
-    };
+    graph += &format!("aresample={sample_rate}:async=1:first_pts={from},");
+    let layout = layout(track.channels);
     graph += &format!("aformat=sample_fmts=fltp:channel_layouts={layout},");
     if gain_db != 0.0 {
         graph += &format!("volume={gain_db:.2}dB,");
     }
     graph + &format!("apad,atrim=start_pts={first}:end_pts={end}")
+}
+
+/// What ffmpeg calls the layout of a result.
+pub(super) fn layout(channels: u8) -> &'static str {
+    match channels {
+        1 => "mono",
+        6 => "5.1",
+        _ => "stereo",
+    }
+}
+
+/// The last moment well before sample `first` that is a whole number of samples at both rates, in each of them.
+/// Resampling from there on gives all pieces the very same samples; left to itself the resampler begins up to a
+/// packet too late.
+fn resampled_from(source_rate: u32, sample_rate: u32, first: u64) -> (u64, u64) {
+    const WELL_BEFORE: u64 = 2048;
+    let (mut a, mut b) = (u64::from(source_rate), u64::from(sample_rate));
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    let steps = first.saturating_sub(WELL_BEFORE) / (u64::from(sample_rate) / a);
+    (
+        steps * (u64::from(source_rate) / a),
+        steps * (u64::from(sample_rate) / a),
+    )
+}
+
+/// Two channels out of `channels` of which nobody knows where they belong: the first two are left and right as they
+/// are everywhere, and the others are heard on both sides, as loud together as one of them.
+fn mixed(channels: u32) -> String {
+    let each = 0.7 / f64::from(channels.saturating_sub(2).max(1)).sqrt();
+    let others: String = (2..channels).map(|n| format!("+{each:.3}*c{n}")).collect();
+    format!("pan=stereo|c0=0.7*c0{others}|c1=0.7*c1{others},")
 }

@@ -35,6 +35,8 @@ pub enum Container {
     Flac,
     /// AAC frames with ADTS headers.
     Aac,
+    /// What our own steps leave for each other; nothing that is uploaded is taken for it.
+    Nut,
 }
 
 impl Container {
@@ -78,6 +80,7 @@ impl Container {
             Self::Mp3 => "mp3",
             Self::Flac => "flac",
             Self::Aac => "aac",
+            Self::Nut => "nut",
         }
     }
 

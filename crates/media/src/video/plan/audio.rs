@@ -44,8 +44,8 @@ pub struct AudioTrack {
     pub first_pts: i64,
     /// Samples per packet, where packets follow each other without a gap.
     pub packet_samples: Option<u32>,
-    /// Whether nobody knows where the source's channels belong: then the first two are taken.
-    pub has_unknown_layout: bool,
+    /// How many channels the source has, where nobody knows where they belong.
+    pub unknown_channels: Option<u32>,
     /// Seconds on the source's clock at which the result begins.
     pub start_seconds: f64,
     /// Channels of the result.
@@ -141,7 +141,7 @@ pub(crate) fn cut(
             source_rate: audio.sample_rate,
             first_pts: audio.timeline.first_pts,
             packet_samples: audio.timeline.packet_samples,
-            has_unknown_layout: has_unknown_layout(audio),
+            unknown_channels: has_unknown_layout(audio).then_some(audio.channels),
             start_seconds: start,
             channels: channels(audio, channels_max),
             language: audio.language.clone(),

@@ -7,5 +7,6 @@ mod inspecting;
 mod planning;
 mod playlists;
 mod sound;
+mod sources;
 mod stills;
 mod verifying;
