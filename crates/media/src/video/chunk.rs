@@ -18,7 +18,7 @@ const BEFORE_AGAIN: f64 = 20.0;
 
 /// Pictures that the encoder may hold back to code them after later ones. The edit list says so,
 /// so it must be the same for all chunks: x264 has two at most.
-const REORDERED: u64 = 2;
+const REORDERED: u32 = 2;
 
 /// What a chunk has for one rung.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,16 +114,26 @@ fn try_encode(
 ) -> Result<Vec<RungChunk>, Missing> {
     let frames = plan.frames(chunk);
     let rungs: Vec<&PlannedRung> = chunk.rungs.iter().map(|&rung| &plan.rungs[rung]).collect();
-    let mut args: Vec<String> = [
-        "-filter_complex",
-        &filters::ladder(plan, &frames, &rungs, 0, "r"),
-    ]
-    .map(str::to_owned)
-    .to_vec();
     let names: Vec<String> = (0..rungs.len()).map(|n| format!("rung-{n}.mp4")).collect();
-    for (n, (rung, name)) in rungs.iter().zip(&names).enumerate() {
-        let label = format!("[r{n}]");
-        args.extend(encoder::args(plan, rung, &label, ffmpeg.threads(), name));
+    let encoded: Vec<&PlannedRung> = rungs
+        .iter()
+        .copied()
+        .filter(|rung| rung.pass_through.is_none())
+        .collect();
+    let mut args: Vec<String> = Vec::new();
+    if !encoded.is_empty() {
+        let graph = filters::ladder(plan, &frames, &encoded, 0, "r");
+        args.extend(["-filter_complex".into(), graph]);
+    }
+    let mut labels = (0..encoded.len()).map(|n| format!("[r{n}]"));
+    for (rung, name) in rungs.iter().zip(&names) {
+        args.extend(match rung.pass_through {
+            Some(_) => encoder::copy(plan, &frames, name),
+            None => {
+                let label = labels.next().unwrap_or_default();
+                encoder::args(plan, rung, &label, ffmpeg.threads(), name)
+            }
+        });
     }
     let args: Vec<_> = args.into_iter().map(Into::into).collect();
     let inputs = [input(ffmpeg, source, plan, frames.start, before)];
@@ -179,33 +189,36 @@ fn cut(
 ) -> Result<RungChunk, Missing> {
     let rung = &plan.rungs[rung_index];
     let parsed = FragmentedFile::new(file);
-    let samples = parsed.samples()?;
+    let ticks = plan.grid.frame_ticks * rung.every;
+    let pictures = match rung.pass_through {
+        None => numbered(parsed.samples()?, ticks)?,
+        Some(_) => taken(plan, parsed.samples()?, frames),
+    };
     let every = u64::from(rung.every);
     let expected = (frames.end - frames.start).div_ceil(every);
-    if samples.len() as u64 != expected {
+    if pictures.len() as u64 != expected {
         return Err(Missing::Pictures(format!(
-            "{} of {expected} pictures could be decoded from picture {} on",
-            samples.len(),
+            "{} of {expected} pictures could be read from picture {} on",
+            pictures.len(),
             frames.start
         )));
     }
-    let ticks = plan.grid.frame_ticks * rung.every;
+    let reordered = rung.pass_through.map_or(REORDERED, |taken| taken.reordered);
     let init = VideoTrackHeader {
-        shown_late: ticks * REORDERED as u32,
+        shown_late: ticks * reordered,
         width: rung.width as u16,
         height: rung.height as u16,
         timescale: plan.grid.timescale,
         configuration: parsed.avc_configuration()?,
     }
     .write();
-    let numbers = numbers(&samples, ticks)?;
     let per_segment = (plan.segment_frames / rung.every) as usize;
     let segments = (0..chunk.segments)
         .map(|n| {
             let start = n as usize * per_segment;
-            let range = start..(start + per_segment).min(samples.len());
+            let range = start..(start + per_segment).min(pictures.len());
             let index = chunk.first_segment + n;
-            segment(plan, index, ticks, &samples, &numbers, range, file)
+            segment(plan, rung, index, &pictures, range, file)
         })
         .collect::<Result<_, _>>()?;
     Ok(RungChunk {
@@ -215,40 +228,64 @@ fn cut(
     })
 }
 
-/// Which picture of the chunk each sample is.
-fn numbers(samples: &[Sample], ticks: u32) -> Result<Vec<u64>, MediaError> {
+/// A sample, and which picture of the chunk it is.
+struct Picture {
+    sample: Sample,
+    number: u64,
+}
+
+/// What the encoder made: the chunk's pictures and nothing else.
+fn numbered(samples: Vec<Sample>, ticks: u32) -> Result<Vec<Picture>, MediaError> {
+    let count = samples.len() as u64;
     let first = samples.iter().map(|s| s.pts).min().unwrap_or(0);
-    samples
-        .iter()
-        .map(|sample| {
-            let after = (sample.pts - first) as u64;
-            let number = after / u64::from(ticks);
-            if !after.is_multiple_of(u64::from(ticks)) || number >= samples.len() as u64 {
-                return Err(MediaError::encoder("a picture is off the grid"));
-            }
-            Ok(number)
+    let number = |sample: Sample| {
+        let after = (sample.pts - first) as u64;
+        let number = after / u64::from(ticks);
+        if !after.is_multiple_of(u64::from(ticks)) || number >= count {
+            return Err(MediaError::encoder("a picture is off the grid"));
+        }
+        Ok(Picture { sample, number })
+    };
+    samples.into_iter().map(number).collect()
+}
+
+/// What was taken from the source, from a key picture before the chunk on to some behind it.
+fn taken(plan: &Plan, samples: Vec<Sample>, frames: &Range<u64>) -> Vec<Picture> {
+    let begin = plan.source.start_seconds() * plan.grid.rate.as_f64();
+    let ticks = f64::from(plan.grid.frame_ticks);
+    let number = |sample: Sample| {
+        let picture = (sample.pts as f64 / ticks - begin).round();
+        let is_inside = picture >= frames.start as f64 && picture < frames.end as f64;
+        is_inside.then(|| Picture {
+            sample,
+            number: picture as u64 - frames.start,
         })
-        .collect()
+    };
+    samples.into_iter().filter_map(number).collect()
 }
 
 fn segment(
     plan: &Plan,
+    rung: &PlannedRung,
     index: u32,
-    ticks: u32,
-    samples: &[Sample],
-    numbers: &[u64],
+    pictures: &[Picture],
     range: Range<usize>,
     file: &[u8],
 ) -> Result<Segment, MediaError> {
+    let ticks = plan.grid.frame_ticks * rung.every;
+    let reordered = u64::from(rung.pass_through.map_or(REORDERED, |taken| taken.reordered));
     let first = range.start as u64;
-    // A key frame exactly at the border, no other, nothing shown on the other side of it, and
-    // nothing held back for longer than the edit list says.
+    // A key frame exactly at the border, of ours no other, nothing shown on the other side of it,
+    // and nothing held back for longer than the edit list says.
     let closed = range.clone().all(|n| {
-        samples[n].is_sync == (n == range.start)
-            && (first..range.end as u64).contains(&numbers[n])
-            && numbers[n] + REORDERED >= n as u64
+        let Picture { sample, number } = &pictures[n];
+        let is_in_place = match n == range.start {
+            true => sample.is_sync,
+            false => !sample.is_sync || rung.pass_through.is_some(),
+        };
+        is_in_place && (first..range.end as u64).contains(number) && number + reordered >= n as u64
     });
-    let mut shown: Vec<u64> = numbers[range.clone()].to_vec();
+    let mut shown: Vec<u64> = pictures[range.clone()].iter().map(|p| p.number).collect();
     shown.sort_unstable();
     shown.dedup();
     if !closed || shown.len() != range.len() {
@@ -265,8 +302,8 @@ fn segment(
         samples: range
             .clone()
             .map(|n| FragmentSample {
-                data: &file[samples[n].range.clone()],
-                shown_after: (numbers[n] + REORDERED - n as u64) as u32 * ticks,
+                data: &file[pictures[n].sample.range.clone()],
+                shown_after: (pictures[n].number + reordered - n as u64) as u32 * ticks,
             })
             .collect(),
     };

@@ -1,6 +1,41 @@
 //! The encoder's arguments for one rung: the same for each chunk, so that all fit together.
 
+use std::ops::Range;
+
 use super::plan::{Plan, PlannedRung, VideoCodec};
+
+/// Seconds of packets behind a chunk that are taken too: some are stored after ones shown later.
+const BEHIND: f64 = 1.0;
+
+/// Output options that take the source's own packets, from a key picture at or before the first
+/// of `frames` to some behind the last; their times stay on the source's clock.
+pub(super) fn copy(plan: &Plan, frames: &Range<u64>, name: &str) -> Vec<String> {
+    let end = plan.source.start_seconds() + frames.end as f64 / plan.grid.rate.as_f64() + BEHIND;
+    [
+        "-map",
+        &format!("0:{}", plan.source.stream),
+        "-c",
+        "copy",
+        "-to",
+        &format!("{end:.6}"),
+        "-video_track_timescale",
+        &plan.grid.timescale.to_string(),
+        "-map_metadata",
+        "-1",
+        "-map_chapters",
+        "-1",
+        "-fflags",
+        "+bitexact",
+        // Without the last two a film would begin at zero wherever it was cut.
+        "-movflags",
+        "+frag_keyframe+empty_moov+default_base_moof+frag_discont+negative_cts_offsets",
+        "-f",
+        "mp4",
+        name,
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
 
 /// Output options for `rung`, from the map to the format, for a file of this `name`.
 pub(super) fn args(

@@ -17,6 +17,21 @@ pub struct VideoTimeline {
     pub constant_rate: bool,
     /// When the pictures are shown at which decoding can start.
     pub key_pts: Vec<i64>,
+    /// How the packets lie, where the rate is constant.
+    #[serde(default)]
+    pub layout: Option<PacketLayout>,
+}
+
+/// What matters to who takes packets as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacketLayout {
+    /// Whether all that is stored before a key picture is shown before it, and all that is stored
+    /// after it is shown after it: the film can be cut there.
+    pub is_closed: bool,
+    /// For how many pictures one is stored ahead of its turn at most.
+    pub reordered: u32,
+    /// Most bits in any second.
+    pub bit_rate_peak: u64,
 }
 
 /// When samples are heard, in ticks of the stream's time base.
@@ -47,7 +62,9 @@ pub(super) struct Packet {
 #[derive(Debug, Default)]
 pub(super) struct Packets {
     times: Vec<i64>,
-    keys: Vec<i64>,
+    sizes: Vec<u32>,
+    /// Positions in `times`.
+    keys: Vec<usize>,
     end: i64,
     last_duration: i64,
     pub(super) bytes: u64,
@@ -59,10 +76,12 @@ impl Packets {
         let Some(time) = packet.pts.or(packet.dts) else {
             return;
         };
-        self.times.push(time);
         if packet.is_key {
-            self.keys.push(time);
+            self.keys.push(self.times.len());
         }
+        self.times.push(time);
+        self.sizes
+            .push(u32::try_from(packet.bytes).unwrap_or(u32::MAX));
         if self.times.len() == 1 || time + packet.duration >= self.end {
             self.end = time + packet.duration;
             self.last_duration = packet.duration;
@@ -86,13 +105,16 @@ impl Packets {
 
     /// The timeline and the frame rate; `hints` are the rates that ffprobe suggests.
     pub(super) fn video(mut self, time_base: Ratio, hints: &[Ratio]) -> (VideoTimeline, Ratio) {
+        let mut key_pts: Vec<i64> = self.keys.iter().map(|&key| self.times[key]).collect();
+        key_pts.sort_unstable();
+        let stored = self.times.clone();
         self.times.sort_unstable();
-        self.keys.sort_unstable();
         let first_pts = self.times.first().copied().unwrap_or(0);
         let frames = self.times.len() as u64;
         let constant_rate = is_constant(&self.times);
         let usual = self.usual_step();
         let rate = self.rate(time_base, hints, constant_rate, usual);
+        let layout = constant_rate.then(|| self.layout(&stored, rate));
         let mut end_pts = self.end;
         if self.last_duration <= 0 {
             end_pts += usual.round() as i64;
@@ -102,9 +124,42 @@ impl Packets {
             end_pts: end_pts.max(first_pts + 1),
             frames,
             constant_rate,
-            key_pts: self.keys,
+            key_pts,
+            layout,
         };
         (timeline, rate)
+    }
+
+    /// `stored` are the times in the order of the file; by now `self.times` is in that of showing.
+    fn layout(&self, stored: &[i64], rate: Ratio) -> PacketLayout {
+        let turns: Vec<usize> = stored
+            .iter()
+            .map(|time| self.times.partition_point(|earlier| earlier < time))
+            .collect();
+        let ahead = turns
+            .iter()
+            .enumerate()
+            .map(|(n, turn)| n.saturating_sub(*turn));
+        let mut latest = 0;
+        let is_closed = turns.iter().enumerate().all(|(n, &turn)| {
+            latest = latest.max(turn);
+            self.keys.binary_search(&n).is_err() || (turn == n && latest == n)
+        });
+        let second = (rate.as_f64().round() as usize).max(1);
+        let mut bytes: u64 = 0;
+        let mut peak = 0;
+        for (n, size) in self.sizes.iter().enumerate() {
+            bytes += u64::from(*size);
+            if n >= second {
+                bytes -= u64::from(self.sizes[n - second]);
+            }
+            peak = peak.max(bytes);
+        }
+        PacketLayout {
+            is_closed,
+            reordered: ahead.max().unwrap_or(0) as u32,
+            bit_rate_peak: peak * 8,
+        }
     }
 
     pub(super) fn audio(self, time_base: Ratio, sample_rate: u32) -> AudioTimeline {

@@ -123,13 +123,15 @@ impl Check<'_> {
         let opened =
             |window: &Range<u64>| source_input(ffmpeg, source, self.plan, window.start, BEFORE);
         let mut inputs: Vec<Input> = self.windows.iter().map(opened).collect();
-        for n in 0..self.made.len() {
-            inputs.push(
-                Input::new(&self.scratch.join(self.film(n)), Container::Mov)
-                    .flag("-copyts")
-                    .option("-err_detect", "+explode")
-                    .option("-threads", ffmpeg.threads().to_string()),
-            );
+        for (n, made) in self.made.iter().enumerate() {
+            let input = Input::new(&self.scratch.join(self.film(n)), Container::Mov)
+                .flag("-copyts")
+                .option("-threads", ffmpeg.threads().to_string());
+            // What a camera damaged stays so; what the encoder did must be whole.
+            inputs.push(match self.plan.rungs[made.rung].pass_through {
+                Some(_) => input,
+                None => input.option("-err_detect", "+explode"),
+            });
         }
         let ran = ffmpeg.write(&inputs, &self.args(), self.scratch);
         ran.map_err(|e| match e.code {

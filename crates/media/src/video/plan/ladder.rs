@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FrameGrid;
 use super::grid::divisor;
+use super::pass_through::PassThrough;
 use crate::video::VideoStream;
 
 /// A source this much smaller than a rung still gets it, at its own size: 1920x1072 is 1080p.
@@ -64,6 +65,9 @@ pub struct PlannedRung {
     pub every: u32,
     /// What the pictures are coded in.
     pub codec: VideoCodec,
+    /// That the source's own packets serve, and how. Without it the rung is encoded.
+    #[serde(default)]
+    pub pass_through: Option<PassThrough>,
 }
 
 impl Default for Ladder {
@@ -121,6 +125,7 @@ pub(super) fn rungs(video: &VideoStream, grid: &FrameGrid, ladder: &Ladder) -> V
             audio_bit_rate: rung.audio_bit_rate,
             every: divisor(grid.rate, rung.frame_rate_max),
             codec: rung.codec,
+            pass_through: None,
         });
     }
     planned

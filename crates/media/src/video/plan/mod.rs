@@ -7,6 +7,7 @@ mod audio;
 mod chunks;
 mod grid;
 mod ladder;
+mod pass_through;
 mod source;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ pub(crate) use audio::{BLOCK as AUDIO_BLOCK, cut as cut_audio};
 pub use chunks::Chunk;
 pub use grid::FrameGrid;
 pub use ladder::{Ladder, PlannedRung, Rung, VideoCodec};
+pub use pass_through::PassThrough;
 pub use source::{PlannedSource, ToneMap};
 
 /// What the recipe wants.
@@ -41,6 +43,8 @@ pub struct PlanSettings {
     pub crf: u8,
     /// Most channels of sound: 2 mixes surround down, 6 keeps 5.1.
     pub audio_channels_max: u8,
+    /// Whether a source that is already what a rung should be serves as it is.
+    pub pass_through: bool,
 }
 
 impl Default for PlanSettings {
@@ -54,6 +58,7 @@ impl Default for PlanSettings {
             preset: "veryfast".into(),
             crf: 23,
             audio_channels_max: 2,
+            pass_through: true,
         }
     }
 }
@@ -106,9 +111,15 @@ pub fn plan(info: &MediaInfo, settings: &PlanSettings, encoder: &str) -> Result<
     }
     let source = PlannedSource::of(info.container, video)?;
     let grid = FrameGrid::of(video, settings.frame_rate_max);
-    let rungs = ladder::rungs(video, &grid, &settings.ladder);
+    let mut rungs = ladder::rungs(video, &grid, &settings.ladder);
     let segment_frames = grid.segment_frames(settings.segment_seconds, &rungs);
     let segments = grid.total.div_ceil(u64::from(segment_frames)) as u32;
+    if settings.pass_through {
+        let offer = pass_through::Offer::of(video, &source, &grid, segment_frames);
+        for rung in &mut rungs {
+            rung.pass_through = offer.as_ref().and_then(|offer| offer.serves(rung));
+        }
+    }
     let chunks = chunks::cut(&grid, segment_frames, segments, &rungs, settings);
     let audio = audio::plan(info, &source, &grid, segment_frames, settings);
     Ok(Plan {

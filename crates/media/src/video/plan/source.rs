@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::FrameGrid;
 use crate::MediaError;
 use crate::video::{Container, Hdr, Orientation, Ratio, VideoStream};
 
@@ -56,6 +57,12 @@ impl PlannedSource {
                     .as_deref()
                     .is_some_and(|format| format.starts_with("yuvj")),
         })
+    }
+
+    /// Which picture of a source at the grid's constant rate is shown at this tick.
+    pub(super) fn picture(&self, pts: i64, grid: &FrameGrid) -> u64 {
+        let seconds = (pts - self.first_pts) as f64 * self.time_base.as_f64();
+        (seconds * grid.rate.as_f64()).round() as u64
     }
 
     /// Seconds on the source's clock at which the result begins.

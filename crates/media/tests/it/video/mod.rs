@@ -4,6 +4,7 @@ mod chunks;
 mod corpus;
 mod hostile;
 mod inspecting;
+mod passing;
 mod planning;
 mod playlists;
 mod sound;

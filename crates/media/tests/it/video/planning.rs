@@ -34,6 +34,7 @@ fn film() -> VideoStream {
             frames: 108_000,
             constant_rate: true,
             key_pts: vec![0],
+            layout: None,
         },
         bit_rate: 0,
         language: None,
