@@ -6,6 +6,9 @@ use mediaflow_core::{AssetId, Sha256};
 use mediaflow_engine::store::RenditionRecord;
 use percent_encoding::percent_decode_str;
 
+/// The profile of the file that is made to be taken away.
+pub(crate) const DOWNLOAD: &str = "download";
+
 /// A path under `/media/`, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MediaPath {

@@ -75,6 +75,17 @@ impl FolderBlobs {
         Ok(written)
     }
 
+    /// Copies a file, however large, and makes it durable. Blocks: for threads that do media work.
+    ///
+    /// # Errors
+    /// When the file cannot be read or the blob not be written.
+    pub fn put_file(&self, key: &BlobKey, file: &Path) -> Result<Written, BlobError> {
+        let mut writer = BlobWriter::new(Arc::clone(&self.root));
+        let written = writer.copy_now(key, file)?;
+        sync_folder(self.path(key).parent().unwrap_or(&self.root))?;
+        Ok(written)
+    }
+
     /// All bytes of a key. Blocks: for threads that do media work.
     ///
     /// # Errors

@@ -200,6 +200,14 @@ pub struct Rung {
     pub audio_kbps: u32,
 }
 
+/// A finished stream as one file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Download {
+    /// Which rung; the highest that there is where the source has less, and without a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rung: Option<String>,
+}
+
 /// What a step does, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "operation")]
@@ -255,6 +263,9 @@ pub enum Operation {
     /// Decodes all that was made and compares it with the source.
     #[serde(rename = "video.verify")]
     VideoVerify,
+    /// Puts a finished stream and its sound into one file.
+    #[serde(rename = "video.download")]
+    VideoDownload(Download),
 }
 
 /// Which workers may claim a task. Workers announce the queues they serve.
@@ -340,6 +351,7 @@ impl Operation {
             Self::VideoPoster => "video.poster",
             Self::VideoStoryboard => "video.storyboard",
             Self::VideoVerify => "video.verify",
+            Self::VideoDownload(_) => "video.download",
         }
     }
 
@@ -360,7 +372,8 @@ impl Operation {
             | Self::VideoAudio
             | Self::VideoPoster
             | Self::VideoStoryboard
-            | Self::VideoVerify => Queue::Video,
+            | Self::VideoVerify
+            | Self::VideoDownload(_) => Queue::Video,
         }
     }
 
@@ -369,7 +382,7 @@ impl Operation {
     pub const fn lane(&self) -> u8 {
         match self {
             Self::Compress(_) | Self::VideoEncode | Self::VideoStoryboard => 1,
-            Self::VideoVerify => 2,
+            Self::VideoVerify | Self::VideoDownload(_) => 2,
             Self::Squeeze(_) => 9,
             _ => 0,
         }
@@ -379,7 +392,9 @@ impl Operation {
     pub const fn timeout(&self) -> Duration {
         match self {
             Self::Moderate | Self::Distribute => Duration::from_secs(60),
-            Self::Squeeze(_) | Self::VideoEncode | Self::VideoVerify => Duration::from_secs(3600),
+            Self::Squeeze(_) | Self::VideoEncode | Self::VideoVerify | Self::VideoDownload(_) => {
+                Duration::from_secs(3600)
+            }
             _ => Duration::from_secs(600),
         }
     }
@@ -408,7 +423,7 @@ impl Operation {
             // Measured: 40 bytes per pixel decode 4K of 10 bits with four threads. What is encoded is known to
             // the plan alone, which adds it.
             Self::VideoLead | Self::VideoEncode | Self::VideoVerify => (10, 192 * MIB, 20_000),
-            Self::VideoAudio => (0, 128 * MIB, 1_000),
+            Self::VideoAudio | Self::VideoDownload(_) => (0, 128 * MIB, 1_000),
         };
         // Sizes come from untrusted headers: a sum that wrapped would let a bomb in as a trifle.
         let memory_bytes = decoded

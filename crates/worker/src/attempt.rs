@@ -3,10 +3,11 @@
 use crate::ops::failure::{from_blob, from_engine};
 use crate::scratch::AssetScratch;
 use crate::toolbox::Toolbox;
-use mediaflow_core::{ErrorCode, Failure};
+use mediaflow_core::{ErrorCode, Failure, Sha256};
 use mediaflow_engine::Engine;
-use mediaflow_engine::blob::BlobKey;
+use mediaflow_engine::blob::{BlobKey, Written};
 use mediaflow_engine::store::{Claimed, NewBlob};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -109,14 +110,17 @@ impl Attempt {
             .blobs()
             .put_all(&named)
             .map_err(|e| from_blob(&e))?;
-        Ok(written
-            .into_iter()
-            .map(|w| NewBlob {
-                sha256: mediaflow_core::Sha256(w.sha256),
-                bytes: w.bytes,
-                key: w.key.as_str().to_owned(),
-            })
-            .collect())
+        Ok(written.into_iter().map(new_blob).collect())
+    }
+
+    /// Keeps a file that the attempt has in its scratch, under a key of its own. Blocks.
+    pub(crate) fn keep(&self, file: &Path) -> Result<NewBlob, Failure> {
+        self.check()?;
+        let lease = self.task.lease;
+        let number = self.outputs.fetch_add(1, Ordering::Relaxed);
+        let key = BlobKey::output(lease.task.0, lease.fence, number);
+        let kept = self.engine.blobs().put_file(&key, file);
+        kept.map(new_blob).map_err(|e| from_blob(&e))
     }
 
     /// The configured mark's bytes, as they were when the run began.
@@ -142,6 +146,14 @@ impl Attempt {
             .await
             .map_err(|e| from_blob(&e))?;
         Ok(Some(bytes.to_vec()))
+    }
+}
+
+fn new_blob(written: Written) -> NewBlob {
+    NewBlob {
+        sha256: Sha256(written.sha256),
+        bytes: written.bytes,
+        key: written.key.as_str().to_owned(),
     }
 }
 

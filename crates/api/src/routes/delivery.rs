@@ -1,7 +1,7 @@
 //! `GET /media/...`: renditions for pages, caches and CDNs.
 
 use super::streams;
-use crate::media_path::{File, MediaPath, NoPath, name, parse};
+use crate::media_path::{DOWNLOAD, File, MediaPath, NoPath, name, parse};
 use crate::negotiate::choose;
 use crate::problem::{Problem, ProblemView};
 use crate::send::{Sending, value};
@@ -151,7 +151,12 @@ fn said(
         (policy, HeaderValue::from_static("cross-origin")),
     ];
     let name = name(rendition);
-    let disposition = format!("inline; filename=\"{name}\"");
+    // Players show it all the same; browsers that follow a link to it save it.
+    let how = match &*rendition.profile {
+        DOWNLOAD => "attachment",
+        _ => "inline",
+    };
+    let disposition = format!("{how}; filename=\"{name}\"");
     headers.push((header::CONTENT_DISPOSITION, value(disposition)));
     if is_negotiated {
         headers.push((header::VARY, HeaderValue::from_static("Accept")));

@@ -3,7 +3,7 @@
 use super::playlists;
 use super::task::TaskView;
 use crate::Context;
-use crate::media_path::name;
+use crate::media_path::{DOWNLOAD, name};
 use crate::origin::Origin;
 use mediaflow_core::{AssetId, Focus, Visibility};
 use mediaflow_engine::store::{
@@ -162,6 +162,8 @@ pub(crate) struct PlaybackView {
     hls: String,
     /// The DASH manifest, once the video is published.
     dash: Option<String>,
+    /// One file to take away, where the recipe makes one.
+    download: Option<String>,
 }
 
 /// Where each moment of a video is on its sheets.
@@ -229,10 +231,11 @@ impl Addresses {
         }
     }
 
-    fn playback(&self, streams: &Streams) -> Option<PlaybackView> {
+    fn playback(&self, streams: &Streams, has_download: bool) -> Option<PlaybackView> {
         playlists::master(streams).map(|_| PlaybackView {
             hls: format!("{}hls.m3u8", self.base),
             dash: streams.published.then(|| format!("{}dash.mpd", self.base)),
+            download: has_download.then(|| format!("{}{DOWNLOAD}.mp4", self.base)),
         })
     }
 
@@ -303,7 +306,7 @@ impl AssetView {
             placeholder: asset.placeholder,
             moderation: asset.moderation,
             renditions: pictures.chain(rungs.map(|t| addresses.rung(t))).collect(),
-            playback: streams.and_then(|s| addresses.playback(s)),
+            playback: streams.and_then(|s| addresses.playback(s, has(DOWNLOAD))),
             poster: has("poster").then(|| format!("{}poster.jpg", addresses.base)),
             storyboard: has("storyboard-0").then(|| StoryboardView {
                 json: format!("{}storyboard.json", addresses.base),

@@ -53,6 +53,19 @@ async fn a_streamed_write_is_whole_hashed_and_ranged() {
 }
 
 #[tokio::test]
+async fn a_file_is_copied_whole() {
+    let (folder, blobs) = open();
+    let content: Vec<u8> = (0..2_500_000u32).map(|i| (i * 7) as u8).collect();
+    let file = folder.path().join("made");
+    std::fs::write(&file, &content).expect("writes");
+    let key = BlobKey::output(Uuid::new_v4(), 1, 0);
+    let written = blobs.put_file(&key, &file).expect("copies");
+    assert_eq!(written.bytes, content.len() as u64);
+    assert_eq!(blobs.read_all(&key).expect("reads"), content);
+    assert_eq!(files_in(&folder.path().join("tmp")), 0);
+}
+
+#[tokio::test]
 async fn keys_are_never_overwritten() {
     let (folder, blobs) = open();
     let key = BlobKey::output(Uuid::new_v4(), 1, 0);

@@ -2,7 +2,7 @@
 
 use super::parse::{Place, RawStep};
 use super::{Condition, Recipe, RecipeError, STEPS_MAX};
-use crate::operation::{Encoding, Fit, Format, Rung, Variant};
+use crate::operation::{Download, Encoding, Fit, Format, Rung, Variant};
 use crate::{Kind, Operation};
 
 /// Names are used in URLs and logs.
@@ -239,6 +239,9 @@ pub(super) fn meaning(
     if count(|o| *o == Operation::Moderate) > 1 {
         return Err(file_error("a recipe has at most one `moderate`"));
     }
+    if count(|o| matches!(o, Operation::VideoDownload(_))) > 1 {
+        return Err(file_error("a recipe has at most one `video.download`"));
+    }
     if count(|o| *o == Operation::Watermark) > 1 {
         return Err(file_error("a recipe has at most one `image.watermark`"));
     }
@@ -319,8 +322,8 @@ pub(super) fn meaning(
 /// Pictures are made from an upload that is one, or from a video's poster.
 fn fits_kind(recipe: &Recipe, index: usize) -> Result<(), String> {
     use Operation::{
-        Compress, Inspect, Placeholder, Resize, Squeeze, VideoAudio, VideoEncode, VideoLead,
-        VideoPlan, VideoPoster, Watermark,
+        Compress, Inspect, Placeholder, Resize, Squeeze, VideoAudio, VideoDownload, VideoEncode,
+        VideoLead, VideoPlan, VideoPoster, VideoVerify, Watermark,
     };
     let step = &recipe.steps[index];
     let name = step.operation.name();
@@ -348,6 +351,22 @@ fn fits_kind(recipe: &Recipe, index: usize) -> Result<(), String> {
                 )),
             }
         }
+        (Kind::Video, VideoDownload(_)) if !after(|o| *o == VideoVerify) => Err(format!(
+            "`{name}` is made of streams that were checked; add the `video.verify` step to what it needs"
+        )),
+        (Kind::Video, VideoDownload(download)) => known_rung(recipe, download),
+        _ => Ok(()),
+    }
+}
+
+fn known_rung(recipe: &Recipe, download: &Download) -> Result<(), String> {
+    let planned = recipe.steps.iter().find_map(|s| match &s.operation {
+        Operation::VideoPlan(ladder) => Some(ladder),
+        _ => None,
+    });
+    let is_known = |name: &String| planned.is_some_and(|l| l.rungs.iter().any(|r| r.name == *name));
+    match &download.rung {
+        Some(name) if !is_known(name) => Err(format!("`video.plan` has no rung `{name}`")),
         _ => Ok(()),
     }
 }

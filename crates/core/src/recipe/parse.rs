@@ -1,7 +1,7 @@
 //! From TOML to a recipe. Every mistake names its line, its step and the fix.
 
 use super::{ATTEMPTS_DEFAULT, ColorPolicy, Condition, Recipe, Step, check};
-use crate::operation::{Compress, Encoding, Ladder, Resize, Rung, Variant};
+use crate::operation::{Compress, Download, Encoding, Ladder, Resize, Rung, Variant};
 use crate::{Kind, Operation};
 use serde::Deserialize;
 use toml::Spanned;
@@ -52,6 +52,7 @@ pub(super) struct RawStep {
     jpeg_quality: Option<u8>,
     formats: Option<Vec<Encoding>>,
     rungs: Option<Vec<Rung>>,
+    rung: Option<String>,
 }
 
 /// Where in the file a step stands, for messages.
@@ -175,13 +176,17 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
         "video.poster" => Operation::VideoPoster,
         "video.storyboard" => Operation::VideoStoryboard,
         "video.verify" => Operation::VideoVerify,
+        "video.download" => Operation::VideoDownload(Download {
+            rung: raw.rung.clone(),
+        }),
         other => {
             return Err(place.error(format!(
                 "there is no operation `{other}`; there are image.inspect, moderate, image.resize, image.watermark, image.compress, image.placeholder, image.squeeze, \
-                 video.inspect, video.plan, video.lead, video.encode, video.audio, video.poster, video.storyboard, video.verify, distribute, publish"
+                 video.inspect, video.plan, video.lead, video.encode, video.audio, video.poster, video.storyboard, video.verify, video.download, distribute, publish"
             )));
         }
     };
+    let is_download = matches!(made, Operation::VideoDownload(_));
     let is_plan = matches!(made, Operation::VideoPlan(_));
     let is_resize = matches!(made, Operation::Resize(_));
     let has_formats = matches!(made, Operation::Compress(_) | Operation::Squeeze(_));
@@ -205,6 +210,7 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
             "image.compress and image.squeeze",
         ),
         ("rungs", raw.rungs.is_some(), is_plan, "video.plan"),
+        ("rung", raw.rung.is_some(), is_download, "video.download"),
     ] {
         if given && !belongs {
             return Err(place.error(format!("`{field}` belongs to {owner}; remove it here")));

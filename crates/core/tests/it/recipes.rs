@@ -43,6 +43,14 @@ fn the_recipe_of_videos_is_sound_and_knows_what_belongs_to_it() {
         "add that step to its `needs`",
     );
     refused(&text.replace("height = 720", "height = 100"), "higher than");
+    let download = |more: &str| {
+        let step = format!("[[steps]]\nname = \"file\"\noperation = \"video.download\"\n{more}");
+        text.replace("needs = [\"verify\",", "needs = [\"file\", \"verify\",") + &step
+    };
+    let after = "needs = [\"verify\"]\n";
+    Recipe::parse(&download(&format!("{after}rung = \"720p\""))).expect("parses");
+    refused(&download("needs = [\"plan\"]"), "`video.verify`");
+    refused(&download(&format!("{after}rung = \"8k\"")), "no rung `8k`");
 }
 
 #[test]

@@ -132,6 +132,35 @@ async fn a_transport_stream_without_an_index_and_without_sound() {
 }
 
 #[tokio::test]
+async fn a_recipe_can_ask_for_one_file_to_take_away() {
+    let folder = given::config("[recipes]\nfolder = \"recipes\"\n");
+    let recipe = include_str!("../../../../recipes/video.toml");
+    let step = "[[steps]]\nname = \"download\"\noperation = \"video.download\"\nneeds = [\"verify\"]\nrung = \"1080p\"\n";
+    let recipe = recipe.replace("needs = [\"verify\",", "needs = [\"download\",") + step;
+    given::write(folder.path(), "recipes/video.toml", recipe.as_bytes());
+    let film = film(folder.path(), "a.mp4", "1280x720", &["-t", "7"]);
+    let server = Server::start(folder.path());
+    let id = server.upload("", film).await;
+    let asset = server.asset_in(&id, "ready").await;
+    let url = asset["playback"]["download"].as_str().unwrap();
+    let part = server.http().get(url).header("range", "bytes=0-99999");
+    let part = part.send().await.unwrap();
+    assert_eq!(part.status(), 206);
+    assert_eq!(part.headers()["content-type"], "video/mp4");
+    let disposition = part.headers()["content-disposition"].to_str().unwrap();
+    assert!(disposition.starts_with("attachment"), "{disposition}");
+    let head = part.bytes().await.unwrap();
+    let place = |name: &[u8]| head.windows(4).position(|w| w == name);
+    assert!(place(b"moov").unwrap() < place(b"mdat").unwrap());
+    let (pictures, sound) = played(url);
+    assert_eq!(pictures, 7 * RATE);
+    assert!(sound.abs_diff(7 * 44_100 / 1024) <= 2, "{sound}");
+    let renditions = asset["renditions"].as_array().unwrap();
+    let file = renditions.iter().find(|r| r["profile"] == "download");
+    assert_eq!(file.unwrap()["height"], 720);
+}
+
+#[tokio::test]
 async fn files_that_are_no_videos_get_nothing() {
     let folder = given::config("");
     let film = film(folder.path(), "a.mp4", "320x180", &["-t", "5"]);

@@ -360,6 +360,7 @@ pub(crate) fn output(claimed: &Claimed) -> Output {
         | Operation::VideoPoster
         | Operation::VideoStoryboard
         | Operation::VideoVerify
+        | Operation::VideoDownload(_)
         | Operation::Watermark
         | Operation::Distribute
         | Operation::Publish => {}

@@ -55,7 +55,8 @@ pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result
         | Operation::VideoAudio
         | Operation::VideoPoster
         | Operation::VideoStoryboard
-        | Operation::VideoVerify => video::run(attempt, threads).await,
+        | Operation::VideoVerify
+        | Operation::VideoDownload(_) => video::run(attempt, threads).await,
         Operation::Publish => unreachable!("the core publishes; no worker is given such a task"),
     }
 }

@@ -10,7 +10,7 @@ use mediaflow_media::video::{Plan, verify_stream};
 use serde_json::json;
 use std::path::Path;
 
-type Made = Vec<(Track, BlobRow, Vec<BlobRow>)>;
+pub(super) type Made = Vec<(Track, BlobRow, Vec<BlobRow>)>;
 
 /// All that this generation has recorded.
 pub(super) async fn made(attempt: &Attempt) -> Result<Made, Failure> {
