@@ -9,6 +9,9 @@ use percent_encoding::percent_decode_str;
 /// The profile of the file that is made to be taken away.
 pub(crate) const DOWNLOAD: &str = "download";
 
+/// What the names of captions and of their playlists begin with.
+pub(crate) const CAPTIONS: &str = "captions-";
+
 /// A path under `/media/`, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MediaPath {
@@ -35,6 +38,8 @@ pub(crate) enum File {
     Manifest,
     /// Of the stream; without a number the initialisation segment.
     Segment(Option<u32>),
+    /// WebVTT: `captions-en.vtt`.
+    Captions,
     /// Where each moment is on the storyboard's sheets, as JSON or WebVTT.
     Storyboard {
         /// WebVTT.
@@ -94,6 +99,7 @@ fn file(name: &str) -> Option<(&str, File)> {
             let is_vtt = extension == "vtt";
             Some((stem, File::Storyboard { is_vtt }))
         }
+        "vtt" if stem.starts_with(CAPTIONS) => Some((stem, File::Captions)),
         "mp4" if stem.ends_with("-init") => {
             Some((stem.strip_suffix("-init")?, File::Segment(None)))
         }
@@ -197,6 +203,10 @@ mod tests {
             ("audio-128".into(), File::Segment(Some(7)))
         );
         assert_eq!(file("720p-init.mp4"), ("720p".into(), File::Segment(None)));
+        assert_eq!(
+            file("captions-pt-BR.vtt"),
+            ("captions-pt-BR".into(), File::Captions)
+        );
         let download = File::Rendition(Some(Format::Mp4));
         assert_eq!(file("download.mp4"), ("download".into(), download));
         for bad in ["720p.m4s", "720p-07.m4s", "720p-x.m4s", "a.mpd", "a.ts"] {

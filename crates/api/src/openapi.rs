@@ -1,6 +1,8 @@
 //! The API's description, made from the code that answers.
 
-use crate::routes::{assets, delivery, events, health, moderation, original, tasks, upload};
+use crate::routes::{
+    assets, captions, delivery, events, health, moderation, original, tasks, upload,
+};
 use axum::http::header;
 use axum::response::IntoResponse;
 use std::sync::LazyLock;
@@ -17,6 +19,7 @@ use utoipa::{Modify, OpenApi};
     ),
     paths(
         upload::post, assets::search, assets::get, assets::patch, assets::delete, assets::reprocess, original::get,
+        captions::put, captions::delete,
         moderation::decide, tasks::of_asset, tasks::list, tasks::replay, tasks::replay_all, events::of_asset,
         events::all, delivery::get, health::landing, health::alive, health::ready, health::metrics, route,
     ),

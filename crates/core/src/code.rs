@@ -43,6 +43,7 @@ codes! {
     InputUnsupported "input.unsupported" 415 "The file's real type (found from its bytes, not its name) is not handled, or uses a feature that is not.";
     InputDigest "input.digest" 422 "The uploaded bytes do not have the SHA-256 that the client announced: they changed on the way.";
     InputInterrupted "input.interrupted" 400 "The connection ended before the whole body arrived. Nothing was kept; send it again.";
+    CaptionsInvalid "captions.invalid" 422 "The captions are neither WebVTT nor SubRip in UTF-8, or are too long; the text names the line.";
     LimitBytes "limit.bytes" 413 "The body is larger than `limits.upload.bytes_max`.";
     LimitPixels "limit.pixels" 422 "The picture has more pixels than `limits.image.pixels_max`, or a side longer than `limits.image.side_max`.";
     LimitFrames "limit.frames" 422 "The animation has more frames, or more pixels over all frames, than `limits.image` allows.";
@@ -74,6 +75,7 @@ codes! {
     AssetNotFound "asset.not_found" 404 "There is no such asset.";
     TaskNotFound "task.not_found" 404 "There is no such task.";
     RenditionNotFound "rendition.not_found" 404 "The asset has no such rendition, or it is not visible yet.";
+    CaptionsNotFound "captions.not_found" 404 "No captions were given to the asset in this language.";
     RouteNotFound "route.not_found" 404 "There is nothing at this path.";
     MethodNotAllowed "route.method" 405 "The path exists, but not with this method.";
     ConflictState "conflict.state" 409 "The asset or task is in a state that does not allow this.";

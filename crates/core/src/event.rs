@@ -49,6 +49,8 @@ events! {
     TaskCancelled "task.cancelled" "A step is not wanted any more.";
     TaskReplayed "task.replayed" "A dead task was made ready again.";
     ModerationDecided "moderation.decided" "The gate has a verdict.";
+    CaptionsGiven "captions.given" "Somebody gave the asset captions, or others in their place.";
+    CaptionsRemoved "captions.removed" "Captions that somebody gave were taken away.";
     RenditionImproved "rendition.improved" "A rendition was replaced by a smaller one of the same quality.";
 }
 

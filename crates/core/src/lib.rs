@@ -12,6 +12,7 @@ pub mod digest;
 pub mod event;
 pub mod failure;
 pub mod id;
+pub mod language;
 pub mod moderation;
 pub mod operation;
 pub mod recipe;

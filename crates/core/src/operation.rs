@@ -263,6 +263,9 @@ pub enum Operation {
     /// Decodes all that was made and compares it with the source.
     #[serde(rename = "video.verify")]
     VideoVerify,
+    /// Makes WebVTT of the texts that a video carries with it.
+    #[serde(rename = "video.captions")]
+    VideoCaptions,
     /// Puts a finished stream and its sound into one file.
     #[serde(rename = "video.download")]
     VideoDownload(Download),
@@ -351,6 +354,7 @@ impl Operation {
             Self::VideoPoster => "video.poster",
             Self::VideoStoryboard => "video.storyboard",
             Self::VideoVerify => "video.verify",
+            Self::VideoCaptions => "video.captions",
             Self::VideoDownload(_) => "video.download",
         }
     }
@@ -373,6 +377,7 @@ impl Operation {
             | Self::VideoPoster
             | Self::VideoStoryboard
             | Self::VideoVerify
+            | Self::VideoCaptions
             | Self::VideoDownload(_) => Queue::Video,
         }
     }
@@ -381,7 +386,9 @@ impl Operation {
     /// only while nothing else waits.
     pub const fn lane(&self) -> u8 {
         match self {
-            Self::Compress(_) | Self::VideoEncode | Self::VideoStoryboard => 1,
+            Self::Compress(_) | Self::VideoEncode | Self::VideoStoryboard | Self::VideoCaptions => {
+                1
+            }
             Self::VideoVerify | Self::VideoDownload(_) => 2,
             Self::Squeeze(_) => 9,
             _ => 0,
@@ -423,7 +430,9 @@ impl Operation {
             // Measured: 40 bytes per pixel decode 4K of 10 bits with four threads. What is encoded is known to
             // the plan alone, which adds it.
             Self::VideoLead | Self::VideoEncode | Self::VideoVerify => (10, 192 * MIB, 20_000),
-            Self::VideoAudio | Self::VideoDownload(_) => (0, 128 * MIB, 1_000),
+            Self::VideoAudio | Self::VideoCaptions | Self::VideoDownload(_) => {
+                (0, 128 * MIB, 1_000)
+            }
         };
         // Sizes come from untrusted headers: a sum that wrapped would let a bomb in as a trifle.
         let memory_bytes = decoded

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod captions;
 mod cdn;
 mod change;
 mod config;

@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 use mediaflow_blob::BlobKey;
+use mediaflow_core::language::Language;
 use mediaflow_core::{AssetId, ErrorCode, Recipe, Sha256, Timestamp};
 use mediaflow_media::image::heif;
 use mediaflow_media::image::{
     DecodeOptions, ImageLimits, InspectOptions, decode, decode_frames, inspect, probe,
 };
 use mediaflow_media::sniff;
+use mediaflow_playlist::captions::Captions;
 
 /// A parser with its name, as `make fuzz TARGET=...` takes it.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +41,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "delivery",
         feed: delivery,
+    },
+    Target {
+        name: "captions",
+        feed: captions,
     },
     Target {
         name: "word",
@@ -110,12 +116,26 @@ pub fn delivery(bytes: &[u8]) {
     mediaflow_api::fuzzing::delivery(bytes);
 }
 
+/// Captions that somebody gives: refused with a line, or written and read again they are the same.
+pub fn captions(bytes: &[u8]) {
+    match Captions::read(bytes) {
+        Ok(captions) => {
+            let text = captions.write();
+            assert_eq!(Captions::read(text.as_bytes()), Ok(captions), "{text}");
+        }
+        Err(error) => assert!(error.line > 0, "{error}"),
+    }
+}
+
 /// A text that is stored or sent as an id, a digest, a time or a key.
 pub fn word(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
     let _ = text.parse::<AssetId>();
+    if let Some(language) = Language::parse(text) {
+        assert_eq!(Language::parse(language.as_str()), Some(language));
+    }
     if let Ok(digest) = text.parse::<Sha256>() {
         assert!(digest.to_string().eq_ignore_ascii_case(text));
     }

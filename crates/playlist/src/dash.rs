@@ -13,6 +13,23 @@ pub struct Manifest {
     pub video: Vec<Representation>,
     /// Languages, each with its bit rates.
     pub audio: Vec<AudioSet>,
+    /// Captions, each one file.
+    pub captions: Vec<Captions>,
+}
+
+/// Captions in WebVTT.
+#[derive(Debug, Clone)]
+pub struct Captions {
+    /// Unique in the manifest.
+    pub id: String,
+    /// BCP 47.
+    pub language: String,
+    /// What people choose by.
+    pub label: String,
+    /// The file's address.
+    pub uri: String,
+    /// Mean bits per second.
+    pub bandwidth: u64,
 }
 
 /// One language.
@@ -95,6 +112,7 @@ impl Manifest {
             set.representations.iter().for_each(|r| r.write(&mut xml));
             add(&mut xml, "</AdaptationSet>\n");
         }
+        self.captions.iter().for_each(|c| c.write(&mut xml));
         add(&mut xml, "</Period>\n</MPD>\n");
         xml
     }
@@ -102,6 +120,26 @@ impl Manifest {
     fn all(&self) -> impl Iterator<Item = &Representation> {
         let audio = self.audio.iter().flat_map(|set| &set.representations);
         self.video.iter().chain(audio)
+    }
+}
+
+impl Captions {
+    fn write(&self, xml: &mut String) {
+        add(
+            xml,
+            &format!(
+                "<AdaptationSet contentType=\"text\" mimeType=\"text/vtt\" lang=\"{}\">\n\
+                 <Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"subtitle\"/>\n\
+                 <Label>{}</Label>\n\
+                 <Representation id=\"{}\" bandwidth=\"{}\">\n<BaseURL>{}</BaseURL>\n\
+                 </Representation>\n</AdaptationSet>\n",
+                escaped(&self.language),
+                escaped(&self.label),
+                escaped(&self.id),
+                self.bandwidth,
+                escaped(&self.uri)
+            ),
+        );
     }
 }
 

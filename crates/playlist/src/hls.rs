@@ -6,8 +6,10 @@
 mod master;
 mod media;
 
-pub use master::{AudioVariant, KeyFrameVariant, Master, VideoVariant};
-pub use media::{MediaPlaylist, PlaylistKind, PlaylistSegment, key_frame_playlist};
+pub use master::{AudioVariant, CaptionsVariant, KeyFrameVariant, Master, VideoVariant};
+pub use media::{
+    MediaPlaylist, PlaylistKind, PlaylistSegment, captions_playlist, key_frame_playlist,
+};
 
 /// Most bits per second over any segment, and the mean over all: BANDWIDTH, AVERAGE-BANDWIDTH.
 ///

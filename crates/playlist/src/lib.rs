@@ -1,9 +1,11 @@
-//! What players read: HLS playlists (RFC 8216) and DASH manifests (ISO/IEC 23009-1), from segments as they are given.
+//! What players read: HLS playlists (RFC 8216), DASH manifests (ISO/IEC 23009-1), both from segments as they are given,
+//! and captions (WebVTT), from what people write.
 //!
 //! Pure text: nothing is read, nothing is run. Who serves it, and under which address, is for the caller.
 
 #![forbid(unsafe_code)]
 
+pub mod captions;
 pub mod dash;
 pub mod hls;
 

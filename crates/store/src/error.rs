@@ -12,6 +12,9 @@ pub enum StoreError {
     /// The asset was deleted.
     #[error("the asset was deleted")]
     AssetDeleted,
+    /// No captions were given under this name.
+    #[error("no captions were given in this language")]
+    CaptionsNotFound,
     /// No such task.
     #[error("there is no such task")]
     TaskNotFound,
@@ -47,6 +50,7 @@ impl StoreError {
         match self {
             Self::AssetNotFound => ErrorCode::AssetNotFound,
             Self::AssetDeleted => ErrorCode::AssetDeleted,
+            Self::CaptionsNotFound => ErrorCode::CaptionsNotFound,
             Self::TaskNotFound => ErrorCode::TaskNotFound,
             Self::Conflict(_) => ErrorCode::ConflictState,
             Self::StaleFence => ErrorCode::FenceStale,

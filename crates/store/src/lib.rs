@@ -2,12 +2,13 @@
 //!
 //! A store's functions are the domain's verbs. Each is one transaction, and the verb calls the core
 //! inside it. The interface is split by who uses it: [`Intake`] takes uploads in, [`Work`] is for workers,
-//! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Review`] is for people who decide and replay, [`Upkeep`] for the
+//! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Captioning`] for captions, [`Review`] is for people who decide and replay, [`Upkeep`] for the
 //! background services, [`Keys`] for access and [`Signals`] for whoever waits for any of it.
 
 #![forbid(unsafe_code)]
 
 mod blob;
+mod captions;
 mod catalog;
 mod error;
 mod intake;
@@ -20,6 +21,7 @@ mod upkeep;
 mod work;
 
 pub use blob::{BlobRow, NewBlob};
+pub use captions::{Captioning, CaptionsRecord, NewCaptions};
 pub use catalog::{
     AssetPage, AssetPatch, AssetRecord, AttemptRecord, Catalog, EventPage, EventRecord, Original,
     RenditionRecord, RunRecord, Search, Servable, TaskFilter, TaskPage, TaskRecord,
@@ -39,9 +41,15 @@ pub use work::{
 use mediaflow_core::Timestamp;
 
 /// Everything a database must do for MediaFlow.
-pub trait Store: Intake + Work + Catalog + Playback + Review + Upkeep + Keys + Signals {}
+pub trait Store:
+    Intake + Work + Catalog + Playback + Captioning + Review + Upkeep + Keys + Signals
+{
+}
 
-impl<T: Intake + Work + Catalog + Playback + Review + Upkeep + Keys + Signals> Store for T {}
+impl<T: Intake + Work + Catalog + Playback + Captioning + Review + Upkeep + Keys + Signals> Store
+    for T
+{
+}
 
 /// What a verb needs from the outside world: stores own neither clock nor randomness.
 pub trait Environment: Send + Sync + 'static {

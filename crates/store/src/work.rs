@@ -1,6 +1,6 @@
 //! Verbs of workers: claim, stay alive, report.
 
-use crate::{BlobRow, NewBlob, NewSegment, NewTrack, StoreError};
+use crate::{BlobRow, NewBlob, NewCaptions, NewSegment, NewTrack, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::operation::{Facts, Format};
 use mediaflow_core::transition::Expansion;
@@ -127,6 +127,8 @@ pub struct Output {
     pub tracks: Vec<NewTrack>,
     /// Segments, recorded in the same transaction.
     pub segments: Vec<NewSegment>,
+    /// Captions that were found.
+    pub captions: Vec<NewCaptions>,
 }
 
 /// How an attempt ended.

@@ -56,9 +56,12 @@ pub(crate) async fn view(
     };
     let renditions = context.lookups.renditions(store, asset.id).await?;
     let tasks = store.tasks(caller.tenant, &filter).await?.items;
-    let streams = match asset.kind {
-        Kind::Image => None,
-        Kind::Video => Some(store.streams(asset.id).await?),
+    let (streams, captions) = match asset.kind {
+        Kind::Image => (None, Vec::new()),
+        Kind::Video => (
+            Some(store.streams(asset.id).await?),
+            store.captions(asset.id).await?,
+        ),
     };
     let streams = streams.as_ref();
     Ok(AssetView::of(
@@ -67,6 +70,7 @@ pub(crate) async fn view(
         asset,
         &renditions,
         streams,
+        captions,
         tasks,
     ))
 }

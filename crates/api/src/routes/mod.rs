@@ -1,6 +1,7 @@
 //! All paths, and what answers where there is none.
 
 pub(crate) mod assets;
+pub(crate) mod captions;
 pub(crate) mod delivery;
 pub(crate) mod events;
 pub(crate) mod health;
@@ -16,7 +17,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use mediaflow_core::{AssetId, ErrorCode, TaskId};
 use std::str::FromStr;
 
@@ -38,6 +39,10 @@ pub(crate) fn router(context: Shared) -> Router {
         .route("/v1/assets/{id}/events", get(events::of_asset))
         .route("/v1/assets/{id}/reprocess", post(assets::reprocess))
         .route("/v1/assets/{id}/moderation", post(moderation::decide))
+        .route(
+            "/v1/assets/{id}/captions/{language}",
+            put(captions::put).delete(captions::delete),
+        )
         .route("/v1/events", get(events::all))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/replay", post(tasks::replay_all))

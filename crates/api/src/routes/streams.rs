@@ -3,7 +3,7 @@
 
 use super::delivery::{cache, missing};
 use crate::Context;
-use crate::media_path::{File, MediaPath};
+use crate::media_path::{CAPTIONS, File, MediaPath};
 use crate::problem::Problem;
 use crate::range::is_known;
 use crate::send::{SAFE, Sending, value};
@@ -11,6 +11,7 @@ use crate::view::playlists;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use mediaflow_core::operation::Format;
 use mediaflow_core::{ErrorCode, Sha256, Timestamp, Visibility};
 use mediaflow_engine::store::{StoreError, Streams};
 
@@ -33,6 +34,7 @@ pub(super) async fn get(
     };
     match path.file {
         File::Segment(number) => request.segment(number).await,
+        File::Captions => request.captions().await,
         File::Storyboard { is_vtt } => request.storyboard(is_vtt).await,
         File::Playlist | File::Manifest => request.playlist().await,
         File::Rendition(_) => Err(missing()),
@@ -68,12 +70,40 @@ impl Request<'_> {
             .await
     }
 
+    async fn captions(&self) -> Result<Response, Problem> {
+        let store = self.context.engine.store();
+        let found = store.captions(self.path.asset).await.map_err(unknown)?;
+        let named = found.into_iter().find(|c| c.name == self.path.profile);
+        let captions = named.ok_or_else(missing)?;
+        self.check(captions.visibility)?;
+        let asked = self.path.sha256;
+        if asked.is_some_and(|asked| asked != captions.sha256) {
+            return Err(missing());
+        }
+        let is_lasting = asked.is_some() && self.path.is_canonical;
+        let sending = Sending {
+            key: &captions.key,
+            bytes: captions.bytes,
+            sha256: captions.sha256,
+            headers: self.said(Format::Vtt.media_type(), is_lasting),
+        };
+        sending
+            .answer(self.context, self.method, self.headers)
+            .await
+    }
+
     async fn playlist(&self) -> Result<Response, Problem> {
         let streams = self.streams().await?;
         let name = &*self.path.profile;
+        let store = self.context.engine.store();
+        let captions = store.captions(self.path.asset).await.map_err(unknown)?;
         let (media_type, text) = match (self.path.file, name) {
-            (File::Manifest, _) => (DASH, playlists::dash(&streams)),
-            (_, "hls") => (HLS, playlists::master(&streams)),
+            (File::Manifest, _) => (DASH, playlists::dash(&streams, &captions)),
+            (_, "hls") => (HLS, playlists::master(&streams, &captions)),
+            (_, name) if name.starts_with(CAPTIONS) => {
+                let found = captions.iter().find(|c| c.name == name);
+                (HLS, found.and_then(|c| playlists::captions(&streams, c)))
+            }
             _ => (HLS, playlists::media(&streams, name)),
         };
         self.text(media_type, text.ok_or_else(missing)?)

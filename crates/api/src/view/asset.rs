@@ -7,7 +7,7 @@ use crate::media_path::{DOWNLOAD, name};
 use crate::origin::Origin;
 use mediaflow_core::{AssetId, Focus, Visibility};
 use mediaflow_engine::store::{
-    AssetRecord, Original, Servable, Streams, TaskRecord, Track, TrackKind,
+    AssetRecord, CaptionsRecord, Original, Servable, Streams, TaskRecord, Track, TrackKind,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -52,6 +52,8 @@ pub(crate) struct AssetView {
     poster: Option<String>,
     /// Small pictures of a video for scrubbing.
     storyboard: Option<StoryboardView>,
+    /// What is said, to be read along; `und` where the language is not known.
+    captions: Vec<CaptionsView>,
     /// The newest run's.
     tasks: Vec<TaskView>,
     title: Option<String>,
@@ -174,6 +176,17 @@ pub(crate) struct StoryboardView {
     vtt: String,
 }
 
+/// Captions in WebVTT.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Captions)]
+pub(crate) struct CaptionsView {
+    /// BCP 47.
+    language: String,
+    /// What people choose by.
+    label: String,
+    url: String,
+}
+
 /// The point that crops keep in sight, as fractions of width and height.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Focus)]
@@ -232,7 +245,7 @@ impl Addresses {
     }
 
     fn playback(&self, streams: &Streams, has_download: bool) -> Option<PlaybackView> {
-        playlists::master(streams).map(|_| PlaybackView {
+        playlists::master(streams, &[]).map(|_| PlaybackView {
             hls: format!("{}hls.m3u8", self.base),
             dash: streams.published.then(|| format!("{}dash.mpd", self.base)),
             download: has_download.then(|| format!("{}{DOWNLOAD}.mp4", self.base)),
@@ -280,6 +293,7 @@ impl AssetView {
         asset: AssetRecord,
         renditions: &[Servable],
         streams: Option<&Streams>,
+        captions: Vec<CaptionsRecord>,
         tasks: Vec<TaskRecord>,
     ) -> Self {
         let addresses = Addresses::of(context, origin, asset.id, asset.options.visibility);
@@ -312,6 +326,14 @@ impl AssetView {
                 json: format!("{}storyboard.json", addresses.base),
                 vtt: format!("{}storyboard.vtt", addresses.base),
             }),
+            captions: captions
+                .into_iter()
+                .map(|c| CaptionsView {
+                    url: format!("{}{}.vtt", addresses.base, c.name),
+                    language: c.language,
+                    label: c.label,
+                })
+                .collect(),
             tasks: tasks.into_iter().map(TaskView::from).collect(),
             title: asset.options.title,
             tags: asset.options.tags,

@@ -1,20 +1,20 @@
 //! Playlists and manifests of what is recorded at this moment. All addresses are relative to `/media/{asset}/`, so that
 //! a signature of that prefix covers them.
 
-use mediaflow_engine::store::{Streams, Track, TrackKind};
+use mediaflow_engine::store::{CaptionsRecord, Streams, Track, TrackKind};
 use mediaflow_playlist::FrameRate;
-use mediaflow_playlist::dash::{AudioSet, Manifest, Picture, Representation};
+use mediaflow_playlist::dash::{self, AudioSet, Manifest, Picture, Representation};
 use mediaflow_playlist::hls::{
-    AudioVariant, KeyFrameVariant, Master, MediaPlaylist, PlaylistKind, PlaylistSegment,
-    VideoVariant, bandwidth, key_frame_playlist,
+    AudioVariant, CaptionsVariant, KeyFrameVariant, Master, MediaPlaylist, PlaylistKind,
+    PlaylistSegment, VideoVariant, bandwidth, captions_playlist, key_frame_playlist,
 };
 
 /// Appended to a stream's name: its playlist of first pictures.
 const KEY_FRAMES: &str = "-key";
 
 /// The master playlist; `None` while no stream can be played from its beginning. While streams grow it names only
-/// those that have as much as the lowest one has.
-pub(crate) fn master(streams: &Streams) -> Option<String> {
+/// those that have as much as the lowest one has, and no captions, whose playlists are finished from the beginning.
+pub(crate) fn master(streams: &Streams, captions: &[CaptionsRecord]) -> Option<String> {
     let audio: Vec<&Track> = playable(streams, TrackKind::Audio);
     let video: Vec<&Track> = playable(streams, TrackKind::Video);
     let mut master = Master::default();
@@ -60,6 +60,15 @@ pub(crate) fn master(streams: &Streams) -> Option<String> {
             });
         }
     }
+    if streams.published {
+        for (label, captions) in labelled(captions) {
+            master.captions.push(CaptionsVariant {
+                uri: format!("{}.m3u8", captions.name),
+                name: label,
+                language: captions.language.clone(),
+            });
+        }
+    }
     let groups: Vec<String> = master
         .video
         .iter()
@@ -94,8 +103,33 @@ pub(crate) fn media(streams: &Streams, name: &str) -> Option<String> {
     })
 }
 
+/// The playlist of captions beside finished streams.
+pub(crate) fn captions(streams: &Streams, captions: &CaptionsRecord) -> Option<String> {
+    let video = playable(streams, TrackKind::Video);
+    let first = video.first().filter(|_| streams.published)?;
+    Some(captions_playlist(seconds(first), &file(captions)))
+}
+
+fn file(captions: &CaptionsRecord) -> String {
+    format!("{}/{}.vtt", captions.sha256, captions.name)
+}
+
+/// Captions with labels that differ from each other and have nothing in them that ends a quoted text.
+fn labelled(captions: &[CaptionsRecord]) -> Vec<(String, &CaptionsRecord)> {
+    let mut found: Vec<(String, &CaptionsRecord)> = Vec::new();
+    for one in captions {
+        let plain = one.label.replace(|c: char| c == '"' || c.is_control(), "'");
+        let is_taken = |label: &str| found.iter().any(|(other, _)| other == label);
+        let numbered = (2..).map(|n| format!("{plain} {n}"));
+        let mut choices = std::iter::once(plain.clone()).chain(numbered);
+        let label = choices.find(|label| !is_taken(label)).unwrap_or(plain);
+        found.push((label, one));
+    }
+    found
+}
+
 /// The manifest; `None` before everything is published.
-pub(crate) fn dash(streams: &Streams) -> Option<String> {
+pub(crate) fn dash(streams: &Streams, captions: &[CaptionsRecord]) -> Option<String> {
     if !streams.published {
         return None;
     }
@@ -104,7 +138,17 @@ pub(crate) fn dash(streams: &Streams) -> Option<String> {
         seconds: video.first().map_or(0.0, |t| seconds(t)),
         video: video.iter().map(|t| representation(t)).collect(),
         audio: Vec::new(),
+        captions: Vec::new(),
     };
+    for (label, captions) in labelled(captions) {
+        manifest.captions.push(dash::Captions {
+            id: captions.name.clone(),
+            language: captions.language.clone(),
+            label,
+            uri: file(captions),
+            bandwidth: bandwidth(&[(captions.bytes, manifest.seconds)]).1,
+        });
+    }
     for track in playable(streams, TrackKind::Audio) {
         let language = text(track, "language").map(str::to_owned);
         let channels = number(track, "channels").unwrap_or(2);

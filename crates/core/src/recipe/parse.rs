@@ -176,13 +176,14 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
         "video.poster" => Operation::VideoPoster,
         "video.storyboard" => Operation::VideoStoryboard,
         "video.verify" => Operation::VideoVerify,
+        "video.captions" => Operation::VideoCaptions,
         "video.download" => Operation::VideoDownload(Download {
             rung: raw.rung.clone(),
         }),
         other => {
             return Err(place.error(format!(
                 "there is no operation `{other}`; there are image.inspect, moderate, image.resize, image.watermark, image.compress, image.placeholder, image.squeeze, \
-                 video.inspect, video.plan, video.lead, video.encode, video.audio, video.poster, video.storyboard, video.verify, video.download, distribute, publish"
+                 video.inspect, video.plan, video.lead, video.encode, video.audio, video.poster, video.storyboard, video.verify, video.captions, video.download, distribute, publish"
             )));
         }
     };

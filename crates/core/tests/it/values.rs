@@ -1,5 +1,6 @@
 //! Times, digests and costs: what is shown is what is read back, and nothing wraps around.
 
+use mediaflow_core::language::Language;
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{Operation, Sha256, Timestamp};
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
@@ -62,4 +63,22 @@ fn known_values() {
     assert_eq!(read(""), None);
     assert_eq!(Timestamp(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
     assert_eq!(Timestamp(i64::MIN).to_string(), "0000-01-01T00:00:00.000Z");
+}
+
+#[test]
+fn languages_are_named_as_players_name_them() {
+    let tag = |text: &str| Language::parse(text).map(|l| (l.to_string(), l.label()));
+    let is = |text: &str, tag: &str, label: &str| {
+        let found = Language::parse(text).unwrap();
+        assert_eq!((found.as_str(), &*found.label()), (tag, label), "{text}");
+    };
+    is("eng", "en", "English");
+    is("ger", "de", "German");
+    is("PT-br", "pt-BR", "Portuguese (BR)");
+    is("zh-hant", "zh-Hant", "Chinese (Hant)");
+    is("gsw", "gsw", "gsw");
+    for bad in ["", "e", "engl", "en_US", "en-", "en-\u{e9}", "en/us", "12"] {
+        assert_eq!(tag(bad), None, "{bad}");
+    }
+    assert_eq!(Language::of_file(Some("???")).as_str(), "und");
 }

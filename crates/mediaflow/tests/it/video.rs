@@ -41,6 +41,17 @@ async fn text(server: &Server, url: &str) -> String {
     answer.text().await.unwrap()
 }
 
+/// The address of the line of this playlist that has `name` in it.
+fn named_in(playlist: &str, text: &str, name: &str) -> String {
+    let words = text.split(['\n', '"']);
+    let mut found = words.filter(|w| w.contains(name) && !w.starts_with('#'));
+    let found = found
+        .next()
+        .unwrap_or_else(|| panic!("no {name} in {text}"));
+    let base = reqwest::Url::parse(playlist).unwrap();
+    base.join(found).unwrap().to_string()
+}
+
 #[tokio::test]
 async fn a_video_can_be_watched_before_it_is_finished_and_survives_a_kill() {
     let folder = given::config("");
@@ -158,6 +169,79 @@ async fn a_recipe_can_ask_for_one_file_to_take_away() {
     let renditions = asset["renditions"].as_array().unwrap();
     let file = renditions.iter().find(|r| r["profile"] == "download");
     assert_eq!(file.unwrap()["height"], 720);
+}
+
+#[tokio::test]
+async fn captions_are_found_given_and_taken_away() {
+    let folder = given::config("");
+    let said = "1\n00:00:01,000 --> 00:00:02,000\nHello <b>there</b>\n";
+    given::write(folder.path(), "a.srt", said.as_bytes());
+    let made = film(folder.path(), "a.mp4", "320x180", &["-t", "5"]);
+    given::write(folder.path(), "b.mp4", &made);
+    let muxed = Command::new("ffmpeg")
+        .current_dir(folder.path())
+        .args([
+            "-v", "error", "-i", "b.mp4", "-i", "a.srt", "-map", "0", "-map", "1",
+        ])
+        .args(["-c", "copy", "-metadata:s:s:0", "language=ger", "a.mkv"])
+        .status()
+        .unwrap();
+    assert!(muxed.success());
+    let film = std::fs::read(folder.path().join("a.mkv")).unwrap();
+    let server = Server::start(folder.path());
+    let id = server.upload("", film).await;
+    let asset = server.asset_in(&id, "ready").await;
+    let captions = &asset["captions"][0];
+    assert_eq!(captions["language"], "de");
+    assert_eq!(captions["label"], "German");
+    let url = captions["url"].as_str().unwrap();
+    assert!(url.ends_with("/captions-de.vtt"), "{url}");
+    let vtt = text(&server, url).await;
+    assert!(
+        vtt.starts_with("WEBVTT") && vtt.contains("Hello <b>there</b>"),
+        "{vtt}"
+    );
+
+    let given = server.url(&format!(
+        "/v1/assets/{id}/captions/en?label=English+%22CC%22"
+    ));
+    let put = |body: &str| server.http().put(&given).body(body.to_owned()).send();
+    assert_eq!(put("nonsense").await.unwrap().status(), 422);
+    assert_eq!(put(said).await.unwrap().status(), 204);
+    let asset = server.get(&format!("/v1/assets/{id}")).await;
+    assert_eq!(asset["captions"].as_array().unwrap().len(), 2);
+    let hls = asset["playback"]["hls"].as_str().unwrap();
+    let master = text(&server, hls).await;
+    let named = "TYPE=SUBTITLES,GROUP-ID=\"captions\",NAME=\"English 'CC'\",LANGUAGE=\"en\"";
+    assert!(
+        master.contains(named) && master.contains("SUBTITLES=\"captions\""),
+        "{master}"
+    );
+    let list = text(&server, &named_in(hls, &master, "captions-en.m3u8")).await;
+    assert!(list.contains("#EXT-X-TARGETDURATION:5\n#"), "{list}");
+    let vtt = text(&server, &named_in(hls, &list, "captions-en.vtt")).await;
+    assert!(
+        vtt.contains("00:00:01.000 --> 00:00:02.000\nHello <b>there</b>"),
+        "{vtt}"
+    );
+    assert_eq!(played(hls).0, 5 * RATE);
+    let dash = text(&server, asset["playback"]["dash"].as_str().unwrap()).await;
+    assert!(
+        dash.contains("contentType=\"text\" mimeType=\"text/vtt\" lang=\"en\""),
+        "{dash}"
+    );
+
+    let gone = server.http().delete(&given).send().await.unwrap();
+    assert_eq!(gone.status(), 400, "a parameter that means nothing here");
+    let given = given.split('?').next().unwrap();
+    for status in [204, 404] {
+        assert_eq!(
+            server.http().delete(given).send().await.unwrap().status(),
+            status
+        );
+    }
+    let asset = server.get(&format!("/v1/assets/{id}")).await;
+    assert_eq!(asset["captions"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

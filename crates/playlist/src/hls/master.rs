@@ -3,6 +3,9 @@
 use super::media::line;
 use crate::FrameRate;
 
+/// The one group that all captions are in.
+const CAPTIONS: &str = "captions";
+
 /// A rung of pictures.
 #[derive(Debug, Clone)]
 pub struct VideoVariant {
@@ -47,6 +50,17 @@ pub struct AudioVariant {
     pub average_bandwidth: u64,
 }
 
+/// Captions that people can choose.
+#[derive(Debug, Clone)]
+pub struct CaptionsVariant {
+    /// Their media playlist's address.
+    pub uri: String,
+    /// What players show; no two are the same. Has no quotes.
+    pub name: String,
+    /// BCP 47.
+    pub language: String,
+}
+
 /// A playlist of first pictures.
 #[derive(Debug, Clone)]
 pub struct KeyFrameVariant {
@@ -72,6 +86,8 @@ pub struct Master {
     pub audio: Vec<AudioVariant>,
     /// For scrubbing.
     pub key_frames: Vec<KeyFrameVariant>,
+    /// For every rung.
+    pub captions: Vec<CaptionsVariant>,
 }
 
 impl Master {
@@ -84,6 +100,16 @@ impl Master {
         }
         for audio in &self.audio {
             rendition(&mut text, audio);
+        }
+        for captions in &self.captions {
+            line(
+                &mut text,
+                format_args!(
+                    "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{CAPTIONS}\",NAME=\"{}\",LANGUAGE=\"{}\",\
+                     DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI=\"{}\"",
+                    captions.name, captions.language, captions.uri
+                ),
+            );
         }
         for video in &self.video {
             self.rung(&mut text, video);
@@ -112,6 +138,9 @@ impl Master {
         if let Some(audio) = sound.first() {
             codecs += &format!(",{}", audio.codec);
             group = format!(",AUDIO=\"{}\"", audio.group);
+        }
+        if !self.captions.is_empty() {
+            group += &format!(",SUBTITLES=\"{CAPTIONS}\"");
         }
         line(
             text,

@@ -84,6 +84,17 @@ pub fn key_frame_playlist(
     text
 }
 
+/// One WebVTT file with all captions of a finished film of this length as a playlist of one segment. Its times begin with
+/// the film's, as players take them to without an X-TIMESTAMP-MAP (RFC 8216, 3.5).
+pub fn captions_playlist(seconds: f64, uri: &str) -> String {
+    let mut text = head(3, seconds.max(1.0).ceil() as u32);
+    text += "#EXT-X-PLAYLIST-TYPE:VOD\n";
+    line(&mut text, format_args!("#EXTINF:{seconds:.6},"));
+    line(&mut text, format_args!("{uri}"));
+    text += "#EXT-X-ENDLIST\n";
+    text
+}
+
 fn head(version: u32, target_duration: u32) -> String {
     format!(
         "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target_duration}\n\

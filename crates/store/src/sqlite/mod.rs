@@ -5,6 +5,7 @@
 //! grew to, so that there is some left when the disk is full.
 
 mod blobs;
+mod captions;
 mod catalog;
 mod claim;
 mod effects;

@@ -27,6 +27,7 @@ impl Live {
         }
         purge(s, self.asset, &replaced)?;
         self.keep_streams(s, output)?;
+        self.keep_captions(s, output)?;
         if *operation == Operation::Moderate {
             self.keep_facts(s, operation, &self.moderation(output))?;
         } else if !output.facts.is_null() {

@@ -2,8 +2,8 @@
 
 use super::blobs::orphan;
 use super::rows::{id, named, sha, to_json};
-use super::streams;
 use super::writer::Session;
+use super::{captions, streams};
 use crate::{RenditionRecord, StoreError};
 use mediaflow_core::operation::Format;
 use mediaflow_core::{AssetId, BlobId, Sha256};
@@ -62,6 +62,7 @@ pub(super) fn withdraw(
         orphan(s, blob)?;
     }
     streams::withdraw(s, asset, end)?;
+    captions::withdraw(s, asset, end)?;
     Ok(paths)
 }
 
@@ -90,6 +91,7 @@ fn seen(
         add_paths(&mut paths, asset, &profile, format, sha(row, "sha256")?);
     }
     streams::add_paths(s, asset, (1, published), end, &mut paths)?;
+    captions::add_paths(s, asset, (1, published), end, &mut paths)?;
     Ok(paths)
 }
 

@@ -145,13 +145,20 @@ pub(super) fn add_paths(
                 paths.insert(format!("/media/{asset}/{sha256}/{name}-{number}.m4s"));
             }
             None => {
-                paths.insert(format!("/media/{asset}/hls.m3u8"));
+                add_master_paths(asset, paths);
                 paths.insert(format!("/media/{asset}/{name}.m3u8"));
                 paths.insert(format!("/media/{asset}/{sha256}/{name}-init.mp4"));
             }
         }
     }
     Ok(())
+}
+
+/// Adds the paths of what names all streams and captions.
+pub(super) fn add_master_paths(asset: AssetId, paths: &mut BTreeSet<String>) {
+    for name in ["hls.m3u8", "dash.mpd"] {
+        paths.insert(format!("/media/{asset}/{name}"));
+    }
 }
 
 #[async_trait]

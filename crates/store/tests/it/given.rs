@@ -9,8 +9,8 @@ use mediaflow_core::{
 };
 use mediaflow_store::{
     Accept, Accepted, AssetRecord, Capacity, Claimed, Environment, Generation, NewBlob,
-    NewRendition, NewSegment, NewTrack, Output, RenditionBlob, Report, SqliteStore, Store,
-    StoreError, TrackKind,
+    NewCaptions, NewRendition, NewSegment, NewTrack, Output, RenditionBlob, Report, SqliteStore,
+    Store, StoreError, TrackKind,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -356,6 +356,7 @@ pub(crate) fn output(claimed: &Claimed) -> Output {
             }
         }
         Operation::VideoAudio => stream(claimed, "audio", 0..2, &mut output),
+        Operation::VideoCaptions => output.captions.push(captions(claimed)),
         Operation::VideoInspect
         | Operation::VideoPoster
         | Operation::VideoStoryboard
@@ -366,6 +367,22 @@ pub(crate) fn output(claimed: &Claimed) -> Output {
         | Operation::Publish => {}
     }
     output
+}
+
+/// What a film says.
+fn captions(claimed: &Claimed) -> NewCaptions {
+    let (task, fence) = (claimed.lease.task, claimed.lease.fence);
+    let text = format!("WEBVTT of {}", claimed.asset);
+    NewCaptions {
+        name: "captions-en".into(),
+        language: "en".into(),
+        label: "English".into(),
+        blob: NewBlob {
+            sha256: Sha256::of(text.as_bytes()),
+            bytes: text.len() as u64,
+            key: format!("tasks/{task}/{fence}/captions"),
+        },
+    }
 }
 
 /// Segments of a track, and what every task says of it.

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on should stop where it is"
 )]
 
+mod captioning;
 mod check;
 mod claiming;
 mod collecting;

@@ -56,6 +56,7 @@ pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result
         | Operation::VideoPoster
         | Operation::VideoStoryboard
         | Operation::VideoVerify
+        | Operation::VideoCaptions
         | Operation::VideoDownload(_) => video::run(attempt, threads).await,
         Operation::Publish => unreachable!("the core publishes; no worker is given such a task"),
     }

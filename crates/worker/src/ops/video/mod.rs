@@ -1,5 +1,6 @@
 //! The video operations. ffmpeg does the work, as a child in the sandbox; here is decided what it is asked.
 
+mod captions;
 mod download;
 mod encode;
 mod film;
@@ -60,6 +61,9 @@ pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result
             let plan = plan::found(&attempt).await?;
             let made = verify::made(&attempt).await?;
             on_thread(attempt, threads, move |a| verify::run(a, &plan, &made)).await
+        }
+        Operation::VideoCaptions => {
+            on_thread(attempt, threads, move |a| captions::run(a, &film)).await
         }
         Operation::VideoDownload(download) => {
             let made = verify::made(&attempt).await?;
