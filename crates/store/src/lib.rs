@@ -32,7 +32,9 @@ pub use keys::{KeyRecord, Keys, NewKey, Scope};
 pub use review::{Generation, ReplayFilter, Review};
 pub use signals::Signals;
 pub use sqlite::SqliteStore;
-pub use streams::{NewSegment, NewTrack, Playback, Segment, Streams, Track, TrackKind};
+pub use streams::{
+    NewSegment, NewTrack, Playback, Segment, Streams, Track, TrackKind, master_edition,
+};
 pub use upkeep::{Condemned, Purge, QueueDepth, StoreHealth, Swept, Upkeep};
 pub use work::{
     Capacity, Claimed, Lease, NewRendition, Output, RenditionBlob, Report, Reusable, Work,

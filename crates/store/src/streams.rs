@@ -1,6 +1,6 @@
 //! Streams: what tasks record of them, and what players read.
 
-use crate::{BlobRow, NewBlob, StoreError};
+use crate::{BlobRow, CaptionsRecord, NewBlob, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::{AssetId, Sha256, Visibility};
 use serde_json::Value;
@@ -114,8 +114,28 @@ pub struct Streams {
     pub visibility: Visibility,
     /// Whether the generation is published: nothing changes any more.
     pub published: bool,
+    /// In the addresses of the generation's finished playlists: another generation has others.
+    pub edition: Sha256,
     /// Of one generation, by name.
     pub tracks: Vec<Track>,
+}
+
+/// The edition of a generation's playlists. Its number rises where they are written in another way, so that caches do not
+/// go on with the old ones.
+pub(crate) fn edition(asset: AssetId, generation: u32) -> Sha256 {
+    Sha256::of(format!("playlists 1 {asset} {generation}").as_bytes())
+}
+
+/// The edition of what names all streams and captions: it changes with the captions.
+pub fn master_edition(edition: Sha256, captions: &[CaptionsRecord]) -> Sha256 {
+    let mut text = edition.to_string();
+    for one in captions {
+        text += &format!(
+            "\n{} {} {} {}",
+            one.name, one.sha256, one.language, one.label
+        );
+    }
+    Sha256::of(text.as_bytes())
 }
 
 /// Verbs of streams.

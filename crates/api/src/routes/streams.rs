@@ -3,17 +3,17 @@
 
 use super::delivery::{cache, missing};
 use crate::Context;
-use crate::media_path::{CAPTIONS, File, MediaPath};
+use crate::media_path::{File, MediaPath};
 use crate::problem::Problem;
 use crate::range::is_known;
 use crate::send::{SAFE, Sending, value};
-use crate::view::playlists;
+use crate::view::playlists::{self, Place};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use mediaflow_core::operation::Format;
 use mediaflow_core::{ErrorCode, Sha256, Timestamp, Visibility};
-use mediaflow_engine::store::{StoreError, Streams};
+use mediaflow_engine::store::{StoreError, Streams, master_edition};
 
 const HLS: &str = "application/vnd.apple.mpegurl";
 const DASH: &str = "application/dash+xml";
@@ -94,19 +94,31 @@ impl Request<'_> {
 
     async fn playlist(&self) -> Result<Response, Problem> {
         let streams = self.streams().await?;
-        let name = &*self.path.profile;
         let store = self.context.engine.store();
         let captions = store.captions(self.path.asset).await.map_err(unknown)?;
-        let (media_type, text) = match (self.path.file, name) {
-            (File::Manifest, _) => (DASH, playlists::dash(&streams, &captions)),
-            (_, "hls") => (HLS, playlists::master(&streams, &captions)),
-            (_, name) if name.starts_with(CAPTIONS) => {
-                let found = captions.iter().find(|c| c.name == name);
+        let finished = master_edition(streams.edition, &captions);
+        let (place, is_master) = match self.path.sha256 {
+            None => (Place::Stable, true),
+            Some(asked) => (Place::Lasting, streams.published && asked == finished),
+        };
+        let name = &*self.path.profile;
+        let (media_type, text) = match (self.path.file, self.path.sha256) {
+            (File::Manifest, _) if is_master => (DASH, playlists::dash(&streams, &captions, place)),
+            (_, _) if name == "hls" && is_master => {
+                (HLS, playlists::master(&streams, &captions, place))
+            }
+            (_, None) => (HLS, playlists::growing(&streams, name)),
+            (_, Some(asked)) if asked == streams.edition => {
+                (HLS, playlists::finished(&streams, name))
+            }
+            (_, Some(asked)) => {
+                let mut all = captions.iter();
+                let found = all.find(|c| c.name == name && c.sha256 == asked);
                 (HLS, found.and_then(|c| playlists::captions(&streams, c)))
             }
-            _ => (HLS, playlists::media(&streams, name)),
         };
-        self.text(media_type, text.ok_or_else(missing)?)
+        let is_lasting = place == Place::Lasting && self.path.is_canonical;
+        self.text(media_type, text.ok_or_else(missing)?, is_lasting)
     }
 
     async fn storyboard(&self, is_vtt: bool) -> Result<Response, Problem> {
@@ -123,8 +135,9 @@ impl Request<'_> {
             true => self.text(
                 "text/vtt",
                 facts["vtt"].as_str().unwrap_or_default().to_owned(),
+                false,
             ),
-            false => self.text("application/json", facts["manifest"].to_string()),
+            false => self.text("application/json", facts["manifest"].to_string(), false),
         }
     }
 
@@ -159,19 +172,24 @@ impl Request<'_> {
     }
 
     /// A small text that was made for this request.
-    fn text(&self, media_type: &'static str, text: String) -> Result<Response, Problem> {
+    fn text(
+        &self,
+        media_type: &'static str,
+        text: String,
+        is_lasting: bool,
+    ) -> Result<Response, Problem> {
         let etag = format!("\"{}\"", Sha256::of(text.as_bytes()));
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
-        headers.extend(self.said(media_type, false));
+        headers.extend(self.said(media_type, is_lasting));
         // A playlist that still grows is asked for again by who watches; none may be shown a shorter one later.
-        headers.insert(
-            header::CACHE_CONTROL,
-            match self.signed_until {
-                None => HeaderValue::from_static("no-cache"),
-                Some(_) => HeaderValue::from_static("private, no-cache"),
-            },
-        );
+        if !is_lasting {
+            let asked_again = match self.signed_until {
+                None => "no-cache",
+                Some(_) => "private, no-cache",
+            };
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(asked_again));
+        }
         for (name, text) in SAFE {
             headers.insert(name, HeaderValue::from_static(text));
         }

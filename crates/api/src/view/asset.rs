@@ -1,6 +1,6 @@
 //! Assets, their renditions and their addresses.
 
-use super::playlists;
+use super::playlists::{self, Place};
 use super::task::TaskView;
 use crate::Context;
 use crate::media_path::{DOWNLOAD, name};
@@ -8,6 +8,7 @@ use crate::origin::Origin;
 use mediaflow_core::{AssetId, Focus, Visibility};
 use mediaflow_engine::store::{
     AssetRecord, CaptionsRecord, Original, Servable, Streams, TaskRecord, Track, TrackKind,
+    master_edition,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -152,7 +153,7 @@ pub(crate) struct RenditionView {
     sha256: String,
     /// Where it is, whatever it is made into later. Signed and expiring when the asset is private.
     url: String,
-    /// Where exactly these bytes are; caches may keep them for ever.
+    /// Where exactly these bytes are; caches may keep them for ever. Of a stream once it is published.
     immutable_url: String,
 }
 
@@ -160,7 +161,8 @@ pub(crate) struct RenditionView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Playback)]
 pub(crate) struct PlaybackView {
-    /// The HLS master playlist; it grows while the video is still being made.
+    /// The HLS master playlist. While the video is being made what it names grows; once it is published the address is
+    /// another one, which caches may keep.
     hls: String,
     /// The DASH manifest, once the video is published.
     dash: Option<String>,
@@ -244,17 +246,33 @@ impl Addresses {
         }
     }
 
-    fn playback(&self, streams: &Streams, has_download: bool) -> Option<PlaybackView> {
-        playlists::master(streams, &[]).map(|_| PlaybackView {
-            hls: format!("{}hls.m3u8", self.base),
-            dash: streams.published.then(|| format!("{}dash.mpd", self.base)),
+    fn playback(
+        &self,
+        streams: &Streams,
+        captions: &[CaptionsRecord],
+        has_download: bool,
+    ) -> Option<PlaybackView> {
+        let base = match streams.published {
+            true => {
+                let edition = master_edition(streams.edition, captions);
+                format!("{}{edition}/", self.base)
+            }
+            false => self.base.clone(),
+        };
+        playlists::master(streams, &[], Place::Stable).map(|_| PlaybackView {
+            hls: format!("{base}hls.m3u8"),
+            dash: streams.published.then(|| format!("{base}dash.mpd")),
             download: has_download.then(|| format!("{}{DOWNLOAD}.mp4", self.base)),
         })
     }
 
     /// A rung of a video: everything below its playlist.
-    fn rung(&self, track: &Track) -> RenditionView {
+    fn rung(&self, streams: &Streams, track: &Track) -> RenditionView {
         let url = format!("{}{}.m3u8", self.base, track.name);
+        let immutable_url = match streams.published {
+            true => format!("{}{}/{}.m3u8", self.base, streams.edition, track.name),
+            false => url.clone(),
+        };
         RenditionView {
             profile: track.name.clone(),
             format: "hls",
@@ -263,7 +281,7 @@ impl Addresses {
             animated: true,
             bytes: track.segments.iter().map(|s| s.bytes).sum(),
             sha256: track.init.to_string(),
-            immutable_url: url.clone(),
+            immutable_url,
             url,
         }
     }
@@ -298,8 +316,11 @@ impl AssetView {
     ) -> Self {
         let addresses = Addresses::of(context, origin, asset.id, asset.options.visibility);
         let has = |profile: &str| renditions.iter().any(|r| r.rendition.profile == profile);
-        let rungs = streams.iter().flat_map(|s| &s.tracks);
-        let rungs = rungs.filter(|t| t.kind == TrackKind::Video && !t.segments.is_empty());
+        let rungs = streams.iter().flat_map(|s| {
+            let tracks = s.tracks.iter();
+            let shown = tracks.filter(|t| t.kind == TrackKind::Video && !t.segments.is_empty());
+            shown.map(|t| addresses.rung(s, t))
+        });
         let pictures = renditions.iter().map(|r| addresses.rendition(r));
         let (recipe, version, hash) = asset.run.recipe;
         Self {
@@ -319,8 +340,8 @@ impl AssetView {
             inspected: asset.inspected,
             placeholder: asset.placeholder,
             moderation: asset.moderation,
-            renditions: pictures.chain(rungs.map(|t| addresses.rung(t))).collect(),
-            playback: streams.and_then(|s| addresses.playback(s, has(DOWNLOAD))),
+            renditions: pictures.chain(rungs).collect(),
+            playback: streams.and_then(|s| addresses.playback(s, &captions, has(DOWNLOAD))),
             poster: has("poster").then(|| format!("{}poster.jpg", addresses.base)),
             storyboard: has("storyboard-0").then(|| StoryboardView {
                 json: format!("{}storyboard.json", addresses.base),

@@ -1,5 +1,7 @@
-//! Playlists and manifests of what is recorded at this moment. All addresses are relative to `/media/{asset}/`, so that
-//! a signature of that prefix covers them.
+//! Playlists and manifests of what is recorded at this moment. All addresses stay below `/media/{asset}/`, so that a
+//! signature of that prefix covers them.
+//!
+//! At stable addresses playlists grow, and stay what they were to who began early; at those with a digest they are finished.
 
 use mediaflow_engine::store::{CaptionsRecord, Streams, Track, TrackKind};
 use mediaflow_playlist::FrameRate;
@@ -12,17 +14,45 @@ use mediaflow_playlist::hls::{
 /// Appended to a stream's name: its playlist of first pictures.
 const KEY_FRAMES: &str = "-key";
 
+/// Where a playlist stands, and so how it names others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// `/media/{asset}/`.
+    Stable,
+    /// `/media/{asset}/{digest}/`.
+    Lasting,
+}
+
+impl Place {
+    /// The way to `/media/{asset}/`.
+    fn root(self) -> &'static str {
+        match self {
+            Self::Stable => "",
+            Self::Lasting => "../",
+        }
+    }
+}
+
 /// The master playlist; `None` while no stream can be played from its beginning. While streams grow it names only
 /// those that have as much as the lowest one has, and no captions, whose playlists are finished from the beginning.
-pub(crate) fn master(streams: &Streams, captions: &[CaptionsRecord]) -> Option<String> {
+pub(crate) fn master(
+    streams: &Streams,
+    captions: &[CaptionsRecord],
+    place: Place,
+) -> Option<String> {
     let audio: Vec<&Track> = playable(streams, TrackKind::Audio);
     let video: Vec<&Track> = playable(streams, TrackKind::Video);
     let mut master = Master::default();
+    // What is finished has a lasting address.
+    let streams_at = match streams.published {
+        true => format!("{}{}/", place.root(), streams.edition),
+        false => place.root().to_owned(),
+    };
     for track in &audio {
         let (peak, mean) = bandwidth(&sizes(track));
         master.audio.push(AudioVariant {
             group: group(track),
-            uri: format!("{}.m3u8", track.name),
+            uri: format!("{streams_at}{}.m3u8", track.name),
             name: text(track, "name").unwrap_or("Audio").to_owned(),
             language: text(track, "language").map(str::to_owned),
             is_default: track.said["default"].as_bool().unwrap_or(false),
@@ -41,7 +71,7 @@ pub(crate) fn master(streams: &Streams, captions: &[CaptionsRecord]) -> Option<S
         }
         let (peak, mean) = bandwidth(&sizes(track));
         master.video.push(VideoVariant {
-            uri: format!("{}.m3u8", track.name),
+            uri: format!("{streams_at}{}.m3u8", track.name),
             bandwidth: peak,
             average_bandwidth: mean,
             codec: track.codecs.clone(),
@@ -52,7 +82,7 @@ pub(crate) fn master(streams: &Streams, captions: &[CaptionsRecord]) -> Option<S
         });
         if streams.published {
             master.key_frames.push(KeyFrameVariant {
-                uri: format!("{}{KEY_FRAMES}.m3u8", track.name),
+                uri: format!("{streams_at}{}{KEY_FRAMES}.m3u8", track.name),
                 bandwidth: bandwidth(&key_sizes(track)).0,
                 codec: track.codecs.clone(),
                 width: track.width.unwrap_or(0),
@@ -63,7 +93,7 @@ pub(crate) fn master(streams: &Streams, captions: &[CaptionsRecord]) -> Option<S
     if streams.published {
         for (label, captions) in labelled(captions) {
             master.captions.push(CaptionsVariant {
-                uri: format!("{}.m3u8", captions.name),
+                uri: format!("{}{}/{}.m3u8", place.root(), captions.sha256, captions.name),
                 name: label,
                 language: captions.language.clone(),
             });
@@ -78,40 +108,59 @@ pub(crate) fn master(streams: &Streams, captions: &[CaptionsRecord]) -> Option<S
     (!master.video.is_empty()).then(|| master.write())
 }
 
-/// One stream's playlist, or that of its first pictures once it is finished.
-pub(crate) fn media(streams: &Streams, name: &str) -> Option<String> {
+/// One stream's playlist as it grows. It stays such a one when everything is published: who began early goes on with it.
+pub(crate) fn growing(streams: &Streams, name: &str) -> Option<String> {
+    let track = streams.tracks.iter().find(|t| t.name == name)?;
+    let is_done = streams.published || track.whole;
+    let kind = match is_done {
+        true => PlaylistKind::GrownToEnd,
+        false => PlaylistKind::Growing,
+    };
+    (!track.segments.is_empty()).then(|| media(track, kind, Place::Stable))
+}
+
+/// One finished stream's playlist, or that of its first pictures.
+pub(crate) fn finished(streams: &Streams, name: &str) -> Option<String> {
     let find = |name: &str| streams.tracks.iter().find(|t| t.name == name);
+    if !streams.published {
+        return None;
+    }
     if let Some(track) = find(name) {
-        let kind = match (streams.published, track.whole) {
-            (true, _) => PlaylistKind::Finished,
-            (false, true) => PlaylistKind::GrownToEnd,
-            (false, false) => PlaylistKind::Growing,
-        };
-        let playlist = MediaPlaylist {
-            kind,
-            target_duration: number(track, "target_duration").unwrap_or(6),
-            init_uri: &init(track),
-            segments: &segments(track),
-        };
-        return (!track.segments.is_empty()).then(|| playlist.write());
+        return Some(media(track, PlaylistKind::Finished, Place::Lasting));
     }
     let track = find(name.strip_suffix(KEY_FRAMES)?)?;
-    let is_there = streams.published && track.kind == TrackKind::Video;
-    is_there.then(|| {
-        let target = number(track, "target_duration").unwrap_or(6);
-        key_frame_playlist(target, &init(track), &segments(track))
+    (track.kind == TrackKind::Video).then(|| {
+        let (init, segments) = (init(track, Place::Lasting), segments(track, Place::Lasting));
+        key_frame_playlist(target_duration(track), &init, &segments)
     })
 }
 
-/// The playlist of captions beside finished streams.
+fn media(track: &Track, kind: PlaylistKind, place: Place) -> String {
+    MediaPlaylist {
+        kind,
+        target_duration: target_duration(track),
+        init_uri: &init(track, place),
+        segments: &segments(track, place),
+    }
+    .write()
+}
+
+fn target_duration(track: &Track) -> u32 {
+    number(track, "target_duration").unwrap_or(6)
+}
+
+/// The playlist of captions beside finished streams, which stands at an address with their digest.
 pub(crate) fn captions(streams: &Streams, captions: &CaptionsRecord) -> Option<String> {
     let video = playable(streams, TrackKind::Video);
     let first = video.first().filter(|_| streams.published)?;
-    Some(captions_playlist(seconds(first), &file(captions)))
+    Some(captions_playlist(
+        seconds(first),
+        &file(captions, Place::Lasting),
+    ))
 }
 
-fn file(captions: &CaptionsRecord) -> String {
-    format!("{}/{}.vtt", captions.sha256, captions.name)
+fn file(captions: &CaptionsRecord, place: Place) -> String {
+    format!("{}{}/{}.vtt", place.root(), captions.sha256, captions.name)
 }
 
 /// Captions with labels that differ from each other and have nothing in them that ends a quoted text.
@@ -129,14 +178,14 @@ fn labelled(captions: &[CaptionsRecord]) -> Vec<(String, &CaptionsRecord)> {
 }
 
 /// The manifest; `None` before everything is published.
-pub(crate) fn dash(streams: &Streams, captions: &[CaptionsRecord]) -> Option<String> {
+pub(crate) fn dash(streams: &Streams, captions: &[CaptionsRecord], place: Place) -> Option<String> {
     if !streams.published {
         return None;
     }
     let video = playable(streams, TrackKind::Video);
     let mut manifest = Manifest {
         seconds: video.first().map_or(0.0, |t| seconds(t)),
-        video: video.iter().map(|t| representation(t)).collect(),
+        video: video.iter().map(|t| representation(t, place)).collect(),
         audio: Vec::new(),
         captions: Vec::new(),
     };
@@ -145,7 +194,7 @@ pub(crate) fn dash(streams: &Streams, captions: &[CaptionsRecord]) -> Option<Str
             id: captions.name.clone(),
             language: captions.language.clone(),
             label,
-            uri: file(captions),
+            uri: file(captions, place),
             bandwidth: bandwidth(&[(captions.bytes, manifest.seconds)]).1,
         });
     }
@@ -154,18 +203,18 @@ pub(crate) fn dash(streams: &Streams, captions: &[CaptionsRecord]) -> Option<Str
         let channels = number(track, "channels").unwrap_or(2);
         let same = |set: &&mut AudioSet| set.language == language && set.channels == channels;
         match manifest.audio.iter_mut().find(same) {
-            Some(set) => set.representations.push(representation(track)),
+            Some(set) => set.representations.push(representation(track, place)),
             None => manifest.audio.push(AudioSet {
                 language,
                 channels,
-                representations: vec![representation(track)],
+                representations: vec![representation(track, place)],
             }),
         }
     }
     Some(manifest.write())
 }
 
-fn representation(track: &Track) -> Representation {
+fn representation(track: &Track, place: Place) -> Representation {
     let picture = track
         .width
         .zip(track.height)
@@ -181,8 +230,8 @@ fn representation(track: &Track) -> Representation {
         sample_rate: picture.is_none().then_some(track.timescale),
         picture,
         timescale: track.timescale,
-        init_uri: init(track),
-        segments: segments(track)
+        init_uri: init(track, place),
+        segments: segments(track, place)
             .into_iter()
             .zip(&track.segments)
             .map(|(line, segment)| (line.uri, segment.duration))
@@ -227,8 +276,8 @@ fn frame_rate(track: &Track) -> FrameRate {
     }
 }
 
-fn init(track: &Track) -> String {
-    format!("{}/{}-init.mp4", track.init, track.name)
+fn init(track: &Track, place: Place) -> String {
+    format!("{}{}/{}-init.mp4", place.root(), track.init, track.name)
 }
 
 fn length(track: &Track, ticks: u64) -> f64 {
@@ -253,11 +302,11 @@ fn key_sizes(track: &Track) -> Vec<(u64, f64)> {
         .collect()
 }
 
-fn segments(track: &Track) -> Vec<PlaylistSegment> {
+fn segments(track: &Track, place: Place) -> Vec<PlaylistSegment> {
     let segments = track.segments.iter().enumerate();
     segments
         .map(|(number, s)| PlaylistSegment {
-            uri: format!("{}/{}-{number}.m4s", s.sha256, track.name),
+            uri: format!("{}{}/{}-{number}.m4s", place.root(), s.sha256, track.name),
             seconds: length(track, s.duration),
             key_frame_bytes: s.key_bytes,
         })

@@ -10,7 +10,9 @@ use super::streams::add_master_paths;
 use super::writer::Session;
 use crate::{Captioning, CaptionsRecord, NewCaptions, Output, StoreError};
 use async_trait::async_trait;
-use mediaflow_core::{AssetId, AssetState, BlobId, EventDraft, EventType, Kind, Sha256, TenantId};
+use mediaflow_core::{
+    AssetId, AssetState, BlobId, EventDraft, EventType, Kind, Sha256, TenantId, Visibility,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -117,12 +119,25 @@ pub(super) fn visible(
     let Some(shown) = shown(conn, asset)? else {
         return Ok(Vec::new());
     };
+    let mut found = of_generation(conn, asset, shown.generation)?;
+    for captions in &mut found {
+        captions.visibility = shown.visibility;
+    }
+    Ok(found)
+}
+
+/// What a generation's readers see, with nothing said about who they are.
+pub(super) fn of_generation(
+    conn: &Connection,
+    asset: AssetId,
+    generation: u32,
+) -> Result<Vec<CaptionsRecord>, StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT c.name, c.language, c.label, b.sha256, b.bytes, b.key
          FROM captions c JOIN blobs b ON b.id = c.blob
          WHERE c.asset = ?1 AND c.generation IN (0, ?2) ORDER BY c.generation",
     )?;
-    let mut rows = statement.query(params![asset.as_bytes(), shown.generation])?;
+    let mut rows = statement.query(params![asset.as_bytes(), generation])?;
     let mut found: Vec<CaptionsRecord> = Vec::new();
     while let Some(row) = rows.next()? {
         let name: String = row.get("name")?;
@@ -136,7 +151,7 @@ pub(super) fn visible(
             sha256: sha(row, "sha256")?,
             bytes: row.get("bytes")?,
             key: row.get("key")?,
-            visibility: shown.visibility,
+            visibility: Visibility::Private,
         });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -215,6 +230,6 @@ fn changing(s: &Session<'_>, live: &Live, name: &str) -> Result<BTreeSet<String>
     if let Some(old) = now.iter().find(|c| c.name == name) {
         add_own_paths(live.asset, name, old.sha256, &mut paths);
     }
-    add_master_paths(live.asset, &mut paths);
+    add_master_paths(s, live.asset, live.published, &mut paths)?;
     Ok(paths)
 }

@@ -1,13 +1,15 @@
 //! Tracks and segments: recorded, listed, withdrawn.
 
-use super::SqliteStore;
 use super::blobs::{adopt, blob, orphan};
 use super::live::Live;
 use super::rows::{id, json, named, sha};
 use super::shown::shown;
 use super::writer::Session;
+use super::{SqliteStore, captions};
+use crate::streams::edition;
 use crate::{
-    BlobRow, NewSegment, NewTrack, Output, Playback, Segment, StoreError, Streams, Track, TrackKind,
+    BlobRow, NewSegment, NewTrack, Output, Playback, Segment, StoreError, Streams, Track,
+    TrackKind, master_edition,
 };
 use async_trait::async_trait;
 use mediaflow_core::{AssetId, BlobId, ErrorCode, Failure, Visibility};
@@ -138,6 +140,8 @@ pub(super) fn add_paths(
          WHERE g.asset = ?1 AND g.generation < ?2 AND g.generation IN (?3, ?4)",
     )?;
     let mut rows = statement.query(params![asset.as_bytes(), end, generations.0, generations.1])?;
+    let finished = edition(asset, generations.1);
+    let mut has_tracks = false;
     while let Some(row) = rows.next()? {
         let (name, sha256): (String, _) = (row.get("name")?, sha(row, "sha256")?);
         match row.get::<_, Option<u32>>("number")? {
@@ -145,20 +149,36 @@ pub(super) fn add_paths(
                 paths.insert(format!("/media/{asset}/{sha256}/{name}-{number}.m4s"));
             }
             None => {
-                add_master_paths(asset, paths);
                 paths.insert(format!("/media/{asset}/{name}.m3u8"));
+                paths.insert(format!("/media/{asset}/{finished}/{name}.m3u8"));
+                paths.insert(format!("/media/{asset}/{finished}/{name}-key.m3u8"));
+                has_tracks = true;
                 paths.insert(format!("/media/{asset}/{sha256}/{name}-init.mp4"));
             }
         }
     }
-    Ok(())
+    match has_tracks {
+        true => add_master_paths(s, asset, generations.1, paths),
+        false => Ok(()),
+    }
 }
 
-/// Adds the paths of what names all streams and captions.
-pub(super) fn add_master_paths(asset: AssetId, paths: &mut BTreeSet<String>) {
+/// Adds the paths of what names all streams and captions, of the published generation too, where there is one.
+pub(super) fn add_master_paths(
+    s: &Session<'_>,
+    asset: AssetId,
+    published: u32,
+    paths: &mut BTreeSet<String>,
+) -> Result<(), StoreError> {
+    let captions = captions::of_generation(s.conn, asset, published)?;
+    let finished = master_edition(edition(asset, published), &captions);
     for name in ["hls.m3u8", "dash.mpd"] {
         paths.insert(format!("/media/{asset}/{name}"));
+        if published > 0 {
+            paths.insert(format!("/media/{asset}/{finished}/{name}"));
+        }
     }
+    Ok(())
 }
 
 #[async_trait]
@@ -238,6 +258,7 @@ fn shown_streams(conn: &Connection, asset: AssetId) -> Result<Streams, StoreErro
         return Ok(Streams {
             visibility: Visibility::Private,
             published: false,
+            edition: edition(asset, 0),
             tracks: Vec::new(),
         });
     };
@@ -245,6 +266,7 @@ fn shown_streams(conn: &Connection, asset: AssetId) -> Result<Streams, StoreErro
     Ok(Streams {
         visibility: shown.visibility,
         published: shown.published,
+        edition: edition(asset, shown.generation),
         tracks: made.into_iter().map(|(track, ..)| track).collect(),
     })
 }
