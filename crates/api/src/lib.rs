@@ -9,6 +9,7 @@ pub mod access;
 mod arriving;
 mod body;
 mod config;
+mod cors;
 mod form;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -29,6 +30,7 @@ mod sse;
 mod view;
 
 pub use config::ApiConfig;
+pub use cors::CorsOrigins;
 pub use mediaflow_engine::metrics::Metrics;
 pub use openapi::openapi;
 
@@ -48,6 +50,8 @@ pub struct ApiParts {
     pub is_open: bool,
     /// Makes and checks signed URLs.
     pub signer: Signer,
+    /// Whose pages may read `/media/`.
+    pub cors: CorsOrigins,
     /// Where background services leave their status.
     pub services: Board,
     /// Shared with the worker.
@@ -62,6 +66,7 @@ pub(crate) struct Context {
     config: ApiConfig,
     access: access::Access,
     signer: Signer,
+    cors: CorsOrigins,
     services: Board,
     metrics: Arc<Metrics>,
     stopping: CancellationToken,
@@ -82,6 +87,7 @@ pub fn router(parts: ApiParts) -> axum::Router {
         engine: parts.engine,
         config: parts.config,
         signer: parts.signer,
+        cors: parts.cors,
         services: parts.services,
         metrics: parts.metrics,
         stopping: parts.stopping,

@@ -2,6 +2,7 @@
 
 use crate::data::DataFolder;
 use crate::fault::Fault;
+use mediaflow_api::CorsOrigins;
 use mediaflow_api::signing::Signer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,23 +22,42 @@ pub(crate) struct SigningKey {
 }
 
 /// `[delivery]`: how renditions leave.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DeliveryConfig {
     /// `[[delivery.signing_keys]]` with `id` (1 to 32 letters, digits, `-` or `_`) and `secret` (64
     /// hexadecimal digits). The first one signs, all of them are accepted: put a new one in front, and
     /// remove the old one when its URLs have expired. Without any, one is made in the data folder.
     pub(crate) signing_keys: Vec<SigningKey>,
+    /// The sites whose pages may read `/media/...` from scripts, as players do: origins like `https://example.com`,
+    /// or `*` for all. None of them may send credentials; private assets need a signed address all the same.
+    pub(crate) cors_origins: Vec<String>,
+}
+
+impl Default for DeliveryConfig {
+    fn default() -> Self {
+        Self {
+            signing_keys: Vec::new(),
+            cors_origins: vec!["*".into()],
+        }
+    }
 }
 
 impl DeliveryConfig {
     /// # Errors
     /// Names the setting and what it should be.
     pub(crate) fn check(&self) -> Result<(), String> {
+        self.cors()?;
         match self.signing_keys.is_empty() {
             true => Ok(()),
             false => self.signer().map(drop),
         }
+    }
+
+    /// # Errors
+    /// Names the setting and what it should be.
+    pub(crate) fn cors(&self) -> Result<CorsOrigins, String> {
+        CorsOrigins::new(&self.cors_origins).map_err(|e| format!("delivery.cors_origins: {e}"))
     }
 
     fn signer(&self) -> Result<Signer, String> {

@@ -12,7 +12,7 @@ pub(crate) mod tasks;
 pub(crate) mod upload;
 
 use crate::problem::Problem;
-use crate::{Shared, observe, openapi};
+use crate::{Shared, cors, observe, openapi};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
@@ -52,6 +52,7 @@ pub(crate) fn router(context: Shared) -> Router {
         // Uploads have a limit of their own, which the engine counts; JSON bodies theirs.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(context.clone(), observe::observe))
+        .layer(from_fn_with_state(context.clone(), cors::allow))
         .with_state(context)
 }
 

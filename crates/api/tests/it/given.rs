@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use mediaflow_api::access::mint;
 use mediaflow_api::signing::Signer;
-use mediaflow_api::{ApiConfig, ApiParts, Metrics, router};
+use mediaflow_api::{ApiConfig, ApiParts, CorsOrigins, Metrics, router};
 use mediaflow_core::operation::Format;
 use mediaflow_core::{
     ErrorCode, Failure, Kind, ModerationPolicy, Operation, Queue, Sha256, TenantId, Timestamp,
@@ -88,6 +88,7 @@ pub(crate) struct Wish {
     pub(crate) is_open: bool,
     pub(crate) moderation: ModerationPolicy,
     pub(crate) limits: UploadLimits,
+    pub(crate) cors: Vec<String>,
 }
 
 impl Default for Wish {
@@ -101,6 +102,7 @@ impl Default for Wish {
                 bytes_max: 4 << 20,
                 ..UploadLimits::default()
             },
+            cors: vec!["*".into()],
         }
     }
 }
@@ -149,6 +151,7 @@ impl Server {
             config: wish.config,
             is_open: wish.is_open,
             signer: signer.clone(),
+            cors: CorsOrigins::new(&wish.cors).unwrap(),
             services: Board::default(),
             metrics: Arc::new(Metrics::new("0.0.0")),
             stopping: stopping.clone(),

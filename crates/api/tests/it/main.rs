@@ -7,6 +7,7 @@
 
 mod access;
 mod assets;
+mod cors;
 mod delivery;
 mod events;
 mod forms;

@@ -50,6 +50,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     recipes
         .check_gate(config.moderation.policy)
         .map_err(Fault::unusable)?;
+    let cors = config.delivery.cors().map_err(Fault::unusable)?;
     let cdn = Cdn::new(&config.cdn).map_err(Fault::unusable)?;
     let heif = decoder(config.sandbox)?;
     raise_open_files();
@@ -114,6 +115,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         config: config.api,
         is_open,
         signer,
+        cors,
         services: services.board(),
         metrics,
         stopping: stopping.clone(),

@@ -1,0 +1,109 @@
+//! Which pages of other sites may read what players fetch (the Fetch standard's CORS protocol). Only below `/media/`: the
+//! rest of the API answers no other site's pages. Credentials are never allowed; signed addresses need none.
+
+use crate::Shared;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+/// What a script may read of an answer beside the few that it always may.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "Accept-Ranges, Content-Length, Content-Range, ETag, X-Correlation-Id",
+);
+/// What a script may send.
+const TAKEN: HeaderValue =
+    HeaderValue::from_static("Accept, If-None-Match, If-Range, Range, X-Correlation-Id");
+/// How long a browser believes the answer to its question, in seconds.
+const BELIEVED: HeaderValue = HeaderValue::from_static("86400");
+
+/// The sites whose pages may.
+#[derive(Debug, Clone)]
+pub struct CorsOrigins {
+    is_any: bool,
+    listed: Vec<HeaderValue>,
+}
+
+impl CorsOrigins {
+    /// From a list of origins (`https://example.com`); `*` among them stands for all, an empty one for none.
+    ///
+    /// # Errors
+    /// Names the one that is none.
+    pub fn new(origins: &[String]) -> Result<Self, String> {
+        let is_any = origins.iter().any(|o| o == "*");
+        let named = origins.iter().filter(|o| *o != "*");
+        let listed = named.map(|origin| {
+            let rest = origin.split_once("://").map(|(_, host)| host);
+            let is_host = |host: &str| {
+                let odd = |c: char| matches!(c, '/' | '?' | '#' | '@' | '*') || c.is_whitespace();
+                !host.is_empty() && !host.contains(odd)
+            };
+            let value = HeaderValue::try_from(&**origin).ok();
+            value.filter(|_| rest.is_some_and(is_host)).ok_or_else(|| {
+                format!("\"{origin}\" must be \"*\" or an origin like \"https://example.com\", without a path")
+            })
+        });
+        Ok(Self {
+            is_any,
+            listed: listed.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What is said about the origin that a page has.
+    fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
+        match self.is_any {
+            true => Some(HeaderValue::from_static("*")),
+            false => self.listed.iter().find(|o| *o == origin).cloned(),
+        }
+    }
+}
+
+pub(crate) async fn allow(State(context): State<Shared>, request: Request, next: Next) -> Response {
+    if !request.uri().path().starts_with("/media/") {
+        return next.run(request).await;
+    }
+    let origins = &context.cors;
+    let origin = request.headers().get(header::ORIGIN);
+    let allowed = origin.and_then(|origin| origins.allowed(origin));
+    let asks = request.method() == Method::OPTIONS
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = match asks {
+        true => asked(),
+        false => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    // A cache must not hand one site's answer to another.
+    if !origins.is_any && !origins.listed.is_empty() {
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    if let Some(allowed) = allowed {
+        allow_in(headers, allowed, asks);
+    }
+    response
+}
+
+fn allow_in(headers: &mut HeaderMap, allowed: HeaderValue, asks: bool) {
+    let mut say = |name: HeaderName, value| headers.insert(name, value);
+    say(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+    match asks {
+        true => {
+            let methods = HeaderValue::from_static("GET, HEAD");
+            say(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+            say(header::ACCESS_CONTROL_ALLOW_HEADERS, TAKEN);
+            say(header::ACCESS_CONTROL_MAX_AGE, BELIEVED);
+        }
+        false => {
+            say(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        }
+    }
+}
+
+/// The answer to a browser that asks before it sends what is not simple, such as a range.
+fn asked() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
