@@ -41,7 +41,8 @@ metrics! {
     UPLOADED "mediaflow_upload_bytes_total" [] "Bytes of accepted originals";
     TASKS "mediaflow_tasks_total" ["operation", "outcome"] "Attempts that ended: succeeded, failed or handed_back";
     TASK_TIME "mediaflow_task_duration_seconds" ["operation"] "Time that attempts took";
-    TASK_CPU "mediaflow_task_cpu_seconds_total" ["operation"] "Processor time that attempts used";
+    TASK_CPU "mediaflow_task_cpu_seconds_total" ["operation"] "Processor time that attempts used, ffmpeg included";
+    TASK_CHECK_CPU "mediaflow_task_check_cpu_seconds_total" ["operation"] "Of it, what went into checking what was made";
     READY "mediaflow_queue_ready" ["queue"] "Tasks that could be claimed";
     RUNNING "mediaflow_queue_running" ["queue"] "Tasks that are being worked on";
     WAITING "mediaflow_queue_waiting" ["queue"] "Tasks that wait for a retry time or a person";
@@ -91,6 +92,7 @@ pub struct Metrics {
     tasks: Family<Labels<2>, Counter>,
     task_time: Times<1>,
     task_cpu: Family<Labels<1>, Seconds>,
+    task_check_cpu: Family<Labels<1>, Seconds>,
     ready: Gauges,
     running: Gauges,
     waiting: Gauges,
@@ -114,6 +116,7 @@ impl Metrics {
             tasks: Family::default(),
             task_time: Family::new_with_constructor(task_buckets),
             task_cpu: Family::default(),
+            task_check_cpu: Family::default(),
             ready: Family::default(),
             running: Family::default(),
             waiting: Family::default(),
@@ -133,6 +136,7 @@ impl Metrics {
         new.add(TASKS, new.tasks.clone());
         new.add(TASK_TIME, new.task_time.clone());
         new.add(TASK_CPU, new.task_cpu.clone());
+        new.add(TASK_CHECK_CPU, new.task_check_cpu.clone());
         new.add(READY, new.ready.clone());
         new.add(RUNNING, new.running.clone());
         new.add(WAITING, new.waiting.clone());
@@ -174,8 +178,15 @@ impl Metrics {
         self.uploaded.inc_by(bytes);
     }
 
-    /// An attempt ended.
-    pub fn task_finished(&self, operation: &str, outcome: &str, seconds: f64, cpu_seconds: f64) {
+    /// An attempt ended after `seconds`. `cpu_seconds` are those of processors altogether, and of
+    /// them what checking took.
+    pub fn task_finished(
+        &self,
+        operation: &str,
+        outcome: &str,
+        seconds: f64,
+        cpu_seconds: (f64, f64),
+    ) {
         let name = || Cow::Owned(operation.to_owned());
         let labels = [
             ("operation", name()),
@@ -186,7 +197,10 @@ impl Metrics {
         self.task_time.get_or_create(&labels).observe(seconds);
         self.task_cpu
             .get_or_create(&labels)
-            .inc_by(cpu_seconds.max(0.0));
+            .inc_by(cpu_seconds.0.max(0.0));
+        self.task_check_cpu
+            .get_or_create(&labels)
+            .inc_by(cpu_seconds.1.max(0.0));
     }
 
     /// Everything, as text. `scrape` is what gauges show.
@@ -296,7 +310,7 @@ mod tests {
     fn both_formats_say_the_same_in_their_own_way() {
         let metrics = Metrics::new("1.2.3");
         metrics.request("GET", "/healthz", 200, 0.002);
-        metrics.task_finished("image.resize", "succeeded", 0.1, 0.08);
+        metrics.task_finished("image.resize", "succeeded", 0.1, (0.08, 0.0));
         let open = metrics.expose(&nothing(), Exposition::OpenMetrics);
         assert!(open.ends_with("# EOF\n"));
         assert!(open.contains("# TYPE mediaflow_http_requests counter\n"));
@@ -322,7 +336,7 @@ mod tests {
     fn every_metric_is_described_once() {
         let metrics = Metrics::new("1");
         metrics.request("GET", "/healthz", 200, 0.002);
-        metrics.task_finished("image.resize", "succeeded", 0.1, 0.08);
+        metrics.task_finished("image.resize", "succeeded", 0.1, (0.08, 0.0));
         let text = metrics.expose(&nothing(), Exposition::Prometheus);
         let exposed: Vec<&str> = text
             .lines()

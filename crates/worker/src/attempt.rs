@@ -13,6 +13,24 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+/// Processor time of an attempt, in nanoseconds: of media threads and of ffmpeg.
+#[derive(Default)]
+pub(crate) struct Spent {
+    /// For what it makes.
+    pub(crate) making: Arc<AtomicU64>,
+    /// For checking it.
+    pub(crate) checking: Arc<AtomicU64>,
+}
+
+impl Spent {
+    /// Seconds altogether, and of them those for checking.
+    pub(crate) fn seconds(&self) -> (f64, f64) {
+        let seconds = |ns: &AtomicU64| ns.load(Ordering::Relaxed) as f64 / 1e9;
+        let checking = seconds(&self.checking);
+        (seconds(&self.making) + checking, checking)
+    }
+}
+
 /// A claimed task with everything that running it needs.
 pub(crate) struct Attempt {
     pub(crate) task: Claimed,
@@ -23,8 +41,7 @@ pub(crate) struct Attempt {
     pub(crate) deadline: Instant,
     /// Becomes true when the lease is lost: programs that run for it end.
     pub(crate) stopped: Arc<AtomicBool>,
-    /// Processor time of media threads spent on it.
-    pub(crate) cpu_ns: Arc<AtomicU64>,
+    pub(crate) spent: Arc<Spent>,
     outputs: AtomicUsize,
 }
 
@@ -35,7 +52,7 @@ impl Attempt {
         toolbox: Arc<Toolbox>,
         scratch: Arc<AssetScratch>,
         lost: CancellationToken,
-        cpu_ns: Arc<AtomicU64>,
+        spent: Arc<Spent>,
     ) -> Self {
         let deadline = Instant::now() + task.recipe.steps[task.step].timeout();
         Self {
@@ -46,7 +63,7 @@ impl Attempt {
             lost,
             deadline,
             stopped: Arc::default(),
-            cpu_ns,
+            spent,
             outputs: AtomicUsize::new(0),
         }
     }

@@ -1,7 +1,7 @@
 //! The loop: claim what fits, run it, report, take what the report offers.
 
 use crate::WorkerConfig;
-use crate::attempt::{Attempt, timed_out};
+use crate::attempt::{Attempt, Spent, timed_out};
 use crate::budget::{Budget, Share};
 use crate::heartbeat::{Leases, beat};
 use crate::ops;
@@ -13,7 +13,7 @@ use mediaflow_engine::Engine;
 use mediaflow_engine::metrics::Metrics;
 use mediaflow_engine::store::{Capacity, Claimed, Lease, Report, StoreError};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -178,9 +178,9 @@ impl Shared {
         let operation = task.recipe.steps[task.step].operation.name();
         let (asset, generation, lease) = (task.asset, task.generation, task.lease);
         let is_last = task.recipe.steps[task.step].operation == Operation::Distribute;
-        let cpu_ns = Arc::new(AtomicU64::new(0));
+        let spent = Arc::new(Spent::default());
         let (report, own) = self
-            .run_operation(task, held.lost.clone(), own, &cpu_ns)
+            .run_operation(task, held.lost.clone(), own, &spent)
             .await;
         let outcome = match &report {
             Report::Succeeded(_) => "succeeded",
@@ -191,7 +191,7 @@ impl Shared {
             }
             Report::HandedBack => "handed_back",
         };
-        let cpu_seconds = cpu_ns.load(Ordering::Relaxed) as f64 / 1e9;
+        let cpu_seconds = spent.seconds();
         self.metrics.task_finished(
             operation,
             outcome,
@@ -212,7 +212,7 @@ impl Shared {
         task: Claimed,
         lost: CancellationToken,
         own: Share,
-        cpu_ns: &Arc<AtomicU64>,
+        spent: &Arc<Spent>,
     ) -> (Report, Share) {
         if task.cost.memory_bytes > self.budget.memory_total() {
             let message = format!(
@@ -236,7 +236,7 @@ impl Shared {
             Arc::clone(&self.toolbox),
             scratch,
             lost.clone(),
-            Arc::clone(cpu_ns),
+            Arc::clone(spent),
         );
         let stopped = Arc::clone(&attempt.stopped);
         let deadline = tokio::time::Instant::from_std(attempt.deadline);

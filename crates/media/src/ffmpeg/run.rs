@@ -139,6 +139,7 @@ impl Ffmpeg {
                 open_files: 256,
             },
             mode: self.mode,
+            spent: self.spent.clone(),
         }
     }
 

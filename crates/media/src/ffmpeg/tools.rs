@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::sandbox::SandboxMode;
@@ -38,7 +38,8 @@ impl Default for FfmpegLimits {
     }
 }
 
-/// A usable ffmpeg with its ffprobe. Cheap to clone; clones differ in limits, threads, cancelling.
+/// A usable ffmpeg with its ffprobe. Cheap to clone; clones differ in limits, threads, cancelling
+/// and who pays.
 #[derive(Debug, Clone)]
 pub struct Ffmpeg {
     pub(super) ffmpeg: PathBuf,
@@ -48,6 +49,7 @@ pub struct Ffmpeg {
     version: Arc<str>,
     threads: u32,
     cancelled: Option<Arc<AtomicBool>>,
+    pub(super) spent: Option<Arc<AtomicU64>>,
 }
 
 impl Ffmpeg {
@@ -75,6 +77,7 @@ impl Ffmpeg {
             version: "".into(),
             threads: 0,
             cancelled: None,
+            spent: None,
         };
         tools.version = tools.ask_version()?.into();
         Ok(tools)
@@ -111,6 +114,12 @@ impl Ffmpeg {
     /// The same, ending within half a second of `flag` becoming true, with the code `cancelled`.
     pub fn cancelled_by(mut self, flag: Arc<AtomicBool>) -> Self {
         self.cancelled = Some(flag);
+        self
+    }
+
+    /// The same, adding the CPU time of each run to `spent`, in nanoseconds.
+    pub fn charged_to(mut self, spent: Arc<AtomicU64>) -> Self {
+        self.spent = Some(spent);
         self
     }
 

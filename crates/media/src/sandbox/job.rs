@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -58,4 +60,6 @@ pub struct Job {
     pub limits: ProcessLimits,
     /// What happens without a sandbox.
     pub mode: SandboxMode,
+    /// Where its CPU time is added, in nanoseconds, however it ends.
+    pub spent: Option<Arc<AtomicU64>>,
 }

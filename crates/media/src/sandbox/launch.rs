@@ -12,7 +12,10 @@
 use std::ffi::{CString, OsString, c_char, c_int, c_void};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
 use std::{io, mem, ptr};
 
 use rustix::process::Pid;
@@ -41,6 +44,29 @@ pub(super) struct Started {
     pub(super) pid: Pid,
     /// Readable once the process has ended.
     pub(super) pidfd: OwnedFd,
+}
+
+impl Started {
+    /// Waits for its end. Gives how it ended and the CPU time of all its threads.
+    ///
+    /// # Errors
+    /// When it is not there to be waited for.
+    pub(super) fn reap(&self) -> io::Result<(ExitStatus, Duration)> {
+        let mut status = 0;
+        // SAFETY: it is plain numbers, for which zero is a value.
+        let mut usage: libc::rusage = unsafe { mem::zeroed() };
+        let pid = self.pid.as_raw_nonzero().get();
+        // SAFETY: both pointers are to values of ours that the kernel fills.
+        while unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) } < 0 {
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+        let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
+        let cpu = time(usage.ru_utime) + time(usage.ru_stime);
+        Ok((ExitStatus::from_raw(status), cpu))
+    }
 }
 
 /// What parent and child share. The child reads all and writes `error`.

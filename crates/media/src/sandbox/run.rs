@@ -4,13 +4,14 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, PipeReader, Read, pipe};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, WaitOptions, kill_process_group, waitpid};
+use rustix::process::{Signal, kill_process_group};
 
 use super::confine::Confinement;
 use super::launch::{Launch, Started};
@@ -69,8 +70,8 @@ impl Job {
         if late {
             running.ask_to_end();
         }
-        let cpu_spent = exited && running.cpu_seconds() >= self.limits.cpu_seconds as f64;
-        let status = running.end().map_err(|e| self.cannot_run(&e))?;
+        let (status, cpu) = running.end().map_err(|e| self.cannot_run(&e))?;
+        let cpu_spent = exited && cpu.as_secs() >= self.limits.cpu_seconds;
         let stderr = running.output.stderr_tail();
 
         if late {
@@ -113,6 +114,7 @@ impl Job {
         Ok(Running {
             process,
             output,
+            spent: self.spent.take(),
             reaped: false,
         })
     }
@@ -246,6 +248,7 @@ impl Read for Stdout {
 struct Running {
     process: Started,
     output: Stdout,
+    spent: Option<Arc<AtomicU64>>,
     reaped: bool,
 }
 
@@ -263,36 +266,24 @@ impl Running {
         }
     }
 
-    /// CPU time of an ended process that is not reaped yet.
-    fn cpu_seconds(&self) -> f64 {
-        let path = format!("/proc/{}/stat", self.process.pid.as_raw_nonzero());
-        let stat = std::fs::read_to_string(path).unwrap_or_default();
-        // The name in brackets may hold anything; user and system ticks are the 14th and 15th.
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks: u64 = after_name
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<u64>().ok())
-            .sum();
-        ticks as f64 / rustix::param::clock_ticks_per_second() as f64
-    }
-
     fn ask_to_end(&mut self) {
         let _ = kill_process_group(self.process.pid, Signal::TERM);
         self.wait_until(Instant::now() + GRACE);
     }
 
-    /// Kills what is left of the group, reaps the process and reads what it last said.
-    fn end(&mut self) -> io::Result<ExitStatus> {
+    /// Kills what is left of the group, reaps the process and reads what it last said. Gives how
+    /// it ended and its CPU time.
+    fn end(&mut self) -> io::Result<(ExitStatus, Duration)> {
         // Until it is reaped, neither its number nor its group's can be anybody else's.
         let _ = kill_process_group(self.process.pid, Signal::KILL);
-        let ended = waitpid(Some(self.process.pid), WaitOptions::empty())?;
+        let ended = self.process.reap()?;
         self.reaped = true;
-        let (_, status) = ended.ok_or(io::ErrorKind::NotFound)?;
-        let status = ExitStatus::from_raw(status.as_raw());
+        if let Some(spent) = &self.spent {
+            let ns = u64::try_from(ended.1.as_nanos()).unwrap_or(u64::MAX);
+            spent.fetch_add(ns, Ordering::Relaxed);
+        }
         self.output.drain_stderr();
-        Ok(status)
+        Ok(ended)
     }
 }
 

@@ -33,6 +33,7 @@ fn actor(action: &[&str]) -> Job {
             open_files: 32,
         },
         mode: SandboxMode::Require,
+        spent: None,
     }
 }
 

@@ -74,7 +74,8 @@ pub(crate) async fn on_thread<T: Send + 'static>(
         let before = thread_cpu_ns();
         let outcome = attempt.check().and_then(|()| work(&attempt));
         attempt
-            .cpu_ns
+            .spent
+            .making
             .fetch_add(thread_cpu_ns() - before, Ordering::Relaxed);
         outcome
     };

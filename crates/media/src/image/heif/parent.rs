@@ -73,6 +73,7 @@ impl HeifHelper {
                 open_files: 16,
             },
             mode: self.mode,
+            spent: None,
         };
         let finished = job.run(|stdout| receive(stdout, limits, request.samples))?;
         match finished.code {

@@ -8,6 +8,7 @@ use mediaflow_engine::store::{NewSegment, NewTrack, Output, TrackKind};
 use mediaflow_media::mp4::codec_string;
 use mediaflow_media::video::{Plan, Quality, RungChunk, SsimRange, encode_chunk, verify_chunk};
 use serde_json::json;
+use std::sync::Arc;
 
 /// Structural similarity below which a picture is not what the source shows. Noise at a low bit rate was measured
 /// down to 0.55, in ffmpeg's own result too.
@@ -31,8 +32,9 @@ pub(super) fn run(
     let made = encode_chunk(&ffmpeg, &source, plan, chunk, folder.path()).map_err(from_media)?;
     attempt.check()?;
     let compared = SsimRange::Borders;
+    let checking = ffmpeg.charged_to(Arc::clone(&attempt.spent.checking));
     let qualities = verify_chunk(
-        &ffmpeg,
+        &checking,
         &source,
         plan,
         chunk,

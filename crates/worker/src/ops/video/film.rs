@@ -119,5 +119,6 @@ pub(crate) fn ffmpeg(attempt: &Attempt, threads: u32) -> Result<Ffmpeg, Failure>
         .clone()
         .with_limits(limits)
         .with_threads(threads)
+        .charged_to(Arc::clone(&attempt.spent.making))
         .cancelled_by(Arc::clone(&attempt.stopped)))
 }
