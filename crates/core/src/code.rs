@@ -47,9 +47,10 @@ codes! {
     LimitBytes "limit.bytes" 413 "The body is larger than `limits.upload.bytes_max`.";
     LimitPixels "limit.pixels" 422 "The picture has more pixels than `limits.image.pixels_max`, or a side longer than `limits.image.side_max`.";
     LimitFrames "limit.frames" 422 "The animation has more frames, or more pixels over all frames, than `limits.image` allows.";
-    LimitDuration "limit.duration" 422 "The media lasts longer than `limits.video.seconds_max`.";
+    LimitDuration "limit.duration" 422 "The media lasts longer than `limits.video.duration_seconds_max`.";
     LimitFrameRate "limit.frame_rate" 422 "The video has more pictures per second than `limits.video` allows.";
-    LimitStreams "limit.streams" 422 "The file has more streams than `limits.video.streams_max`.";
+    LimitStreams "limit.streams" 422 "The file has more streams than `limits.video.streams_max`, or one of its sounds more channels than `channels_max`.";
+    LimitPackets "limit.packets" 422 "The file is cut into more packets (16,777,216) than any film of an allowed length can need.";
     LimitOutput "limit.output" 422 "A program wrote far more than the media it was given can need.";
     LimitMemory "limit.memory" 422 "The task needs more memory than a worker's whole budget (`worker.memory_bytes`).";
     LimitMetadata "limit.metadata" 422 "Title, tags, metadata or a text block inside the file exceed their limits.";

@@ -15,6 +15,9 @@ pub struct WorkerConfig {
     pub memory_bytes: u64,
     /// Of that memory, what may hold originals and decoded pixels between the tasks of one asset.
     pub scratch_bytes: u64,
+    /// Disk for copies of films whose containers have no index, in bytes: each is made once while it fits, and as
+    /// large as its original. Those that tasks are using may exceed it. In the folder `scratch` of the data folder.
+    pub scratch_disk_bytes: u64,
     /// Tasks that wait for somebody else (classifiers, CDNs) at the same time.
     pub network: u32,
     /// How long a lease lasts without a heartbeat, in seconds; heartbeats come three times as often.
@@ -29,6 +32,7 @@ impl Default for WorkerConfig {
             cpu: 0,
             memory_bytes: 2 << 30,
             scratch_bytes: 256 << 20,
+            scratch_disk_bytes: 16 << 30,
             network: 16,
             lease_s: 30,
             poll_ms: 1000,

@@ -1,9 +1,10 @@
-//! What the tasks of one asset share: the original's bytes, its decoded pixels and the sizes made of them.
-//! A cache in every sense: each task can make all of it anew, anywhere.
+//! What the tasks of one asset share: the original's bytes, its decoded pixels and the sizes made of them in memory,
+//! the copy of a film that has an index on the disk. A cache in every sense: each task can make all of it anew, anywhere.
 
 use mediaflow_core::AssetId;
 use mediaflow_media::image::Pixels;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub(crate) struct Scratch {
     bytes_max: u64,
+    disk_bytes_max: u64,
     state: Mutex<State>,
 }
 
@@ -26,13 +28,15 @@ pub(crate) struct AssetScratch {
     original: Mutex<Option<Arc<Vec<u8>>>>,
     pixels: Mutex<Option<Arc<Pixels>>>,
     sizes: Mutex<Option<Arc<Vec<Arc<Pixels>>>>>,
-    folder: Mutex<Option<Arc<TempDir>>>,
+    copy: Mutex<Option<Arc<TempDir>>>,
+    copied_bytes: AtomicU64,
 }
 
 impl Scratch {
-    pub(crate) fn new(bytes_max: u64) -> Self {
+    pub(crate) fn new(bytes_max: u64, disk_bytes_max: u64) -> Self {
         Self {
             bytes_max,
+            disk_bytes_max,
             state: Mutex::default(),
         }
     }
@@ -47,24 +51,36 @@ impl Scratch {
         Arc::clone(&entry.0)
     }
 
-    /// Forgets the longest unused entries until the rest fits. Called when a task has ended.
+    /// Forgets what was not used for longest until the rest fits, but nothing that a task is using. Called when a
+    /// task has ended.
     pub(crate) fn trim(&self) {
+        // Files are removed when nobody waits for the lock any more.
+        let mut removed = Vec::new();
         let mut state = lock(&self.state);
-        let mut sizes: Vec<_> = state
+        let mut unused: Vec<_> = state
             .entries
             .iter()
             .filter(|(_, (scratch, _))| Arc::strong_count(scratch) == 1)
-            .map(|(key, (scratch, used))| (*used, *key, scratch.bytes()))
+            .map(|(key, (scratch, used))| (*used, *key, Arc::clone(scratch)))
             .collect();
-        sizes.sort_unstable_by_key(|(used, ..)| *used);
-        let mut total: u64 = sizes.iter().map(|(.., bytes)| bytes).sum();
-        for (_, key, bytes) in sizes {
-            if total <= self.bytes_max && bytes > 0 {
-                break;
+        unused.sort_unstable_by_key(|(used, ..)| *used);
+        let mut held: u64 = unused.iter().map(|(.., scratch)| scratch.bytes()).sum();
+        let entries = state.entries.values();
+        let mut copied: u64 = entries.map(|(scratch, _)| scratch.copied_bytes()).sum();
+        for (_, key, scratch) in unused {
+            if held > self.bytes_max {
+                held -= scratch.bytes();
+                scratch.forget_pictures();
             }
-            state.entries.remove(&key);
-            total -= bytes;
+            if copied > self.disk_bytes_max {
+                copied -= scratch.copied_bytes();
+                removed.extend(scratch.take_copy());
+            }
+            if scratch.bytes() == 0 && scratch.copied_bytes() == 0 {
+                state.entries.remove(&key);
+            }
         }
+        drop(state);
     }
 
     /// Forgets an asset, because nothing more will be asked of it.
@@ -82,12 +98,16 @@ impl AssetScratch {
         keep(&self.original, || read().map(Arc::new))
     }
 
-    /// The folder with the copy of a film that has an index, made where it is missing.
-    pub(crate) fn folder<E>(
+    /// The folder with the copy of a film that has an index, made where it is missing; `make` also tells its bytes.
+    pub(crate) fn copy<E>(
         &self,
-        make: impl FnOnce() -> Result<Arc<TempDir>, E>,
+        make: impl FnOnce() -> Result<(Arc<TempDir>, u64), E>,
     ) -> Result<Arc<TempDir>, E> {
-        keep(&self.folder, make)
+        keep(&self.copy, || {
+            let (folder, bytes) = make()?;
+            self.copied_bytes.store(bytes, Ordering::Relaxed);
+            Ok(folder)
+        })
     }
 
     /// The decoded first picture, decoded where it is missing.
@@ -104,6 +124,21 @@ impl AssetScratch {
         make: impl FnOnce() -> Result<Vec<Arc<Pixels>>, E>,
     ) -> Result<Arc<Vec<Arc<Pixels>>>, E> {
         keep(&self.sizes, || make().map(Arc::new))
+    }
+
+    fn copied_bytes(&self) -> u64 {
+        self.copied_bytes.load(Ordering::Relaxed)
+    }
+
+    fn take_copy(&self) -> Option<Arc<TempDir>> {
+        self.copied_bytes.store(0, Ordering::Relaxed);
+        lock(&self.copy).take()
+    }
+
+    fn forget_pictures(&self) {
+        *lock(&self.original) = None;
+        *lock(&self.pixels) = None;
+        *lock(&self.sizes) = None;
     }
 
     fn bytes(&self) -> u64 {
@@ -132,4 +167,44 @@ fn keep<T: Clone, E>(
 /// A panic while something was made leaves the place empty, which is a valid state.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use std::convert::Infallible;
+    use uuid::Uuid;
+
+    fn copied(scratch: &AssetScratch, bytes: u64) -> std::path::PathBuf {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let kept = scratch.copy(|| Ok::<_, Infallible>((folder, bytes)));
+        kept.unwrap().path().to_owned()
+    }
+
+    #[test]
+    fn copies_stay_while_they_fit_and_go_by_their_last_use_but_never_while_in_use() {
+        let scratch = Scratch::new(0, 100);
+        let ids: Vec<AssetId> = (0..4).map(|_| AssetId(Uuid::new_v4())).collect();
+        let folders: Vec<_> = ids[..3]
+            .iter()
+            .map(|id| copied(&scratch.of(*id, 1), 40))
+            .collect();
+        let first = scratch.of(ids[0], 1);
+        assert_eq!(copied(&first, 40), folders[0], "it is there already");
+        drop(first);
+        scratch.trim();
+        let there = || folders.iter().map(|f| f.exists()).collect::<Vec<_>>();
+        assert_eq!(there(), [true, false, true], "the second was used first");
+
+        let used = [scratch.of(ids[0], 1), scratch.of(ids[2], 1)];
+        let large = copied(&scratch.of(ids[3], 1), 500);
+        scratch.trim();
+        assert_eq!(there(), [true, false, true]);
+        assert!(!large.exists(), "what is larger than all goes at once");
+        drop(used);
+        scratch.forget(ids[0], 1);
+        assert_eq!(there(), [false, false, true]);
+    }
 }

@@ -69,7 +69,7 @@ impl Worker {
             name,
             budget: Budget::new(&config),
             leases: Arc::default(),
-            scratch: Scratch::new(config.scratch_bytes),
+            scratch: Scratch::new(config.scratch_bytes, config.scratch_disk_bytes),
             threads: MediaThreads::start(config.cpu_slots())?,
             metrics,
             freed: Notify::new(),

@@ -7,11 +7,14 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::slice::ChunksExact;
 
 use super::boxes::{find, list, u32_at, u64_at};
 
 /// Largest `moov` that is read, in bytes.
 const MOOV_BYTES_MAX: u64 = 128 << 20;
+/// Most samples of one track: twelve hours of 240 pictures per second.
+const SAMPLES_MAX: usize = 12 * 3600 * 240;
 /// Most boxes beside each other in a file.
 const BOXES_MAX: usize = 10_000;
 
@@ -72,7 +75,7 @@ fn moov(file: &mut File, length: u64) -> Option<Vec<u8>> {
         };
         match &header[4..8] {
             b"moof" => return None,
-            b"moov" if size <= MOOV_BYTES_MAX && at + size <= length => {
+            b"moov" if size <= MOOV_BYTES_MAX && size <= length - at => {
                 let mut body = vec![0; size.checked_sub(skipped)? as usize];
                 file.seek(SeekFrom::Start(at + skipped)).ok()?;
                 file.read_exact(&mut body).ok()?;
@@ -123,18 +126,17 @@ impl<'a> Track<'a> {
 
     /// The numbers of a table whose rows are `width` words, after `skip` bytes of header that end
     /// with the number of rows.
-    fn rows(&self, kind: &[u8; 4], skip: usize, width: usize) -> Option<Vec<&'a [u8]>> {
+    fn rows(&self, kind: &[u8; 4], skip: usize, width: usize) -> Option<ChunksExact<'a, u8>> {
         let found = find(self.moov, self.table.clone(), &[kind]).ok()??;
         let count = u32_at(self.moov, found.start + skip - 4).ok()? as usize;
         let rows = self.moov.get(found.start + skip..found.end)?;
         let rows = rows.get(..count.checked_mul(width * 4)?)?;
-        Some(rows.chunks_exact(width * 4).collect())
+        Some(rows.chunks_exact(width * 4))
     }
 
     fn table(&self, movie_scale: u32, file_bytes: u64) -> Option<TrackTable> {
         let steps: Vec<(u32, u32)> = self
             .rows(b"stts", 8, 2)?
-            .iter()
             .map(|row| (word(row, 0), word(row, 1)))
             .collect();
         let total: i64 = steps.iter().try_fold(0_i64, |sum, (n, ticks)| {
@@ -176,32 +178,29 @@ impl<'a> Track<'a> {
 
     fn entries(&self, steps: &[(u32, u32)], file_bytes: u64) -> Option<Vec<TableEntry>> {
         let sizes = self.rows(b"stsz", 12, 1)?;
-        let offsets = self.offsets(&sizes)?;
+        if sizes.len() > SAMPLES_MAX {
+            return None;
+        }
+        let offsets = self.offsets(sizes.clone())?;
         let later: Vec<(u32, i32)> = match self.has(b"ctts") {
             true => self
                 .rows(b"ctts", 8, 2)?
-                .iter()
                 .map(|row| (word(row, 0), word(row, 1) as i32))
                 .collect(),
             false => vec![(u32::MAX, 0)],
         };
         let syncs: Option<Vec<u32>> = match self.has(b"stss") {
-            true => Some(
-                self.rows(b"stss", 8, 1)?
-                    .iter()
-                    .map(|r| word(r, 0))
-                    .collect(),
-            ),
+            true => Some(self.rows(b"stss", 8, 1)?.map(|r| word(r, 0)).collect()),
             false => None,
         };
         let (mut steps, mut later) = (runs(steps), runs(&later));
         let mut decoded: i64 = 0;
         let mut entries = Vec::with_capacity(sizes.len());
-        for (n, size) in sizes.iter().enumerate() {
+        for (n, size) in sizes.enumerate() {
             let duration = i64::from(steps.next()?);
             let shown_after = i64::from(later.next()?);
             let bytes = u64::from(word(size, 0));
-            if offsets[n] + bytes <= file_bytes {
+            if offsets[n].saturating_add(bytes) <= file_bytes {
                 entries.push(TableEntry {
                     pts: decoded + shown_after,
                     duration,
@@ -217,19 +216,17 @@ impl<'a> Track<'a> {
     }
 
     /// Where each sample begins in the file.
-    fn offsets(&self, sizes: &[&[u8]]) -> Option<Vec<u64>> {
+    fn offsets(&self, mut sizes: ChunksExact<'a, u8>) -> Option<Vec<u64>> {
         let chunks: Vec<u64> = if self.has(b"co64") {
-            let rows = self.rows(b"co64", 8, 2)?;
-            rows.iter()
+            self.rows(b"co64", 8, 2)?
                 .map(|r| u64::from(word(r, 0)) << 32 | u64::from(word(r, 1)))
                 .collect()
         } else {
             let rows = self.rows(b"stco", 8, 1)?;
-            rows.iter().map(|r| u64::from(word(r, 0))).collect()
+            rows.map(|r| u64::from(word(r, 0))).collect()
         };
-        let runs = self.rows(b"stsc", 8, 3)?;
+        let runs: Vec<&[u8]> = self.rows(b"stsc", 8, 3)?.collect();
         let mut offsets = Vec::with_capacity(sizes.len());
-        let mut sizes = sizes.iter();
         for (n, run) in runs.iter().enumerate() {
             let first = (word(run, 0) as usize).checked_sub(1)?;
             let end = match runs.get(n + 1) {

@@ -15,7 +15,7 @@ pub struct VideoTimeline {
     pub frames: u64,
     /// Whether all pictures are shown equally long, but for the rounding of the time base.
     pub constant_rate: bool,
-    /// When the pictures are shown at which decoding can start.
+    /// When the pictures are shown at which decoding can start; of more than 65,536 only some, evenly spread.
     pub key_pts: Vec<i64>,
     /// How the packets lie, where the rate is constant.
     #[serde(default)]
@@ -92,10 +92,6 @@ impl Packets {
         self.times.is_empty()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.times.len()
-    }
-
     /// Ticks from the first packet in the file to the latest end.
     pub(super) fn span(&self) -> i64 {
         self.times
@@ -119,6 +115,7 @@ impl Packets {
         if self.last_duration <= 0 {
             end_pts += usual.round() as i64;
         }
+        thin(&mut key_pts);
         let timeline = VideoTimeline {
             first_pts,
             end_pts: end_pts.max(first_pts + 1),
@@ -233,6 +230,17 @@ impl Packets {
                 (*time as f64 - expected).abs() <= tolerance
             });
         regular.then_some(samples as u32)
+    }
+}
+
+/// Most key frames that are listed: one every 0.7 seconds of twelve hours.
+const KEYS_MAX: usize = 65_536;
+
+/// Keeps every second, third, ... until few enough are left.
+fn thin(keys: &mut Vec<i64>) {
+    let every = keys.len().div_ceil(KEYS_MAX).max(1);
+    if every > 1 {
+        *keys = keys.iter().copied().step_by(every).collect();
     }
 }
 

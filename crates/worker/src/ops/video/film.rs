@@ -46,19 +46,20 @@ impl Film {
     }
 }
 
-/// The copy of the upload that has an index. Blocks; made where no task of the asset that runs has it already.
+/// The copy of the upload that has an index. Blocks; made where this worker does not have it.
 pub(super) fn indexed(
     attempt: &Attempt,
     ffmpeg: &Ffmpeg,
     container: Container,
 ) -> Result<PathBuf, Failure> {
-    let folder = attempt.scratch.folder(|| {
+    let copy = attempt.scratch.copy(|| {
         let folder = folder(attempt)?;
         let original = original(attempt)?;
         video::remux(ffmpeg, &original, container, folder.path(), INDEXED).map_err(from_media)?;
-        Ok(folder)
+        let bytes = std::fs::metadata(folder.path().join(INDEXED)).map_or(0, |m| m.len());
+        Ok((folder, bytes))
     })?;
-    Ok(folder.path().join(INDEXED))
+    Ok(copy.path().join(INDEXED))
 }
 
 /// What an earlier step of this generation recorded.
