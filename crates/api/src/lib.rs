@@ -34,7 +34,7 @@ pub use cors::CorsOrigins;
 pub use mediaflow_engine::metrics::Metrics;
 pub use openapi::openapi;
 
-use mediaflow_engine::{Engine, services::Board};
+use mediaflow_engine::{Engine, Stills, services::Board};
 use signing::Signer;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -52,6 +52,8 @@ pub struct ApiParts {
     pub signer: Signer,
     /// Whose pages may read `/media/`.
     pub cors: CorsOrigins,
+    /// Makes pictures of moments of videos, where there is what decodes them.
+    pub stills: Option<Arc<dyn Stills>>,
     /// Where background services leave their status.
     pub services: Board,
     /// Shared with the worker.
@@ -67,6 +69,7 @@ pub(crate) struct Context {
     access: access::Access,
     signer: Signer,
     cors: CorsOrigins,
+    stills: Option<Arc<dyn Stills>>,
     services: Board,
     metrics: Arc<Metrics>,
     stopping: CancellationToken,
@@ -88,6 +91,7 @@ pub fn router(parts: ApiParts) -> axum::Router {
         config: parts.config,
         signer: parts.signer,
         cors: parts.cors,
+        stills: parts.stills,
         services: parts.services,
         metrics: parts.metrics,
         stopping: parts.stopping,

@@ -29,6 +29,19 @@ pub(crate) fn choose<'a>(
     best.or_else(fallback).copied()
 }
 
+/// The format that suits `Accept` best, of a picture that can be made in each.
+pub(crate) fn preferred(accept: Option<&str>) -> Format {
+    let ranges = accept.map(ranges).unwrap_or_default();
+    let quality = |format: Format| match format {
+        Format::Jpeg => baseline(&ranges, format),
+        format => named(&ranges, format),
+    };
+    let made = [Format::Avif, Format::Webp, Format::Jpeg].into_iter();
+    made.filter(|f| quality(*f) > 0)
+        .max_by_key(|f| (quality(*f), preference(*f)))
+        .unwrap_or(Format::Jpeg)
+}
+
 const fn preference(format: Format) -> u8 {
     match format {
         Format::Avif => 3,

@@ -86,6 +86,7 @@ codes! {
     FenceStale "fence.stale" 409 "The task was claimed again or cancelled since this attempt began; its result is not taken.";
     RequestInvalid "request.invalid" 400 "The request has a parameter or a body that cannot be understood; the text names it.";
     RequestRange "request.range" 416 "The range lies outside the file.";
+    RequestTime "request.time" 422 "There is no picture at that time: the video is shorter, or not made that far yet.";
     RequestTimeout "request.timeout" 408 "The body did not arrive in time.";
     RecipeUnknown "recipe.unknown" 422 "There is no recipe of that name for this kind of media.";
     RecipeInvalid "recipe.invalid" 422 "The recipe file has an error; the text names line, step and fix.";

@@ -17,6 +17,7 @@ pub mod metrics;
 mod recipes;
 mod recognise;
 pub mod services;
+mod stills;
 mod watermark;
 
 pub use accept::{Receipt, Upload};
@@ -30,6 +31,7 @@ pub use environment::SystemEnvironment;
 pub use error::EngineError;
 pub use recipes::{RecipeFileError, Recipes};
 pub use recognise::{Recognise, Recognised};
+pub use stills::{Moment, StillSource, Stills};
 
 pub use mediaflow_blob as blob;
 pub use mediaflow_store as store;

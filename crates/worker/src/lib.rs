@@ -13,11 +13,13 @@ mod heartbeat;
 mod ops;
 mod recognise;
 mod scratch;
+mod stills;
 mod threads;
 mod toolbox;
 mod worker;
 
 pub use config::WorkerConfig;
 pub use recognise::MediaRecogniser;
+pub use stills::MediaStills;
 pub use toolbox::{Toolbox, VideoTools};
 pub use worker::{Activity, Worker};

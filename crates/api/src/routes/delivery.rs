@@ -1,6 +1,6 @@
 //! `GET /media/...`: renditions for pages, caches and CDNs.
 
-use super::streams;
+use super::{moments, streams};
 use crate::media_path::{DOWNLOAD, File, MediaPath, NoPath, name, parse};
 use crate::negotiate::choose;
 use crate::problem::{Problem, ProblemView};
@@ -22,12 +22,14 @@ const SIGNED_MAX: Duration = Duration::from_secs(300);
 ///
 /// `/media/{asset}/{profile}` is answered in the format that suits `Accept`, `/media/{asset}/{profile}.{extension}` in
 /// that one; both may change when the asset is processed again. `/media/{asset}/{sha256}/{profile}.{extension}` never
-/// changes. The same below `/media/s/{kid}.{expiry}.{sig}/` opens private assets; anywhere else they do not exist.
+/// changes. Of a video `thumbnail?time=12.5` is the picture at that time. The same below `/media/s/{kid}.{expiry}.{sig}/` opens private assets; anywhere else they do not exist.
 #[utoipa::path(
     get, path = "/media/{asset}/{rendition}", operation_id = "fetchRendition", tag = "delivery", security(()),
     params(
         ("asset" = String, Path, description = "The asset."),
         ("rendition" = String, Path, description = "`large`, `large.avif`, ..."),
+        ("time" = Option<f64>, Query, description = "With `thumbnail`: seconds after the video's first picture."),
+        ("width" = Option<u32>, Query, description = "With `time`: of the picture, in pixels; never more than the video has."),
         ("Range" = Option<String>, Header),
         ("If-None-Match" = Option<String>, Header),
     ),
@@ -62,6 +64,12 @@ pub(crate) async fn get(
     let File::Rendition(format) = path.file else {
         return streams::get(&context, &method, &headers, &path, signed_until).await;
     };
+    if path.profile == moments::THUMBNAIL
+        && let Some(asked) = moments::Asked::of(uri.query())?
+    {
+        let request = (&method, &headers);
+        return moments::get(&context, request, &path, format, &asked, signed_until).await;
+    }
     let store = context.engine.store();
     let found = context.lookups.renditions(store, path.asset).await;
     let found = found.map_err(|error| match error.code() {
@@ -115,7 +123,7 @@ fn pick<'a>(
 }
 
 /// All `Accept` lines as one.
-fn accept(headers: &HeaderMap) -> Option<String> {
+pub(super) fn accept(headers: &HeaderMap) -> Option<String> {
     let lines = headers.get_all(header::ACCEPT).iter();
     let lines: Vec<&str> = lines.filter_map(|v| v.to_str().ok()).collect();
     (!lines.is_empty()).then(|| lines.join(","))

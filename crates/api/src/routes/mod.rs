@@ -6,6 +6,7 @@ pub(crate) mod delivery;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod moderation;
+mod moments;
 pub(crate) mod original;
 mod streams;
 pub(crate) mod tasks;

@@ -151,6 +151,7 @@ impl Server {
             config: wish.config,
             is_open: wish.is_open,
             signer: signer.clone(),
+            stills: None,
             cors: CorsOrigins::new(&wish.cors).unwrap(),
             services: Board::default(),
             metrics: Arc::new(Metrics::new("0.0.0")),

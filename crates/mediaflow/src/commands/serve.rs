@@ -10,12 +10,12 @@ use mediaflow_api::{ApiParts, Metrics, router};
 use mediaflow_blob::FolderBlobs;
 use mediaflow_core::TenantId;
 use mediaflow_engine::services::Services;
-use mediaflow_engine::{Cdn, Engine, Parts, Recipes, SystemEnvironment};
+use mediaflow_engine::{Cdn, Engine, Parts, Recipes, Stills, SystemEnvironment};
 use mediaflow_media::image::heif::HeifHelper;
 use mediaflow_media::sandbox::{Posture, SandboxMode};
 use mediaflow_media::video::{Ffmpeg, FfmpegLimits};
 use mediaflow_store::{Environment, SqliteStore, Store};
-use mediaflow_worker::{MediaRecogniser, Toolbox, VideoTools, Worker};
+use mediaflow_worker::{MediaRecogniser, MediaStills, Toolbox, VideoTools, Worker};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,6 +88,10 @@ async fn serve(config: Config) -> Result<(), Fault> {
         ffmpeg,
         scratch: data.scratch()?,
     };
+    let stills = video.ffmpeg.as_ref().map(|ffmpeg| {
+        let made = MediaStills::new(ffmpeg, video.limits, video.scratch.clone());
+        Arc::new(made) as Arc<dyn Stills>
+    });
     let toolbox = Toolbox::new(config.limits.image, heif, &config.moderation, video)
         .map_err(Fault::unusable)?;
     let (stopping, ending) = (CancellationToken::new(), CancellationToken::new());
@@ -116,6 +120,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         is_open,
         signer,
         cors,
+        stills,
         services: services.board(),
         metrics,
         stopping: stopping.clone(),

@@ -75,11 +75,26 @@ async fn a_video_can_be_watched_before_it_is_finished_and_survives_a_kill() {
         assert!(master.contains(rung), "{master}");
     }
     assert!(!master.contains("1080p"), "nothing is enlarged");
-    let whole = text(&server, &hls.replace("hls.m3u8", "360p.m3u8")).await;
+    let whole = text(&server, &named_in(hls, &master, "360p.m3u8")).await;
+    assert!(whole.contains("EXT-X-PLAYLIST-TYPE:VOD"), "{whole}");
     assert!(whole.contains("EXT-X-ENDLIST"));
+    // Who began early goes on with the same playlist at the same address.
+    let grown = server.url(&format!("/media/{id}/360p.m3u8"));
+    let grown = text(&server, &grown).await;
+    assert!(grown.contains("EXT-X-PLAYLIST-TYPE:EVENT"), "{grown}");
+    assert!(grown.contains("EXT-X-ENDLIST"));
     for segment in listed {
-        assert!(whole.contains(segment), "what was listed stays");
+        assert!(grown.contains(segment), "what was listed stays");
+        assert!(whole.contains(segment), "and is found again");
     }
+    for url in [hls, &named_in(hls, &master, "360p.m3u8")] {
+        let answer = server.http().get(url).send().await.unwrap();
+        let cache = answer.headers()["cache-control"].to_str().unwrap();
+        assert!(cache.contains("immutable"), "{cache}");
+    }
+    let stable = server.url(&format!("/media/{id}/hls.m3u8"));
+    assert_eq!(played(&stable).0, SECONDS * RATE);
+    moments(&server, &id).await;
     let (pictures, sound) = played(hls);
     assert_eq!(pictures, SECONDS * RATE);
     let blocks = SECONDS * 44_100 / 1024;
@@ -111,6 +126,53 @@ fn scratch_is_used(folder: &Path) -> bool {
     entries.count() > 0
 }
 
+/// Pictures of moments of the film with the running counter.
+async fn moments(server: &Server, id: &str) {
+    let at = |query: &str| server.url(&format!("/media/{id}/thumbnail?{query}"));
+    let mut seen = Vec::new();
+    for (query, accept, kind, width) in [
+        ("time=0", "image/webp", "webp", 640),
+        ("time=6.5", "*/*", "jpeg", 640),
+        ("time=13.3&width=900", "image/avif,image/webp", "avif", 900),
+        ("time=13.3&width=64", "image/png", "jpeg", 64),
+    ] {
+        let request = server.http().get(at(query)).header("accept", accept);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{query}");
+        assert_eq!(answer.headers()["content-type"], *format!("image/{kind}"));
+        assert_eq!(answer.headers()["vary"], "Accept");
+        let etag = answer.headers()["etag"].clone();
+        let bytes = answer.bytes().await.unwrap();
+        let found = mediaflow_media::image::probe(&bytes, &Default::default(), None);
+        let found = found.unwrap();
+        assert_eq!(found.width, width, "{query}");
+        let again = server.http().get(at(query)).header("accept", accept);
+        let again = again.header("if-none-match", etag).send().await.unwrap();
+        assert_eq!(again.status(), 304, "{query}");
+        seen.push(bytes);
+    }
+    assert!(seen[0] != seen[1]);
+    for (query, status, code) in [
+        ("time=25", 422, "request.time"),
+        ("time=-1", 400, "request.invalid"),
+        ("time=1&width=1", 400, "request.invalid"),
+        ("time=1&size=1", 400, "request.invalid"),
+    ] {
+        let answer = server.http().get(at(query)).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{query}");
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(problem["code"], code, "{query}");
+    }
+    let picture = server
+        .http()
+        .get(server.url(&format!("/media/{id}/thumbnail")));
+    let picture = picture.send().await.unwrap().bytes().await.unwrap();
+    assert!(
+        !seen.contains(&picture),
+        "without a time it is the poster's"
+    );
+}
+
 #[tokio::test]
 async fn a_signature_opens_a_private_stream_as_a_whole() {
     let folder = given::config("");
@@ -121,8 +183,14 @@ async fn a_signature_opens_a_private_stream_as_a_whole() {
     let signed = asset["playback"]["hls"].as_str().unwrap();
     assert!(signed.contains("/media/s/"));
     assert_eq!(played(signed).0, 5 * RATE);
-    let open = server.url(&format!("/media/{id}/hls.m3u8"));
-    assert_eq!(server.http().get(open).send().await.unwrap().status(), 404);
+    let (_, inside) = signed.split_once(&*id).unwrap();
+    for open in ["/hls.m3u8", "/360p.m3u8", "/thumbnail?time=1", inside] {
+        let open = server.url(&format!("/media/{id}{open}"));
+        assert_eq!(server.http().get(open).send().await.unwrap().status(), 404);
+    }
+    let (prefix, _) = signed.split_once(inside).unwrap();
+    let still = server.http().get(format!("{prefix}/thumbnail?time=1"));
+    assert_eq!(still.send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]

@@ -119,6 +119,7 @@ fn hls_plays_from_the_master_on() {
             width,
             height,
         }],
+        captions: Vec::new(),
     };
     let text = master.write();
     assert!(
@@ -177,6 +178,7 @@ fn dash_plays_the_same_segments() {
             segments: uris.zip(made.ticks).collect(),
         }],
         audio: Vec::new(),
+        captions: Vec::new(),
     };
     let text = manifest.write();
     assert!(text.contains("<S t=\"0\" d=\"20040\" r=\"1\"/>"), "{text}");
