@@ -386,9 +386,11 @@ impl Operation {
     /// only while nothing else waits.
     pub const fn lane(&self) -> u8 {
         match self {
-            Self::Compress(_) | Self::VideoEncode | Self::VideoStoryboard | Self::VideoCaptions => {
-                1
-            }
+            Self::Compress(_)
+            | Self::VideoEncode
+            | Self::VideoPoster
+            | Self::VideoStoryboard
+            | Self::VideoCaptions => 1,
             Self::VideoVerify | Self::VideoDownload(_) => 2,
             Self::Squeeze(_) => 9,
             _ => 0,

@@ -40,6 +40,10 @@ pub(super) fn shaped(source: &PlannedSource, width: u32, height: u32) -> String 
     let range = if source.full_range { "pc" } else { "tv" };
     let turned = source.orientation.filters();
     match &source.tone_map {
+        // Named colours would make the filter copy pictures that are as they should be already.
+        None if source.matrix == "bt709" && !source.full_range => {
+            format!("scale={w}:{h}:flags=bicubic,format=yuv420p,{turned}setsar=1")
+        }
         None => format!(
             "scale={w}:{h}:flags=bicubic:in_color_matrix={}:in_range={range}\
              :out_color_matrix=bt709:out_range=tv,format=yuv420p,{turned}setsar=1",

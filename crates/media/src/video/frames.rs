@@ -123,11 +123,22 @@ impl<'a> Film<'a> {
             return self.all_keys(ffmpeg, wanted, size, each);
         }
         for &index in wanted {
-            let seconds = self.time_us(self.video.timeline.key_pts[index]) as f64 / 1e6;
-            let pixels = self.first_after(ffmpeg, seconds, size)?;
+            let (_, pixels) = self.key(ffmpeg, index, size)?;
             each(index, pixels)?;
         }
         Ok(())
+    }
+
+    /// The key frame with this number and when it is shown, in this size.
+    pub(super) fn key(
+        &self,
+        ffmpeg: &Ffmpeg,
+        index: usize,
+        size: (u32, u32),
+    ) -> Result<(u64, Pixels), MediaError> {
+        let time_us = self.time_us(self.video.timeline.key_pts[index]);
+        let pixels = self.first_after(ffmpeg, time_us as f64 / 1e6, size)?;
+        Ok((time_us, pixels))
     }
 
     /// One process that reads and decodes nothing but key frames.

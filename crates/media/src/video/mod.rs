@@ -38,4 +38,4 @@ pub use remux::{REMUXED_MEDIA_TYPE, needs_index, remux};
 pub use storyboard::{Storyboard, StoryboardManifest, Tile, storyboard};
 pub use subtitles::subtitles;
 pub use timeline::{AudioTimeline, VideoTimeline};
-pub use verify::{Quality, SsimRange, verify_chunk, verify_sound, verify_stream};
+pub use verify::{Quality, SsimRange, verify_chunk, verify_listed, verify_sound, verify_stream};

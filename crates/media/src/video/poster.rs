@@ -31,21 +31,25 @@ pub fn poster(
     let early = early.min(line.key_pts.len());
     let count = early.min(CANDIDATES);
     let wanted: Vec<usize> = (0..count).map(|n| n * early / count).collect();
-    let mut best: Option<(f64, u64)> = None;
+    let mut best: Option<(f64, usize)> = None;
     let size = film.fitted(SMALL, SMALL);
     film.keys(ffmpeg, &wanted, size, &mut |index, pixels| {
         let score = interest(&pixels);
         if best.is_none_or(|(most, _)| score > most) {
-            best = Some((score, film.time_us(line.key_pts[index])));
+            best = Some((score, index));
         }
         Ok(())
     })?;
-    let time_us = match best {
-        Some((score, time_us)) if score > DULL => time_us,
+    let size = film.fitted(side_max, side_max);
+    let (time_us, pixels) = match best {
+        Some((score, index)) if score > DULL => film.key(ffmpeg, index, size)?,
         // All key frames are black or blank: a film with one key frame often fades in.
-        _ => film.time_us((line.first_pts + until) / 2),
+        _ => {
+            let time_us = film.time_us((line.first_pts + until) / 2);
+            let seconds = time_us as f64 / 1e6;
+            (time_us, frame_at(ffmpeg, source, info, seconds, side_max)?)
+        }
     };
-    let pixels = frame_at(ffmpeg, source, info, time_us as f64 / 1e6, side_max)?;
     Ok(Moment { time_us, pixels })
 }
 

@@ -59,8 +59,8 @@ pub struct Tile {
     pub column: u32,
 }
 
-/// A film with fewer key frames than this is decoded whole: a few pictures are no storyboard.
-const KEYS_MIN: usize = 6;
+/// A film with fewer key frames than this is decoded whole: one or two pictures are no storyboard.
+const KEYS_MIN: usize = 3;
 
 /// Makes a tile every `interval` seconds, of the nearest key frame; where key frames are rarer
 /// than that, tiles are as rare, as decoding the rest would cost a tenth of encoding it.

@@ -11,11 +11,15 @@ use super::plan::{AUDIO_BLOCK, Chunk, Plan, PlannedRung};
 use super::{Container, Ffmpeg, RungChunk, filters};
 use crate::MediaError;
 use crate::ffmpeg::Input;
+use crate::mp4::FragmentedFile;
 
 /// Seconds of the source that are decoded before the first compared picture.
 const BEFORE: f64 = 0.5;
 /// Pictures that are compared on each side of a chunk.
 const BORDER: u64 = 8;
+
+/// Lists decoded pictures without copying or summing up their bytes, which nobody reads.
+const UNTOUCHED: [&str; 2] = ["-c:v", "wrapped_avframe"];
 
 /// Which pictures are compared with the source's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +27,8 @@ const BORDER: u64 = 8;
 pub enum SsimRange {
     /// None: only decoding is checked.
     None,
+    /// Some at the chunk's start.
+    Start,
     /// Some at the chunk's start and end.
     Borders,
     /// All of them.
@@ -75,6 +81,7 @@ fn windows(plan: &Plan, frames: Range<u64>, range: SsimRange) -> Vec<Range<u64>>
     let border = BORDER * shared;
     match range {
         SsimRange::None => Vec::new(),
+        SsimRange::Start => vec![frames.start..frames.end.min(frames.start + border)],
         SsimRange::Borders if frames.end - frames.start > 2 * border => {
             let last = (frames.end - frames.start - border) / shared * shared;
             vec![
@@ -168,6 +175,7 @@ impl Check<'_> {
             let base = format!("1/{}", self.plan.grid.timescale);
             maps.extend(["-map".into(), format!("[d{r}]")]);
             maps.extend(["-fps_mode", "passthrough", "-enc_time_base", &base].map(String::from));
+            maps.extend(UNTOUCHED.map(String::from));
             maps.extend(["-f".into(), "framecrc".into(), self.times(r)]);
             for (w, window) in self.windows.iter().enumerate() {
                 let every = u64::from(rung.every);
@@ -299,6 +307,46 @@ pub fn verify_stream(
     timing.end()
 }
 
+/// Whether the `segments` of a rung, whose bytes follow each other in `bytes`, hold each picture
+/// once, evenly spaced, and can each be decoded from their own start. Decodes nothing.
+///
+/// # Errors
+/// `encoder.failed` when they do not.
+pub fn verify_listed(
+    plan: &Plan,
+    rung: usize,
+    segments: Range<u32>,
+    bytes: &[u8],
+) -> Result<(), MediaError> {
+    let every = u64::from(plan.rungs[rung].every);
+    let ticks = i64::from(plan.grid.frame_ticks) * every as i64;
+    let count = |segment: u32| {
+        let frames = plan.segment(segment);
+        (frames.end - frames.start).div_ceil(every) as usize
+    };
+    let samples = FragmentedFile::new(bytes).samples()?;
+    let wrong = |what: &str| {
+        let first = segments.start;
+        MediaError::encoder(format!("what is stored from segment {first} on {what}"))
+    };
+    if samples.len() != segments.clone().map(count).sum::<usize>() {
+        return Err(wrong("has too many or too few pictures"));
+    }
+    let mut first = 0;
+    for segment in segments.clone() {
+        if !samples.get(first).is_some_and(|sample| sample.is_sync) {
+            return Err(wrong("does not begin with a key frame"));
+        }
+        first += count(segment);
+    }
+    let mut times: Vec<i64> = samples.iter().map(|sample| sample.pts).collect();
+    times.sort_unstable();
+    match times.windows(2).all(|pair| pair[1] - pair[0] == ticks) {
+        true => Ok(()),
+        false => Err(wrong("has a gap or shows a picture twice")),
+    }
+}
+
 /// Decodes the file `path` of sound, which must be `blocks` long, without a gap, from the block
 /// number `first` of the plan on.
 ///
@@ -348,6 +396,7 @@ fn decoded(
         .to_vec();
     if kind == "v" {
         args.extend(["-enc_time_base", &base].map(OsString::from));
+        args.extend(UNTOUCHED.map(OsString::from));
     }
     args.extend(["-f", "framecrc", "pipe:1"].map(OsString::from));
     let expected = format!("#tb 0: {base}");

@@ -88,7 +88,13 @@ fn growing(first: u32, end: u32, most: u32) -> Vec<Range<u32>> {
     let mut runs = Vec::new();
     let (mut at, mut length) = (first, 2.min(most));
     while at < end {
-        let until = (at + length).min(end);
+        // What is left over is no task of its own: to start one costs most of a short one.
+        let left = end - at;
+        let until = if left <= length + length / 2 {
+            end
+        } else {
+            at + length
+        };
         runs.push(at..until);
         at = until;
         length = (length * 2).min(most);

@@ -6,9 +6,12 @@ use crate::attempt::Attempt;
 use crate::ops::failure::{from_blob, from_engine, from_media};
 use mediaflow_core::{ErrorCode, Failure};
 use mediaflow_engine::store::{BlobRow, Output, Track, TrackKind};
-use mediaflow_media::video::{Plan, verify_stream};
+use mediaflow_media::video::{Plan, verify_listed, verify_stream};
 use serde_json::json;
-use std::path::Path;
+
+/// Of how many joins of the lowest rung one is decoded. All chunks were decoded alone, and each begins with a picture
+/// that refers to none before it, so this is to notice a mistake of ours, which all rungs would share.
+const DECODED: usize = 20;
 
 pub(super) type Made = Vec<(Track, BlobRow, Vec<BlobRow>)>;
 
@@ -32,14 +35,19 @@ pub(super) fn run(attempt: &Attempt, plan: &Plan, made: &Made) -> Result<Output,
         let (track, init, segments) = found.ok_or_else(|| invalid(&rung.name, "is missing"))?;
         whole(track)?;
         let borders = plan.chunks.iter().filter(|c| c.rungs.contains(&number));
-        for border in borders.map(|c| c.first_segment).filter(|&first| first > 0) {
+        let borders = borders.map(|c| c.first_segment).filter(|&first| first > 0);
+        for (count, border) in borders.enumerate() {
             attempt.check()?;
-            let path = folder.path().join("join.mp4");
             let pair = &segments[border as usize - 1..=border as usize];
-            join(attempt, &path, init, pair)?;
-            let frames = plan.segment(border - 1).start..plan.segment(border).end;
-            verify_stream(&ffmpeg, &path, plan, number, frames).map_err(from_media)?;
+            let bytes = join(attempt, init, pair)?;
+            verify_listed(plan, number, border - 1..border + 1, &bytes).map_err(from_media)?;
             joins += 1;
+            if number == 0 && count % DECODED == 0 {
+                let path = folder.path().join("join.mp4");
+                std::fs::write(&path, bytes).map_err(|e| unwritten(&e))?;
+                let frames = plan.segment(border - 1).start..plan.segment(border).end;
+                verify_stream(&ffmpeg, &path, plan, number, frames).map_err(from_media)?;
+            }
         }
     }
     for (track, ..) in made.iter().filter(|(t, ..)| t.kind == TrackKind::Audio) {
@@ -66,15 +74,17 @@ fn invalid(track: &str, what: &str) -> Failure {
 }
 
 /// An initialisation segment with two segments behind it is a file of its own.
-fn join(attempt: &Attempt, path: &Path, init: &BlobRow, pair: &[BlobRow]) -> Result<(), Failure> {
+fn join(attempt: &Attempt, init: &BlobRow, pair: &[BlobRow]) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     for blob in std::iter::once(init).chain(pair) {
         let key = blob.key.parse().map_err(|e| from_blob(&e))?;
         let part = attempt.engine.blobs().read_all(&key);
         bytes.extend(part.map_err(|e| from_blob(&e))?);
     }
-    std::fs::write(path, bytes).map_err(|error| {
-        tracing::warn!(%error, "scratch cannot be written");
-        Failure::transient(ErrorCode::StorageUnavailable, "scratch cannot be written")
-    })
+    Ok(bytes)
+}
+
+fn unwritten(error: &std::io::Error) -> Failure {
+    tracing::warn!(%error, "scratch cannot be written");
+    Failure::transient(ErrorCode::StorageUnavailable, "scratch cannot be written")
 }
