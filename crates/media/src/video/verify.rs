@@ -17,6 +17,8 @@ use crate::mp4::FragmentedFile;
 const BEFORE: f64 = 0.5;
 /// Pictures that are compared on each side of a chunk.
 const BORDER: u64 = 8;
+/// Of so many segments one is compared whole.
+const SAMPLED: u32 = 20;
 
 /// Lists decoded pictures without copying or summing up their bytes, which nobody reads.
 const UNTOUCHED: [&str; 2] = ["-c:v", "wrapped_avframe"];
@@ -29,8 +31,8 @@ pub enum SsimRange {
     None,
     /// Some at the chunk's start.
     Start,
-    /// Some at the chunk's start and end.
-    Borders,
+    /// Some at the chunk's start and end, and every twentieth segment of the film.
+    Sample,
     /// All of them.
     All,
 }
@@ -66,7 +68,7 @@ pub fn verify_chunk(
         plan,
         made,
         frames: plan.frames(chunk),
-        windows: windows(plan, plan.frames(chunk), range),
+        windows: windows(plan, chunk, range),
         scratch,
     };
     let checked = check.write().and_then(|()| check.run(ffmpeg, source));
@@ -74,23 +76,38 @@ pub fn verify_chunk(
     checked
 }
 
-/// Parts of a chunk whose pictures are compared.
-fn windows(plan: &Plan, frames: Range<u64>, range: SsimRange) -> Vec<Range<u64>> {
+/// Parts of a chunk whose pictures are compared, in their order.
+fn windows(plan: &Plan, chunk: &Chunk, range: SsimRange) -> Vec<Range<u64>> {
+    let frames = plan.frames(chunk);
     // Each begins with a picture that every rung has.
     let shared = plan.pictures_shared();
     let border = BORDER * shared;
+    let start = frames.start..frames.end.min(frames.start + border);
+    let before_end = (frames.end - frames.start).saturating_sub(border) / shared * shared;
+    let end = frames.start + before_end..frames.end;
     match range {
         SsimRange::None => Vec::new(),
-        SsimRange::Start => vec![frames.start..frames.end.min(frames.start + border)],
-        SsimRange::Borders if frames.end - frames.start > 2 * border => {
-            let last = (frames.end - frames.start - border) / shared * shared;
-            vec![
-                frames.start..frames.start + border,
-                frames.start + last..frames.end,
-            ]
+        SsimRange::Start => std::iter::once(start).collect(),
+        SsimRange::Sample => {
+            let segments = chunk.first_segment..chunk.first_segment + chunk.segments;
+            let sampled = segments.filter(|segment| segment % SAMPLED == SAMPLED / 2);
+            let sampled = sampled.map(|segment| plan.segment(segment));
+            joined(std::iter::once(start).chain(sampled).chain([end]))
         }
-        SsimRange::Borders | SsimRange::All => vec![frames],
+        SsimRange::All => std::iter::once(frames).collect(),
     }
+}
+
+/// `ranges` begin one after the other; those that touch become one.
+fn joined(ranges: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
+    let mut apart: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match apart.last_mut() {
+            Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
+            _ => apart.push(range),
+        }
+    }
+    apart
 }
 
 /// One check of one chunk. Its files in the scratch folder are named after positions.

@@ -33,7 +33,7 @@ fn streams(path: &Path) {
     let mut files: Vec<Vec<u8>> = vec![Vec::new(); plan.rungs.len()];
     for chunk in &plan.chunks {
         let made = encode_chunk(&tools(), path, &plan, chunk, &studio.scratch()).unwrap();
-        let range = SsimRange::Borders;
+        let range = SsimRange::Sample;
         let quality = verify_chunk(
             &tools(),
             path,

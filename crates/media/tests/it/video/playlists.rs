@@ -97,7 +97,6 @@ fn hls_plays_from_the_master_on() {
     let rung = &made.plan.rungs[0];
     let (width, height) = (rung.width, rung.height);
     let master = Master {
-        captions: Vec::new(),
         video: vec![VideoVariant {
             uri: "video.m3u8".into(),
             bandwidth: made.bandwidth.0,
@@ -158,7 +157,6 @@ fn dash_plays_the_same_segments() {
     let rung = &made.plan.rungs[0];
     let uris = made.segments.iter().map(|s| s.uri.clone());
     let manifest = Manifest {
-        captions: Vec::new(),
         seconds: made.plan.grid.seconds(),
         video: vec![Representation {
             id: rung.name.clone(),

@@ -35,7 +35,7 @@ pub(super) fn run(
     // To compare the lead's end would take as long as making it, and it is compared in the chunk of its other rungs.
     let compared = match number {
         0 if plan.chunks.len() > 1 => SsimRange::Start,
-        _ => SsimRange::Borders,
+        _ => SsimRange::Sample,
     };
     let checking = ffmpeg.charged_to(Arc::clone(&attempt.spent.checking));
     let qualities = verify_chunk(
