@@ -179,11 +179,64 @@ impl Encoding {
     }
 }
 
+/// What pictures that move are coded in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VideoCodec {
+    /// Plays everywhere.
+    #[default]
+    H264,
+    /// Plays on Apple's devices and newer televisions, in less than H.264 needs.
+    Hevc,
+    /// Plays in browsers, likewise.
+    Vp9,
+    /// Plays in new browsers and devices, in the least.
+    Av1,
+}
+
+impl VideoCodec {
+    /// The name in recipes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::Hevc => "hevc",
+            Self::Vp9 => "vp9",
+            Self::Av1 => "av1",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The streams that a video is made into.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ladder {
-    /// From the lowest to the highest; those above the source are dropped.
+    /// From the lowest to the highest of each codec; those above the source are dropped.
     pub rungs: Vec<Rung>,
+    /// Most channels of sound: 2 mixes surround down, 6 keeps 5.1.
+    #[serde(default = "stereo", skip_serializing_if = "is_stereo")]
+    pub channels_max: u8,
+    /// Whether a source that is already what a rung should be serves as it is.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub pass_through: bool,
+}
+
+const fn stereo() -> u8 {
+    2
+}
+
+const fn is_stereo(channels: &u8) -> bool {
+    *channels == stereo()
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// One stream of a ladder.
@@ -198,6 +251,12 @@ pub struct Rung {
     pub video_kbps: u32,
     /// Of the sound, in kilobits per second.
     pub audio_kbps: u32,
+    /// What its pictures are coded in.
+    #[serde(default, skip_serializing_if = "VideoCodec::is_default")]
+    pub codec: VideoCodec,
+    /// Most pictures per second; without it 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_rate_max: Option<u32>,
 }
 
 /// A finished stream as one file.

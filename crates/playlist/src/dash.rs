@@ -86,13 +86,16 @@ impl Manifest {
              mediaPresentationDuration=\"PT{:.3}S\" minBufferTime=\"PT{longest:.3}S\">\n<Period>\n",
             self.seconds
         );
-        if !self.video.is_empty() {
+        // Players change between the streams of a set, and not between codecs.
+        let mut video: Vec<&Representation> = self.video.iter().collect();
+        video.sort_by_key(|r| r.coding().to_owned());
+        for set in video.chunk_by(|a, b| a.coding() == b.coding()) {
             add(
                 &mut xml,
                 "<AdaptationSet contentType=\"video\" mimeType=\"video/mp4\" \
                  segmentAlignment=\"true\" startWithSAP=\"1\">\n",
             );
-            self.video.iter().for_each(|r| r.write(&mut xml));
+            set.iter().for_each(|r| r.write(&mut xml));
             add(&mut xml, "</AdaptationSet>\n");
         }
         for set in &self.audio {
@@ -144,6 +147,11 @@ impl Captions {
 }
 
 impl Representation {
+    /// The codec without profile and level.
+    fn coding(&self) -> &str {
+        self.codec.split('.').next().unwrap_or_default()
+    }
+
     fn write(&self, xml: &mut String) {
         let mut more = String::new();
         if let Some(picture) = self.picture {

@@ -111,7 +111,14 @@ pub(super) fn parameters(place: &Place, operation: &Operation) -> Result<(), Rec
             }
             Ok(())
         }
-        Operation::VideoPlan(ladder) => rungs(&ladder.rungs).map_err(|m| place.error(m)),
+        Operation::VideoPlan(ladder) => {
+            if ![2, 6].contains(&ladder.channels_max) {
+                let message =
+                    "`channels_max` must be 2 (surround is mixed down) or 6 (5.1 is kept)";
+                return Err(place.error(message));
+            }
+            rungs(&ladder.rungs).map_err(|m| place.error(m))
+        }
         _ => Ok(()),
     }
 }
@@ -131,12 +138,23 @@ fn rungs(rungs: &[Rung]) -> Result<(), String> {
                 "rung `{called}`: `height` must be an even number, 96 to 4320"
             ));
         }
-        if rungs[..index]
-            .iter()
-            .any(|lower| lower.height >= rung.height)
+        let mut before = rungs[..index].iter().filter(|r| r.codec == rung.codec);
+        if before.any(|lower| lower.height >= rung.height) {
+            return Err(format!(
+                "rung `{called}` must be higher than those of its codec before it"
+            ));
+        }
+        if rungs[..index].last().is_some_and(|r| r.codec > rung.codec) {
+            return Err(format!(
+                "rung `{called}` must stand before those of newer codecs: h264, hevc, vp9, av1"
+            ));
+        }
+        if rung
+            .frame_rate_max
+            .is_some_and(|rate| !(1..=240).contains(&rate))
         {
             return Err(format!(
-                "rung `{called}` must be higher than those before it"
+                "rung `{called}`: `frame_rate_max` must be 1 to 240"
             ));
         }
         if !(50..=200_000).contains(&rung.video_kbps) {

@@ -52,6 +52,8 @@ pub(super) struct RawStep {
     jpeg_quality: Option<u8>,
     formats: Option<Vec<Encoding>>,
     rungs: Option<Vec<Rung>>,
+    channels_max: Option<u8>,
+    pass_through: Option<bool>,
     rung: Option<String>,
 }
 
@@ -169,6 +171,8 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
             rungs: raw.rungs.clone().ok_or_else(|| {
                 place.error("`video.plan` needs `rungs`, for example `rungs = [{ name = \"360p\", height = 360, video_kbps = 800, audio_kbps = 96 }]`")
             })?,
+            channels_max: raw.channels_max.unwrap_or(2),
+            pass_through: raw.pass_through.unwrap_or(true),
         }),
         "video.lead" => Operation::VideoLead,
         "video.encode" => Operation::VideoEncode,
@@ -211,6 +215,18 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
             "image.compress and image.squeeze",
         ),
         ("rungs", raw.rungs.is_some(), is_plan, "video.plan"),
+        (
+            "channels_max",
+            raw.channels_max.is_some(),
+            is_plan,
+            "video.plan",
+        ),
+        (
+            "pass_through",
+            raw.pass_through.is_some(),
+            is_plan,
+            "video.plan",
+        ),
         ("rung", raw.rung.is_some(), is_download, "video.download"),
     ] {
         if given && !belongs {

@@ -43,6 +43,20 @@ fn the_recipe_of_videos_is_sound_and_knows_what_belongs_to_it() {
         "add that step to its `needs`",
     );
     refused(&text.replace("height = 720", "height = 100"), "higher than");
+    let rung = |more: &str| text.replace("audio_kbps = 128", &format!("audio_kbps = 128, {more}"));
+    refused(&rung("codec = \"theora\""), "unknown variant `theora`");
+    refused(&rung("codec = \"av1\""), "before those of newer codecs");
+    refused(&rung("frame_rate_max = 0"), "must be 1 to 240");
+    let plan = |more: &str| text.replace("rungs = [", &format!("{more}\nrungs = ["));
+    refused(&plan("channels_max = 3"), "must be 2 (surround");
+    let also = "{ name = \"1080p-av1\", height = 1080, video_kbps = 3000, audio_kbps = 192, codec = \"av1\" },\n]";
+    let ladder = plan("channels_max = 6\npass_through = false").replacen(
+        "]\n\n# The first",
+        &format!("{also}\n\n# The first"),
+        1,
+    );
+    assert!(ladder.contains("av1"));
+    Recipe::parse(&ladder).expect("parses");
     let download = |more: &str| {
         let step = format!("[[steps]]\nname = \"file\"\noperation = \"video.download\"\n{more}");
         text.replace("needs = [\"verify\",", "needs = [\"file\", \"verify\",") + &step

@@ -39,6 +39,15 @@ impl Stage<'_> {
         if says(&["File too large"]) {
             return MediaError::limit("limit.output", message);
         }
+        if says(&["Unknown encoder"]) {
+            return MediaError {
+                code: "encoder.failed",
+                message: format!(
+                    "this ffmpeg was built without what the recipe asks for: {message}"
+                ),
+                kind: ErrorKind::Permanent,
+            };
+        }
         if says(&["exceeds max_pixels", "Picture size"]) {
             return MediaError::limit("limit.pixels", message);
         }

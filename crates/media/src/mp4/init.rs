@@ -1,11 +1,13 @@
 //! Initialisation segments: `ftyp` and `moov` of one track without samples.
 
 use super::boxes::Writer;
+use super::codec::Coding;
+use crate::MediaError;
 
 /// The unit matrix that movies and tracks carry.
 const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 
-/// A film of H.264, in square pixels of BT.709.
+/// A film in square pixels of BT.709.
 #[derive(Debug, Clone)]
 pub(crate) struct VideoTrackHeader<'a> {
     pub(crate) width: u16,
@@ -16,8 +18,8 @@ pub(crate) struct VideoTrackHeader<'a> {
     /// off again. Negative composition offsets would need none, but ffmpeg-based players shift
     /// such films against their sound.
     pub(crate) shown_late: u32,
-    /// The decoder's configuration (`avcC`), from the encoder.
-    pub(crate) configuration: &'a [u8],
+    /// What it is coded in, from the encoder.
+    pub(crate) coding: Coding<'a>,
 }
 
 /// Sound of AAC-LC.
@@ -36,7 +38,11 @@ pub(crate) struct AudioTrackHeader<'a> {
 
 impl VideoTrackHeader<'_> {
     /// The segment's bytes: a function of this header alone.
-    pub(crate) fn write(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// When it is coded in nothing that we make.
+    pub(crate) fn write(&self) -> Result<Vec<u8>, MediaError> {
+        let (configuration, name) = self.coding.kinds()?;
         let track = Track {
             handler: b"vide",
             timescale: self.timescale,
@@ -45,10 +51,10 @@ impl VideoTrackHeader<'_> {
             volume: 0,
             shown_late: self.shown_late,
         };
-        track.write(
+        Ok(track.write(
             |w| w.full(b"vmhd", 0, 1, |w| w.zeros(8)),
             |w| {
-                w.boxed(b"avc1", |w| {
+                w.boxed(name, |w| {
                     w.zeros(6);
                     w.u16(1);
                     w.zeros(16);
@@ -61,7 +67,7 @@ impl VideoTrackHeader<'_> {
                     w.zeros(32);
                     w.u16(0x18);
                     w.u16(0xffff);
-                    w.boxed(b"avcC", |w| w.bytes(self.configuration));
+                    w.boxed(configuration, |w| w.bytes(self.coding.configuration));
                     w.boxed(b"colr", |w| {
                         w.bytes(b"nclx");
                         // BT.709 for primaries, transfer and matrix, in the limited range.
@@ -71,7 +77,7 @@ impl VideoTrackHeader<'_> {
                     w.boxed(b"pasp", |w| [1, 1].into_iter().for_each(|side| w.u32(side)));
                 });
             },
-        )
+        ))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::boxes::{broken, find, list, u32_at, u64_at};
+use super::codec::Coding;
 use crate::MediaError;
 
 /// A file of one track in fragments.
@@ -35,17 +36,21 @@ impl<'a> FragmentedFile<'a> {
         Self { data }
     }
 
-    /// The configuration of the H.264 decoder (the body of `avcC`).
-    pub(crate) fn avc_configuration(&self) -> Result<&'a [u8], MediaError> {
+    /// The decoder's configuration, as the encoder wrote it.
+    pub(crate) fn coding(&self) -> Result<Coding<'a>, MediaError> {
         const TO_ENTRIES: [&[u8; 4]; 6] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
         let entries = find(self.data, 0..self.data.len(), &TO_ENTRIES)?
             .ok_or_else(|| broken("no sample description"))?;
-        let entry = find(self.data, entries.start + 8..entries.end, &[b"avc1"])?
-            .ok_or_else(|| broken("it is not H.264"))?;
-        let extensions = entry.start + 78..entry.end;
-        let found = find(self.data, extensions, &[b"avcC"])?
+        let inside = list(self.data, entries.start + 8..entries.end)?;
+        let entry = inside.first().ok_or_else(|| broken("no sample entry"))?;
+        let coding = |configuration| Coding {
+            entry: entry.kind,
+            configuration,
+        };
+        let (kind, _) = coding(&[]).kinds()?;
+        let found = find(self.data, entry.body.start + 78..entry.body.end, &[kind])?
             .ok_or_else(|| broken("no decoder configuration"))?;
-        Ok(&self.data[found])
+        Ok(coding(&self.data[found]))
     }
 
     /// All samples of all fragments.

@@ -16,10 +16,6 @@ const BEFORE_FILTERS: f64 = 2.0;
 /// The same when a first try found the beginning missing: an index can be wrong.
 const BEFORE_AGAIN: f64 = 20.0;
 
-/// Pictures that the encoder may hold back to code them after later ones. The edit list says so,
-/// so it must be the same for all chunks: x264 has two at most.
-const REORDERED: u32 = 2;
-
 /// What a chunk has for one rung.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RungChunk {
@@ -203,15 +199,14 @@ fn cut(
             frames.start
         )));
     }
-    let reordered = rung.pass_through.map_or(REORDERED, |taken| taken.reordered);
     let init = VideoTrackHeader {
-        shown_late: ticks * reordered,
+        shown_late: ticks * rung.reordered(),
         width: rung.width as u16,
         height: rung.height as u16,
         timescale: plan.grid.timescale,
-        configuration: parsed.avc_configuration()?,
+        coding: parsed.coding()?,
     }
-    .write();
+    .write()?;
     let per_segment = (plan.segment_frames / rung.every) as usize;
     let segments = (0..chunk.segments)
         .map(|n| {
@@ -273,7 +268,7 @@ fn segment(
     file: &[u8],
 ) -> Result<Segment, MediaError> {
     let ticks = plan.grid.frame_ticks * rung.every;
-    let reordered = u64::from(rung.pass_through.map_or(REORDERED, |taken| taken.reordered));
+    let reordered = u64::from(rung.reordered());
     let first = range.start as u64;
     // A key frame exactly at the border, of ours no other, nothing shown on the other side of it,
     // and nothing held back for longer than the edit list says.

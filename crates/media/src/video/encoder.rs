@@ -46,41 +46,14 @@ pub(super) fn args(
     name: &str,
 ) -> Vec<String> {
     let rate = plan.grid.rate;
-    let (ticks, group) = (
-        format!("{}/{}", rate.den * rung.every, rate.num),
-        (plan.segment_frames / rung.every).to_string(),
+    let ticks = format!("{}/{}", rate.den * rung.every, rate.num);
+    let mut args: Vec<String> = vec!["-map".into(), label.into()];
+    args.extend(
+        coding(plan, rung, threads)
+            .split_whitespace()
+            .map(str::to_owned),
     );
-    let codec = match rung.codec {
-        VideoCodec::H264 => "libx264",
-    };
-    [
-        "-map",
-        label,
-        "-c:v",
-        codec,
-        "-preset",
-        &plan.preset,
-        "-profile:v",
-        "high",
-        "-crf",
-        &plan.crf.to_string(),
-        // One second of the rung's rate, half full at the start: a state that every chunk shares.
-        "-maxrate",
-        &rung.video_bit_rate.to_string(),
-        "-bufsize",
-        &rung.video_bit_rate.to_string(),
-        "-x264-params",
-        "vbv-init=0.5",
-        "-g",
-        &group,
-        "-keyint_min",
-        &group,
-        "-sc_threshold",
-        "0",
-        "-forced-idr",
-        "1",
-        "-flags",
-        "+cgop",
+    let common = [
         "-threads",
         &threads.to_string(),
         "-color_primaries",
@@ -108,7 +81,43 @@ pub(super) fn args(
         "-f",
         "mp4",
         name,
-    ]
-    .map(str::to_owned)
-    .to_vec()
+    ];
+    args.extend(common.map(str::to_owned));
+    args
+}
+
+/// The encoder, its quality, and where key pictures are: at each border of segments and nowhere
+/// else, nothing referring to what lies behind one.
+///
+/// The peak holds over one second of the rung's rate. Where an encoder lets us say so, that second
+/// is half full at the start: a state that all chunks share.
+fn coding(plan: &Plan, rung: &PlannedRung, threads: u32) -> String {
+    let (preset, crf) = (&plan.preset, plan.crf);
+    let (peak, kbps) = (rung.video_bit_rate, rung.video_bit_rate / 1000);
+    let group = plan.segment_frames / rung.every;
+    match rung.codec {
+        VideoCodec::H264 => format!(
+            "-c:v libx264 -preset {preset} -profile:v high -crf {crf} -maxrate {peak} -bufsize {peak} \
+             -x264-params vbv-init=0.5 -g {group} -keyint_min {group} -sc_threshold 0 -forced-idr 1 \
+             -flags +cgop"
+        ),
+        // Two pictures are held back at most; a header that names its build would differ.
+        VideoCodec::Hevc => format!(
+            "-c:v libx265 -preset {preset} -tag:v hvc1 -crf {} -x265-params \
+             keyint={group}:min-keyint={group}:scenecut=0:open-gop=0:bframes=3:b-pyramid=1:\
+             vbv-maxrate={kbps}:vbv-bufsize={kbps}:vbv-init=0.5:info=0:repeat-headers=0:\
+             pools={threads}:frame-threads=1:log-level=error",
+            crf + 3
+        ),
+        VideoCodec::Vp9 => format!(
+            "-c:v libvpx-vp9 -deadline good -cpu-used 4 -row-mt 1 -crf {} -b:v {peak} \
+             -g {group} -keyint_min {group}",
+            crf + 10
+        ),
+        VideoCodec::Av1 => format!(
+            "-c:v libsvtav1 -preset 8 -crf {} -g {group} \
+             -svtav1-params irefresh-type=2:scd=0:lp={threads}:mbr={kbps}",
+            crf + 12
+        ),
+    }
 }

@@ -65,8 +65,8 @@ fn tone_mapped(map: &ToneMap, range: &str) -> String {
     )
 }
 
-/// The whole graph for `rungs` (lowest first), each scaled from the next larger one. Reads
-/// the input number `input`; outputs are labelled `label` and the rung's position.
+/// The whole graph for `rungs`, each scaled from the next larger one. Reads the input number
+/// `input`; outputs are labelled `label` and the rung's position.
 pub(super) fn ladder(
     plan: &Plan,
     frames: &std::ops::Range<u64>,
@@ -74,25 +74,27 @@ pub(super) fn ladder(
     input: usize,
     label: &str,
 ) -> String {
-    let top = rungs.len() - 1;
+    let mut smaller: Vec<usize> = (0..rungs.len()).collect();
+    smaller.sort_by_key(|&index| u64::from(rungs[index].width) * u64::from(rungs[index].height));
     let mut graph = selected(plan, frames, input);
-    graph += &shaped(&plan.source, rungs[top].width, rungs[top].height);
-    for index in (0..=top).rev() {
-        if index < top {
-            graph += &format!(
+    let mut size = None;
+    while let Some(index) = smaller.pop() {
+        let rung = rungs[index];
+        graph += &match size {
+            None => shaped(&plan.source, rung.width, rung.height),
+            Some(same) if same == (rung.width, rung.height) => format!(";[{label}s{index}]null"),
+            Some(_) => format!(
                 ";[{label}s{index}]scale={}:{}:flags=bicubic",
-                rungs[index].width, rungs[index].height
-            );
+                rung.width, rung.height
+            ),
+        };
+        size = Some((rung.width, rung.height));
+        if let Some(next) = smaller.last() {
+            graph += &format!(",split[{label}o{index}][{label}s{next}];[{label}o{index}]null");
         }
-        if index > 0 {
-            graph += &format!(
-                ",split[{label}o{index}][{label}s{}];[{label}o{index}]null",
-                index - 1
-            );
-        }
-        if rungs[index].every > 1 {
+        if rung.every > 1 {
             // Chunks begin at a multiple of it, so every chunk keeps the same ones.
-            graph += &format!(",framestep={}", rungs[index].every);
+            graph += &format!(",framestep={}", rung.every);
         }
         graph += &format!("[{label}{index}]");
     }

@@ -42,7 +42,10 @@ pub(super) fn cut(
             .map(|&rung| &rungs[rung])
             .map(|r| {
                 let pixels = f64::from(r.width) * f64::from(r.height) / f64::from(r.every);
-                let share = r.pass_through.map_or(1.0, |_| PASSED_THROUGH);
+                let share = match r.pass_through {
+                    Some(_) => PASSED_THROUGH,
+                    None => r.codec.cost(),
+                };
                 pixels * share
             })
             .sum();

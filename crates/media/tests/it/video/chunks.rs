@@ -32,7 +32,11 @@ fn planned(path: &Path, rungs: usize) -> Plan {
     made
 }
 
-fn encoded(studio: &Studio, path: &Path, plan: &Plan) -> Result<Vec<Vec<RungChunk>>, MediaError> {
+pub(super) fn encoded(
+    studio: &Studio,
+    path: &Path,
+    plan: &Plan,
+) -> Result<Vec<Vec<RungChunk>>, MediaError> {
     plan.chunks
         .iter()
         .map(|chunk| encode_chunk(&tools(), path, plan, chunk, &studio.scratch()))
@@ -40,7 +44,7 @@ fn encoded(studio: &Studio, path: &Path, plan: &Plan) -> Result<Vec<Vec<RungChun
 }
 
 /// All segments of a rung behind its initialisation segment.
-fn joined(studio: &Studio, chunks: &[Vec<RungChunk>], rung: usize) -> PathBuf {
+pub(super) fn joined(studio: &Studio, chunks: &[Vec<RungChunk>], rung: usize) -> PathBuf {
     let path = studio.path(&format!("joined-{rung}.mp4"));
     let mut bytes = chunks[0][rung].init.clone();
     for chunk in chunks {

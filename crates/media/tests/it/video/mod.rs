@@ -1,6 +1,7 @@
 //! Video, from inspecting to finished streams.
 
 mod chunks;
+mod codecs;
 mod corpus;
 mod hostile;
 mod inspecting;

@@ -3,7 +3,7 @@
 use super::film::{Film, ffmpeg, recorded, unreadable};
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
-use mediaflow_core::operation::{Cost, Ladder};
+use mediaflow_core::operation::{Cost, Ladder, VideoCodec};
 use mediaflow_core::transition::{Expansion, TASKS_MAX};
 use mediaflow_core::{ErrorCode, Failure, Operation};
 use mediaflow_engine::store::Output;
@@ -20,6 +20,8 @@ pub(super) fn run(attempt: &Attempt, film: &Film, ladder: &Ladder) -> Result<Out
         ladder: plan::Ladder {
             rungs: ladder.rungs.iter().map(rung).collect(),
         },
+        audio_channels_max: ladder.channels_max,
+        pass_through: ladder.pass_through,
         ..PlanSettings::default()
     };
     let plan = plan::plan(film.seekable(), &settings, &version).map_err(from_media)?;
@@ -58,8 +60,13 @@ fn rung(rung: &mediaflow_core::operation::Rung) -> Rung {
         height: rung.height,
         video_bit_rate: rung.video_kbps * 1000,
         audio_bit_rate: rung.audio_kbps * 1000,
-        frame_rate_max: 60,
-        codec: plan::VideoCodec::H264,
+        frame_rate_max: rung.frame_rate_max.unwrap_or(60),
+        codec: match rung.codec {
+            VideoCodec::H264 => plan::VideoCodec::H264,
+            VideoCodec::Hevc => plan::VideoCodec::Hevc,
+            VideoCodec::Vp9 => plan::VideoCodec::Vp9,
+            VideoCodec::Av1 => plan::VideoCodec::Av1,
+        },
     }
 }
 
