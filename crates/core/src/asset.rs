@@ -10,17 +10,20 @@ pub enum Kind {
     Image,
     /// Moving pictures, with or without sound.
     Video,
+    /// Sound, perhaps with a picture on its cover.
+    Audio,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Image, Self::Video];
+    pub const ALL: &'static [Self] = &[Self::Image, Self::Video, Self::Audio];
 
     /// The name in the API and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Image => "image",
             Self::Video => "video",
+            Self::Audio => "audio",
         }
     }
 

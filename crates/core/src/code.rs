@@ -49,7 +49,9 @@ codes! {
     LimitFrames "limit.frames" 422 "The animation has more frames, or more pixels over all frames, than `limits.image` allows.";
     LimitDuration "limit.duration" 422 "The media lasts longer than `limits.video.duration_seconds_max`.";
     LimitFrameRate "limit.frame_rate" 422 "The video has more pictures per second than `limits.video` allows.";
-    LimitStreams "limit.streams" 422 "The file has more streams than `limits.video.streams_max`, or one of its sounds more channels than `channels_max`.";
+    LimitStreams "limit.streams" 422 "The file has more streams than `limits.video.streams_max`.";
+    LimitChannels "limit.channels" 422 "A stream of sound has more channels than `limits.video.channels_max`.";
+    LimitSampleRate "limit.sample_rate" 422 "A stream of sound has more samples per second than `limits.video.sample_rate_max`.";
     LimitPackets "limit.packets" 422 "The file is cut into more packets (16,777,216) than any film of an allowed length can need.";
     LimitOutput "limit.output" 422 "A program wrote far more than the media it was given can need.";
     LimitMemory "limit.memory" 422 "The task needs more memory than a worker's whole budget (`worker.memory_bytes`).";

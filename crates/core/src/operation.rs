@@ -267,6 +267,41 @@ pub struct Download {
     pub rung: Option<String>,
 }
 
+/// The streams that a recording is made into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sounds {
+    /// Bit rates in kilobits per second, rising.
+    pub kbps: Vec<u32>,
+    /// Most channels: 2 mixes down what has more, 6 keeps 5.1.
+    pub channels: u8,
+}
+
+/// How loud a result is (EBU R 128).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Loudness {
+    /// Of the whole, in LUFS.
+    pub target_lufs: f64,
+    /// No peak between samples above this, in dBTP.
+    pub true_peak_dbtp: f64,
+}
+
+/// Plain files to take away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Downloads {
+    /// Each is a task of its own.
+    pub files: Vec<SoundFile>,
+}
+
+/// A recording as one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoundFile {
+    /// `mp3`, `opus` or `m4a`.
+    pub format: Format,
+    /// Kilobits per second.
+    pub kbps: u32,
+}
+
 /// What a step does, with its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "operation")]
@@ -328,6 +363,30 @@ pub enum Operation {
     /// Puts a finished stream and its sound into one file.
     #[serde(rename = "video.download")]
     VideoDownload(Download),
+    /// Reads containers, streams, tags and duration of a recording.
+    #[serde(rename = "audio.inspect")]
+    AudioInspect,
+    /// Measures how loud the sound is, and so by how much all of it is turned up or down.
+    #[serde(rename = "audio.loudness")]
+    AudioLoudness(Loudness),
+    /// Decides which pieces there are, and so how many tasks the steps after it have.
+    #[serde(rename = "audio.plan")]
+    AudioPlan(Sounds),
+    /// Makes one piece at all bit rates.
+    #[serde(rename = "audio.encode")]
+    AudioEncode,
+    /// Makes one plain file.
+    #[serde(rename = "audio.download")]
+    AudioDownload(Downloads),
+    /// Draws the shape of the wave.
+    #[serde(rename = "audio.waveform")]
+    AudioWaveform,
+    /// Takes out the picture that a recording carries; image operations go on from it.
+    #[serde(rename = "audio.cover")]
+    AudioCover,
+    /// Sees that nothing is missing and that all pieces join.
+    #[serde(rename = "audio.verify")]
+    AudioVerify,
 }
 
 /// Which workers may claim a task. Workers announce the queues they serve.
@@ -415,6 +474,14 @@ impl Operation {
             Self::VideoVerify => "video.verify",
             Self::VideoCaptions => "video.captions",
             Self::VideoDownload(_) => "video.download",
+            Self::AudioInspect => "audio.inspect",
+            Self::AudioLoudness(_) => "audio.loudness",
+            Self::AudioPlan(_) => "audio.plan",
+            Self::AudioEncode => "audio.encode",
+            Self::AudioDownload(_) => "audio.download",
+            Self::AudioWaveform => "audio.waveform",
+            Self::AudioCover => "audio.cover",
+            Self::AudioVerify => "audio.verify",
         }
     }
 
@@ -437,7 +504,15 @@ impl Operation {
             | Self::VideoStoryboard
             | Self::VideoVerify
             | Self::VideoCaptions
-            | Self::VideoDownload(_) => Queue::Video,
+            | Self::VideoDownload(_)
+            | Self::AudioInspect
+            | Self::AudioLoudness(_)
+            | Self::AudioPlan(_)
+            | Self::AudioEncode
+            | Self::AudioDownload(_)
+            | Self::AudioWaveform
+            | Self::AudioCover
+            | Self::AudioVerify => Queue::Video,
         }
     }
 
@@ -449,8 +524,10 @@ impl Operation {
             | Self::VideoEncode
             | Self::VideoPoster
             | Self::VideoStoryboard
-            | Self::VideoCaptions => 1,
-            Self::VideoVerify | Self::VideoDownload(_) => 2,
+            | Self::VideoCaptions
+            | Self::AudioDownload(_)
+            | Self::AudioWaveform => 1,
+            Self::VideoVerify | Self::VideoDownload(_) | Self::AudioVerify => 2,
             Self::Squeeze(_) => 9,
             _ => 0,
         }
@@ -460,9 +537,14 @@ impl Operation {
     pub const fn timeout(&self) -> Duration {
         match self {
             Self::Moderate | Self::Distribute => Duration::from_secs(60),
-            Self::Squeeze(_) | Self::VideoEncode | Self::VideoVerify | Self::VideoDownload(_) => {
-                Duration::from_secs(3600)
-            }
+            // The last three go through all of a recording, which can be a day's.
+            Self::Squeeze(_)
+            | Self::VideoEncode
+            | Self::VideoVerify
+            | Self::VideoDownload(_)
+            | Self::AudioLoudness(_)
+            | Self::AudioDownload(_)
+            | Self::AudioWaveform => Duration::from_secs(3600),
             _ => Duration::from_secs(600),
         }
     }
@@ -470,6 +552,14 @@ impl Operation {
     /// What one task of it needs, estimated from the asset's facts.
     pub fn cost(&self, facts: Facts) -> Cost {
         let decoded = facts.pixels.saturating_mul(4);
+        if let Some(ns_per_byte) = self.cpu_ns_per_byte() {
+            // ffmpeg reads a stream from a file: none of it grows with the recording.
+            let cpu_ms = facts.bytes.saturating_mul(ns_per_byte) / 1_000_000;
+            return Cost {
+                memory_bytes: 128 * MIB,
+                cpu_ms: u32::try_from(cpu_ms).unwrap_or(u32::MAX).max(1),
+            };
+        }
         // Decoding, colour conversion and the turned copy hold the picture up to twice; the
         // cascade below it at most once more. Encoders hold planes and what they refer to.
         let (pictures, fixed, cpu_ns_per_pixel) = match self {
@@ -491,9 +581,7 @@ impl Operation {
             // Measured: 40 bytes per pixel decode 4K of 10 bits with four threads. What is encoded is known to
             // the plan alone, which adds it.
             Self::VideoLead | Self::VideoEncode | Self::VideoVerify => (10, 192 * MIB, 20_000),
-            Self::VideoAudio | Self::VideoCaptions | Self::VideoDownload(_) => {
-                (0, 128 * MIB, 1_000)
-            }
+            _ => (0, 128 * MIB, 1_000),
         };
         // Sizes come from untrusted headers: a sum that wrapped would let a bomb in as a trifle.
         let memory_bytes = decoded
@@ -508,6 +596,19 @@ impl Operation {
         Cost {
             memory_bytes,
             cpu_ms: u32::try_from(cpu_ns / 1_000_000).unwrap_or(u32::MAX).max(1),
+        }
+    }
+
+    /// Of operations on sound: what a byte of a compressed recording costs, measured on a slow core. Before anything
+    /// is known of the file its size is all there is to go by.
+    const fn cpu_ns_per_byte(&self) -> Option<u64> {
+        match self {
+            Self::AudioInspect | Self::AudioPlan(_) | Self::AudioCover => Some(10),
+            Self::AudioVerify => Some(50),
+            Self::AudioWaveform => Some(250),
+            Self::AudioLoudness(_) => Some(600),
+            Self::AudioEncode | Self::AudioDownload(_) => Some(2000),
+            _ => None,
         }
     }
 }

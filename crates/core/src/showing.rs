@@ -26,6 +26,7 @@ impl Run {
                         self.is_there(|o| *o == Operation::VideoLead)
                             && self.has_begun(|o| *o == Operation::VideoAudio)
                     }
+                    Kind::Audio => self.has_begun(|o| *o == Operation::AudioEncode),
                 })
     }
 

@@ -371,22 +371,28 @@ fn expand(run: &mut Run, by: usize, expansion: Expansion, effects: &mut Vec<Effe
     };
     let untouched = status.total == 1 && status.open() == 1 && !status.released;
     // What decides about showing is one task, and done.
-    let decides = matches!(
-        run.recipe.steps[step].operation,
-        Operation::Moderate | Operation::Publish | Operation::Resize(_) | Operation::Watermark
-    );
-    if decides || !untouched || !run.recipe.steps[step].needs.contains(&by) {
+    if run.recipe.decides_what_shows(step) || !untouched || !run.recipe.steps[step].needs.contains(&by) {
         return;
     }
     if tasks == 0 {
-        status.skipped = 1;
-        effects.push(Effect::Skip(step));
-        let data = json!({ "step": run.recipe.steps[step].name });
-        effects.push(Effect::Event(EventDraft::new(EventType::TaskSkipped, data)));
+        skip(run, step, effects);
+        // Without the picture there is nothing for what would be made of it.
+        for after in step + 1..run.recipe.steps.len() {
+            if run.recipe.stands_on_picture(after, step) && run.steps[after].skipped == 0 {
+                skip(run, after, effects);
+            }
+        }
     } else if tasks > 1 {
         status.total = tasks.min(TASKS_MAX);
         effects.push(Effect::Expand(step, cost));
     }
+}
+
+fn skip(run: &mut Run, step: usize, effects: &mut Vec<Effect>) {
+    run.steps[step].skipped = 1;
+    effects.push(Effect::Skip(step));
+    let data = json!({ "step": run.recipe.steps[step].name });
+    effects.push(Effect::Event(EventDraft::new(EventType::TaskSkipped, data)));
 }
 
 fn announce_viewable(run: &Run, was_viewable: bool, effects: &mut Vec<Effect>) {

@@ -7,8 +7,10 @@ use mediaflow_blob::{BlobKey, BlobWriter, Written};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{AssetId, AssetOptions, ErrorCode, Kind, Sha256, TenantId};
 use mediaflow_store::{Accept, Idempotency, NewBlob};
+use std::fs::File;
 use std::future::{Future, ready};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The beginning of a file that is kept in memory while the rest goes to disk: enough for the
@@ -256,7 +258,7 @@ impl Engine {
                     frames: found.frames,
                     bytes: written.bytes,
                 },
-                kind: found.kind,
+                kind: recipe.kind,
                 recipe,
                 settings: self.settings(upload.options.watermark),
                 options: upload.options.clone(),
@@ -288,13 +290,37 @@ impl Engine {
     async fn measure(&self, written: &Written, head: &Bytes) -> Result<Recognised, EngineError> {
         let is_whole = written.bytes == head.len() as u64;
         let found = self.recognise(head, is_whole)?;
-        let is_small = found.kind == Kind::Image && written.bytes <= MEASURED_BYTES_MAX;
+        if found.kind != Kind::Image {
+            return self.look_inside(written, found).await;
+        }
+        let is_small = written.bytes <= MEASURED_BYTES_MAX;
         if found.dimensions.is_some() || is_whole || !is_small {
             return Ok(found);
         }
         let _turn = self.measuring.acquire().await;
         let whole = self.parts.blobs.get(&written.key).await?;
         self.recognise(&whole, true)
+    }
+
+    /// Containers of films may hold sound alone.
+    async fn look_inside(
+        &self,
+        written: &Written,
+        found: Recognised,
+    ) -> Result<Recognised, EngineError> {
+        let path = self.parts.blobs.path(&written.key);
+        let recognise = Arc::clone(&self.parts.recognise);
+        let _turn = self.measuring.acquire().await;
+        let looked = tokio::task::spawn_blocking(move || match File::open(path) {
+            Ok(mut file) => recognise.look_inside(found, &mut file),
+            Err(error) => {
+                tracing::warn!(%error, "an upload cannot be looked into");
+                found
+            }
+        });
+        looked
+            .await
+            .map_err(|_| EngineError::new(ErrorCode::Internal, "looking into the upload failed"))
     }
 
     async fn discard(&self, key: &BlobKey) {

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const BUILT_IN: [&str; 2] = [
+const BUILT_IN: [&str; 3] = [
     include_str!("../../../recipes/image.toml"),
     include_str!("../../../recipes/video.toml"),
+    include_str!("../../../recipes/audio.toml"),
 ];
 
 /// All recipes by name.
@@ -84,11 +85,15 @@ impl Recipes {
         })
     }
 
-    /// The recipe of that name, or the kind's default, which has the kind's name.
+    /// The recipe of that name, or the kind's default, which has the kind's name. A recipe for sounds takes the sound
+    /// of a video, when it is asked for by name.
     pub fn find(&self, name: Option<&str>, kind: Kind) -> Option<Arc<Recipe>> {
+        let takes = |r: &&Arc<Recipe>| {
+            r.kind == kind || (r.kind == Kind::Audio && kind == Kind::Video)
+        };
         self.0
             .get(name.unwrap_or(kind.as_str()))
-            .filter(|r| r.kind == kind)
+            .filter(takes)
             .cloned()
     }
 

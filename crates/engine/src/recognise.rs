@@ -1,5 +1,7 @@
 //! What the engine must know of a file before it accepts it, answered by who knows codecs.
 
+use std::fs::File;
+
 use mediaflow_core::{ErrorCode, Kind};
 
 /// What a file is, found from its bytes alone.
@@ -22,4 +24,9 @@ pub trait Recognise: Send + Sync + 'static {
     /// # Errors
     /// A code and a text for what is not taken at all: `input.unsupported`, `limit.pixels`, ...
     fn recognise(&self, bytes: &[u8], is_whole: bool) -> Result<Recognised, (ErrorCode, String)>;
+
+    /// Corrects what was recognised by what is inside the file, where its beginning does not tell. Reads headers only.
+    fn look_inside(&self, found: Recognised, _file: &mut File) -> Recognised {
+        found
+    }
 }

@@ -17,7 +17,8 @@ pub enum ErrorKind {
 pub struct MediaError {
     /// Stable machine-readable code, one of those in `docs/reference/error-codes.md`:
     /// `input.corrupt`, `input.unsupported`, `input.empty`, `limit.pixels`, `limit.frames`,
-    /// `limit.memory`, `limit.metadata`, `limit.duration`, `limit.frame_rate`, `limit.streams`, `limit.packets`, `limit.output`,
+    /// `limit.memory`, `limit.metadata`, `limit.duration`, `limit.frame_rate`, `limit.streams`, `limit.channels`,
+    /// `limit.sample_rate`, `limit.packets`, `limit.output`,
     /// `timeout`, `cancelled`, `decoder.crashed`, `encoder.failed`, `sandbox.unavailable`, `internal`.
     pub code: &'static str,
     /// What happened, for the person who uploaded the file. Never contains paths of ours.

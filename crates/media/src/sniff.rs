@@ -1,5 +1,11 @@
 //! What a file really is, told from its first bytes alone: never from its name or from what the
 //! uploader says. Knows a closed list; everything else is [`Sniffed::Unknown`].
+//!
+//! Containers that hold films as well as sound alone are called films here; [`look_inside`] reads which it is.
+
+mod inside;
+
+pub use inside::{Bytes, look_inside};
 
 use crate::image::Format;
 
@@ -46,7 +52,7 @@ pub fn sniff(head: &[u8]) -> Sniffed {
             b' ',
             ..,
         ] => Sniffed::Video("video/x-msvideo"),
-        [b'R', b'I', b'F' | b'X', b'F' | b'4', ..] | [b'R', b'F', b'6', b'4', ..]
+        [b'R', b'I', b'F' | b'X', b'F' | b'4', ..] | [b'R' | b'B', b'F' | b'W', b'6', b'4', ..]
             if head.get(8..12) == Some(b"WAVE") =>
         {
             Sniffed::Audio("audio/wav")
@@ -70,6 +76,8 @@ pub fn sniff(head: &[u8]) -> Sniffed {
             ..,
         ] => Sniffed::Audio("audio/aiff"),
         [b'I', b'D', b'3', ..] => after_id3(head),
+        [b'c', b'a', b'f', b'f', 0, 1, ..] => Sniffed::Audio("audio/x-caf"),
+        [b'#', b'!', b'A', b'M', b'R', b'\n' | b'-', ..] => Sniffed::Audio("audio/amr"),
         [b'F', b'L', b'V', 1, ..] => Sniffed::Video("video/x-flv"),
         [0, 0, 1, 0xba, ..] => Sniffed::Video("video/mpeg"),
         // A sequence header without any system layer.
@@ -162,7 +170,7 @@ fn matroska(head: &[u8]) -> Sniffed {
     }
 }
 
-/// Ogg carries both: the first page of a film names Theora.
+/// Ogg carries both: one of the first pages of a film names Theora.
 fn ogg(head: &[u8]) -> Sniffed {
     match memchr::memmem::find(&head[..head.len().min(512)], b"\x80theora") {
         Some(_) => Sniffed::Video("video/ogg"),

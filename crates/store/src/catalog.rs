@@ -60,10 +60,12 @@ pub struct AssetRecord {
     pub published: u32,
     /// The newest run.
     pub run: RunRecord,
-    /// What `image.inspect` found, in the newest run that has it.
+    /// What `image.inspect`, `video.inspect` or `audio.inspect` found, in the newest run that has it.
     pub inspected: Option<Value>,
     /// Where each moment of a video is on its sheets, with the same as WebVTT.
     pub storyboard: Option<serde_json::Value>,
+    /// What `audio.loudness` measured, likewise.
+    pub loudness: Option<Value>,
     /// What `image.placeholder` made, likewise.
     pub placeholder: Option<Value>,
     /// What moderation said: `{policy, verdict, scores, decided_by, reason}`.

@@ -4,7 +4,8 @@ use crate::ops::failure::code_of;
 use mediaflow_core::{ErrorCode, Kind};
 use mediaflow_engine::{Recognise, Recognised};
 use mediaflow_media::image::{Format, ImageLimits, heif, probe};
-use mediaflow_media::sniff::{Sniffed, sniff};
+use mediaflow_media::sniff::{Sniffed, look_inside, sniff};
+use std::fs::File;
 
 /// Recognises what this build of MediaFlow can process.
 pub struct MediaRecogniser {
@@ -32,27 +33,16 @@ impl Recognise for MediaRecogniser {
                     "SVG is a program for a renderer, not a picture; upload a PNG or WebP of it",
                 );
             }
-            Sniffed::Video(kind) if !self.takes_video => {
+            Sniffed::Video(kind) | Sniffed::Audio(kind) if !self.takes_video => {
                 return refuse(&format!(
-                    "this is a video ({kind}), and this server has no ffmpeg; install it and start again"
+                    "this is video or sound ({kind}), and this server has no ffmpeg; install it and start again"
                 ));
             }
-            Sniffed::Video(media_type) => {
-                return Ok(Recognised {
-                    kind: Kind::Video,
-                    media_type,
-                    dimensions: None,
-                    frames: 1,
-                });
-            }
-            Sniffed::Audio(kind) => {
-                return refuse(&format!(
-                    "this is audio ({kind}); only images and videos are processed yet"
-                ));
-            }
+            Sniffed::Video(media_type) => return Ok(streams(Kind::Video, media_type)),
+            Sniffed::Audio(media_type) => return Ok(streams(Kind::Audio, media_type)),
             Sniffed::Unknown => {
                 return refuse(
-                    "the bytes are of no known type; JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF, BMP and the usual containers of video are taken",
+                    "the bytes are of no known type; JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF, BMP and the usual containers of video and sound are taken",
                 );
             }
         };
@@ -63,6 +53,28 @@ impl Recognise for MediaRecogniser {
             dimensions,
             frames,
         })
+    }
+
+    fn look_inside(&self, found: Recognised, file: &mut File) -> Recognised {
+        let sniffed = match found.kind {
+            Kind::Image => return found,
+            Kind::Video => Sniffed::Video(found.media_type),
+            Kind::Audio => Sniffed::Audio(found.media_type),
+        };
+        match look_inside(sniffed, file) {
+            Sniffed::Video(media_type) => streams(Kind::Video, media_type),
+            Sniffed::Audio(media_type) => streams(Kind::Audio, media_type),
+            _ => found,
+        }
+    }
+}
+
+fn streams(kind: Kind, media_type: &'static str) -> Recognised {
+    Recognised {
+        kind,
+        media_type,
+        dimensions: None,
+        frames: 1,
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) async fn view(
     let tasks = store.tasks(caller.tenant, &filter).await?.items;
     let (streams, captions) = match asset.kind {
         Kind::Image => (None, Vec::new()),
+        Kind::Audio => (Some(store.streams(asset.id).await?), Vec::new()),
         Kind::Video => (
             Some(store.streams(asset.id).await?),
             store.captions(asset.id).await?,
@@ -117,7 +118,7 @@ fn searched(mut params: Params) -> Result<Search, EngineError> {
     let states = one_of(AssetState::ALL.iter().map(|s| s.as_str()));
     let search = Search {
         state: params.take_as("state", &states, AssetState::parse)?,
-        kind: params.take_as("kind", "`image` or `video`", Kind::parse)?,
+        kind: params.take_as("kind", "`image`, `video` or `audio`", Kind::parse)?,
         media_type: params.take("media_type")?,
         tag: params.take("tag")?,
         text: params.take("text")?,

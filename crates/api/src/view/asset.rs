@@ -5,7 +5,8 @@ use super::task::TaskView;
 use crate::Context;
 use crate::media_path::{DOWNLOAD, name};
 use crate::origin::Origin;
-use mediaflow_core::{AssetId, Focus, Visibility};
+use mediaflow_core::operation::Format;
+use mediaflow_core::{AssetId, Focus, Kind, Visibility};
 use mediaflow_engine::store::{
     AssetRecord, CaptionsRecord, Original, Servable, Streams, TaskRecord, Track, TrackKind,
     master_edition,
@@ -25,7 +26,7 @@ pub(crate) struct AssetView {
     state: &'static str,
     /// Whether something can be shown already.
     viewable: bool,
-    /// `image`.
+    /// `image`, `video` or `audio`.
     kind: &'static str,
     recipe: RecipeView,
     /// The newest run of the recipe, counted from 1.
@@ -36,7 +37,7 @@ pub(crate) struct AssetView {
     /// The user's own.
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
-    /// What was found in the file: size, colour, camera, copyright.
+    /// What was found in the file: size, colour, camera, copyright; streams, codecs, tags, chapters.
     #[schema(value_type = Option<Object>)]
     inspected: Option<Value>,
     /// `{blurhash, color}`, to show before anything is loaded.
@@ -47,8 +48,10 @@ pub(crate) struct AssetView {
     moderation: Option<Value>,
     /// What can be fetched at this moment.
     renditions: Vec<RenditionView>,
-    /// Where players begin, once a video can be watched.
+    /// Where players begin, once a video can be watched or a sound heard.
     playback: Option<PlaybackView>,
+    /// The sound, once something of it can be heard.
+    audio: Option<AudioView>,
     /// The picture that stands for a video.
     poster: Option<String>,
     /// Small pictures of a video for scrubbing.
@@ -142,7 +145,7 @@ pub(crate) struct OriginalView {
 pub(crate) struct RenditionView {
     /// `thumbnail`, `small`, `medium`, `large`, `retina`, `original`, or what the recipe names.
     profile: String,
-    /// `jpeg`, `png`, `webp`, `avif`, `mp4`, ..., or `hls` for a stream of a video.
+    /// `jpeg`, `png`, `webp`, `avif`, `mp4`, `mp3`, ..., or `hls` for a stream of a video or sound.
     format: &'static str,
     /// In pixels, of what can be seen.
     width: Option<u32>,
@@ -168,6 +171,32 @@ pub(crate) struct PlaybackView {
     dash: Option<String>,
     /// One file to take away, where the recipe makes one.
     download: Option<String>,
+}
+
+/// What there is to hear.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Audio)]
+pub(crate) struct AudioView {
+    /// How long it is.
+    duration_ms: Option<u64>,
+    /// `{target_lufs, true_peak_dbtp, tracks: [{stream, channels, source, level, result_lufs}]}`, where the recipe
+    /// measures it.
+    #[schema(value_type = Option<Object>)]
+    loudness: Option<Value>,
+    /// The shape of the wave.
+    waveform: Option<WaveformView>,
+    /// The picture that the file carries.
+    cover: Option<String>,
+}
+
+/// The shape of a wave.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Waveform)]
+pub(crate) struct WaveformView {
+    /// Peaks, in the form that waveform players read.
+    json: String,
+    /// Drawn on transparency.
+    picture: String,
 }
 
 /// Where each moment of a video is on its sheets.
@@ -250,7 +279,7 @@ impl Addresses {
         &self,
         streams: &Streams,
         captions: &[CaptionsRecord],
-        has_download: bool,
+        download: Option<String>,
     ) -> Option<PlaybackView> {
         let base = match streams.published {
             true => {
@@ -262,11 +291,11 @@ impl Addresses {
         playlists::master(streams, &[], Place::Stable).map(|_| PlaybackView {
             hls: format!("{base}hls.m3u8"),
             dash: streams.published.then(|| format!("{base}dash.mpd")),
-            download: has_download.then(|| format!("{}{DOWNLOAD}.mp4", self.base)),
+            download,
         })
     }
 
-    /// A rung of a video: everything below its playlist.
+    /// A rung of a video, or a bit rate of a sound: everything below its playlist.
     fn rung(&self, streams: &Streams, track: &Track) -> RenditionView {
         let url = format!("{}{}.m3u8", self.base, track.name);
         let immutable_url = match streams.published {
@@ -278,12 +307,42 @@ impl Addresses {
             format: "hls",
             width: track.width,
             height: track.height,
-            animated: true,
+            animated: track.kind == TrackKind::Video,
             bytes: track.segments.iter().map(|s| s.bytes).sum(),
             sha256: track.init.to_string(),
             immutable_url,
             url,
         }
+    }
+
+    /// What is known of an asset's sound; nothing while none of it can be heard.
+    fn audio(
+        &self,
+        asset: &AssetRecord,
+        renditions: &[Servable],
+        streams: Option<&Streams>,
+    ) -> Option<AudioView> {
+        let is_heard = |t: &Track| t.kind == TrackKind::Audio && !t.segments.is_empty();
+        streams.filter(|s| s.tracks.iter().any(is_heard))?;
+        let found = asset.inspected.as_ref();
+        let counted = found.and_then(|i| i["duration_ms"].as_u64());
+        let measured = found.and_then(|i| i["info"]["duration_us"].as_u64());
+        let named = |profile: &str, only: Option<Format>| {
+            let is_it = |s: &&Servable| {
+                s.rendition.profile == profile && only.is_none_or(|f| f == s.rendition.format)
+            };
+            let found = renditions.iter().find(is_it);
+            found.map(|s| format!("{}{}", self.base, name(&s.rendition)))
+        };
+        let json = named("waveform", Some(Format::Json));
+        Some(AudioView {
+            duration_ms: counted.or(measured.map(|us| us / 1000)),
+            loudness: asset.loudness.clone(),
+            waveform: json
+                .zip(named("waveform", Some(Format::Png)))
+                .map(|(json, picture)| WaveformView { json, picture }),
+            cover: named("cover", None),
+        })
     }
 
     fn rendition(&self, servable: &Servable) -> RenditionView {
@@ -316,12 +375,17 @@ impl AssetView {
     ) -> Self {
         let addresses = Addresses::of(context, origin, asset.id, asset.options.visibility);
         let has = |profile: &str| renditions.iter().any(|r| r.rendition.profile == profile);
+        let is_rung = |t: &Track| t.kind == TrackKind::Video || asset.kind == Kind::Audio;
         let rungs = streams.iter().flat_map(|s| {
             let tracks = s.tracks.iter();
-            let shown = tracks.filter(|t| t.kind == TrackKind::Video && !t.segments.is_empty());
+            let shown = tracks.filter(|t| is_rung(t) && !t.segments.is_empty());
             shown.map(|t| addresses.rung(s, t))
         });
         let pictures = renditions.iter().map(|r| addresses.rendition(r));
+        let audio = addresses.audio(&asset, renditions, streams);
+        let files = renditions.iter().map(|r| &r.rendition);
+        let download = files.filter(|r| r.profile == DOWNLOAD).map(name).next();
+        let download = download.map(|name| format!("{}{name}", addresses.base));
         let (recipe, version, hash) = asset.run.recipe;
         Self {
             id: asset.id.to_string(),
@@ -341,7 +405,8 @@ impl AssetView {
             placeholder: asset.placeholder,
             moderation: asset.moderation,
             renditions: pictures.chain(rungs).collect(),
-            playback: streams.and_then(|s| addresses.playback(s, &captions, has(DOWNLOAD))),
+            audio,
+            playback: streams.and_then(|s| addresses.playback(s, &captions, download)),
             poster: has("poster").then(|| format!("{}poster.jpg", addresses.base)),
             storyboard: has("storyboard-0").then(|| StoryboardView {
                 json: format!("{}storyboard.json", addresses.base),
@@ -374,8 +439,9 @@ impl AssetView {
 impl AssetItem {
     pub(crate) fn of(context: &Context, origin: &Origin, asset: AssetRecord) -> Self {
         let addresses = Addresses::of(context, origin, asset.id, asset.options.visibility);
-        let thumbnail = asset
-            .viewable
+        // A sound has one when it has a cover, of which the placeholder is made.
+        let has_picture = asset.kind != Kind::Audio || asset.placeholder.is_some();
+        let thumbnail = (asset.viewable && has_picture)
             .then(|| format!("{}thumbnail", addresses.base));
         Self {
             id: asset.id.to_string(),

@@ -99,13 +99,20 @@ pub(crate) fn master(
             });
         }
     }
-    let groups: Vec<String> = master
-        .video
-        .iter()
-        .filter_map(|v| v.audio_group.clone())
-        .collect();
-    master.audio.retain(|a| groups.contains(&a.group));
-    (!master.video.is_empty()).then(|| master.write())
+    if audio.iter().any(|track| !is_alone(track)) {
+        let groups: Vec<String> = master
+            .video
+            .iter()
+            .filter_map(|v| v.audio_group.clone())
+            .collect();
+        master.audio.retain(|a| groups.contains(&a.group));
+    }
+    (!master.video.is_empty() || !master.audio.is_empty()).then(|| master.write())
+}
+
+/// Whether there is no film to it; else sound is of no use before there is one.
+fn is_alone(track: &Track) -> bool {
+    track.said["alone"].as_bool().unwrap_or(false)
 }
 
 /// One stream's playlist as it grows. It stays such a one when everything is published: who began early goes on with it.
@@ -183,8 +190,9 @@ pub(crate) fn dash(streams: &Streams, captions: &[CaptionsRecord], place: Place)
         return None;
     }
     let video = playable(streams, TrackKind::Video);
+    let audio = playable(streams, TrackKind::Audio);
     let mut manifest = Manifest {
-        seconds: video.first().map_or(0.0, |t| seconds(t)),
+        seconds: video.iter().chain(&audio).next().map_or(0.0, |t| seconds(t)),
         video: video.iter().map(|t| representation(t, place)).collect(),
         audio: Vec::new(),
         captions: Vec::new(),
@@ -198,7 +206,7 @@ pub(crate) fn dash(streams: &Streams, captions: &[CaptionsRecord], place: Place)
             bandwidth: bandwidth(&[(captions.bytes, manifest.seconds)]).1,
         });
     }
-    for track in playable(streams, TrackKind::Audio) {
+    for track in audio {
         let language = text(track, "language").map(str::to_owned);
         let channels = number(track, "channels").unwrap_or(2);
         let same = |set: &&mut AudioSet| set.language == language && set.channels == channels;

@@ -2,7 +2,9 @@
 
 use super::parse::{Place, RawStep};
 use super::{Condition, Recipe, RecipeError, STEPS_MAX};
-use crate::operation::{Download, Encoding, Fit, Format, Rung, Variant};
+use crate::operation::{
+    Download, Downloads, Encoding, Fit, Format, Loudness, Rung, Sounds, Variant,
+};
 use crate::{Kind, Operation};
 
 /// Names are used in URLs and logs.
@@ -119,6 +121,9 @@ pub(super) fn parameters(place: &Place, operation: &Operation) -> Result<(), Rec
             }
             rungs(&ladder.rungs).map_err(|m| place.error(m))
         }
+        Operation::AudioPlan(wanted) => sounds(wanted).map_err(|m| place.error(m)),
+        Operation::AudioLoudness(wanted) => loudness(wanted).map_err(|m| place.error(m)),
+        Operation::AudioDownload(wanted) => files(wanted).map_err(|m| place.error(m)),
         _ => Ok(()),
     }
 }
@@ -164,6 +169,57 @@ fn rungs(rungs: &[Rung]) -> Result<(), String> {
         }
         if !(16..=512).contains(&rung.audio_kbps) {
             return Err(format!("rung `{called}`: `audio_kbps` must be 16 to 512"));
+        }
+    }
+    Ok(())
+}
+
+fn sounds(wanted: &Sounds) -> Result<(), String> {
+    let rates = &wanted.kbps;
+    let is_rising = rates.windows(2).all(|pair| pair[0] < pair[1]);
+    if !(1..=8).contains(&rates.len()) || !is_rising {
+        return Err("`kbps` must list 1 to 8 bit rates, each higher than the one before".into());
+    }
+    if !rates.iter().all(|rate| (16..=512).contains(rate)) {
+        return Err("`kbps`: each bit rate must be 16 to 512".into());
+    }
+    match wanted.channels {
+        2 | 6 => Ok(()),
+        _ => Err("`channels` must be 2 (more are mixed down) or 6 (5.1 is kept)".into()),
+    }
+}
+
+fn loudness(wanted: &Loudness) -> Result<(), String> {
+    if !(-40.0..=-5.0).contains(&wanted.target_lufs) {
+        return Err("`target_lufs` must be -40 to -5".into());
+    }
+    if !(-12.0..=0.0).contains(&wanted.true_peak_dbtp) {
+        return Err("`true_peak_dbtp` must be -12 to 0".into());
+    }
+    Ok(())
+}
+
+fn files(wanted: &Downloads) -> Result<(), String> {
+    let files = &wanted.files;
+    if files.is_empty() {
+        return Err("`files` must list at least one file".into());
+    }
+    for (index, file) in files.iter().enumerate() {
+        let format = file.format.as_str();
+        let rates = match file.format {
+            Format::Mp3 => 32..=320,
+            Format::Opus => 16..=256,
+            Format::M4a => 16..=512,
+            _ => {
+                return Err(format!("`files` takes mp3, opus and m4a, not `{format}`"));
+            }
+        };
+        if !rates.contains(&file.kbps) {
+            let (least, most) = (rates.start(), rates.end());
+            return Err(format!("{format}: `kbps` must be {least} to {most}"));
+        }
+        if files[..index].iter().any(|f| f.format == file.format) {
+            return Err(format!("`{format}` is listed twice"));
         }
     }
     Ok(())
@@ -260,6 +316,9 @@ pub(super) fn meaning(
     if count(|o| matches!(o, Operation::VideoDownload(_))) > 1 {
         return Err(file_error("a recipe has at most one `video.download`"));
     }
+    if count(|o| matches!(o, Operation::AudioLoudness(_))) > 1 {
+        return Err(file_error("a recipe has at most one `audio.loudness`"));
+    }
     if count(|o| *o == Operation::Watermark) > 1 {
         return Err(file_error("a recipe has at most one `image.watermark`"));
     }
@@ -273,11 +332,7 @@ pub(super) fn meaning(
         if squeezes && !(step.optional && recipe.reaches(recipe.publish(), index)) {
             return Err(place.error("`image.squeeze` runs after publishing: it needs the publish step and `optional = true`"));
         }
-        let decides_what_shows = matches!(
-            step.operation,
-            Operation::Moderate | Operation::Publish | Operation::Resize(_) | Operation::Watermark
-        );
-        if step.optional && decides_what_shows {
+        if step.optional && recipe.decides_what_shows(index) {
             return Err(place.error(format!(
                 "`{}` cannot be optional: without it nothing may be shown; remove `optional`",
                 step.operation.name()
@@ -337,22 +392,32 @@ pub(super) fn meaning(
     Ok(())
 }
 
-/// Pictures are made from an upload that is one, or from a video's poster.
+/// Pictures are made from an upload that is one, from a video's poster or from a recording's cover.
 fn fits_kind(recipe: &Recipe, index: usize) -> Result<(), String> {
     use Operation::{
-        Compress, Inspect, Placeholder, Resize, Squeeze, VideoAudio, VideoDownload, VideoEncode,
-        VideoLead, VideoPlan, VideoPoster, VideoVerify, Watermark,
+        AudioCover, AudioLoudness, Compress, Inspect, Placeholder, Resize, Squeeze, VideoDownload,
+        VideoPoster, VideoVerify, Watermark,
     };
     let step = &recipe.steps[index];
     let name = step.operation.name();
     let after = |test: fn(&Operation) -> bool| {
         (0..index).any(|s| test(&recipe.steps[s].operation) && recipe.reaches(s, index))
     };
+    let may_be_loud = matches!(step.operation, AudioLoudness(_)) && recipe.kind != Kind::Image;
     match (recipe.kind, &step.operation) {
-        (Kind::Image, _) if name.starts_with("video.") => Err(format!(
-            "`{name}` is for videos, and this recipe's `kind` is \"image\""
+        (kind, _) if name.starts_with("video.") && kind != Kind::Video => Err(format!(
+            "`{name}` is for videos, and this recipe's `kind` is \"{}\"",
+            kind.as_str()
         )),
-        (Kind::Video, Inspect | Watermark) => Err(format!("`{name}` is for pictures only")),
+        (kind, _) if name.starts_with("audio.") && kind != Kind::Audio && !may_be_loud => {
+            Err(format!(
+                "`{name}` is for sounds, and this recipe's `kind` is \"{}\"",
+                kind.as_str()
+            ))
+        }
+        (Kind::Video | Kind::Audio, Inspect | Watermark) => {
+            Err(format!("`{name}` is for pictures only"))
+        }
         (Kind::Video, Resize(_) | Compress(_) | Placeholder | Squeeze(_))
             if !after(|o| *o == VideoPoster) =>
         {
@@ -360,20 +425,18 @@ fn fits_kind(recipe: &Recipe, index: usize) -> Result<(), String> {
                 "in a video's recipe `{name}` works on the poster; add the `video.poster` step to what it needs"
             ))
         }
-        (Kind::Video, VideoLead | VideoEncode | VideoAudio) => {
-            let plans = |&need: &usize| matches!(recipe.steps[need].operation, VideoPlan(_));
-            match step.needs.iter().any(plans) {
-                true => Ok(()),
-                false => Err(format!(
-                    "`{name}` does what `video.plan` decides; add that step to its `needs`"
-                )),
-            }
+        (Kind::Audio, Resize(_) | Compress(_) | Placeholder | Squeeze(_))
+            if !after(|o| *o == AudioCover) =>
+        {
+            Err(format!(
+                "in a sound's recipe `{name}` works on the cover; add the `audio.cover` step to what it needs"
+            ))
         }
         (Kind::Video, VideoDownload(_)) if !after(|o| *o == VideoVerify) => Err(format!(
             "`{name}` is made of streams that were checked; add the `video.verify` step to what it needs"
         )),
         (Kind::Video, VideoDownload(download)) => known_rung(recipe, download),
-        _ => Ok(()),
+        _ => stands_on_what_decides(recipe, index),
     }
 }
 
@@ -387,4 +450,57 @@ fn known_rung(recipe: &Recipe, download: &Download) -> Result<(), String> {
         Some(name) if !is_known(name) => Err(format!("`video.plan` has no rung `{name}`")),
         _ => Ok(()),
     }
+}
+
+/// Steps that another one tells how many tasks they have, or how loud they are, must come after it.
+fn stands_on_what_decides(recipe: &Recipe, index: usize) -> Result<(), String> {
+    use Operation::{
+        AudioCover, AudioDownload, AudioEncode, AudioInspect, AudioLoudness, AudioPlan, Placeholder,
+        Resize, VideoAudio, VideoEncode, VideoInspect, VideoLead, VideoPlan,
+    };
+    let step = &recipe.steps[index];
+    let name = step.operation.name();
+    let needs = |other: &'static str, test: fn(&Operation) -> bool| {
+        let found = step.needs.iter().any(|&n| test(&recipe.steps[n].operation));
+        match found {
+            true => Ok(()),
+            false => Err(format!(
+                "`{name}` does what `{other}` decides; add that step to its `needs`"
+            )),
+        }
+    };
+    match (recipe.kind, &step.operation) {
+        (_, VideoLead | VideoEncode | VideoAudio) => {
+            needs("video.plan", |o| matches!(o, VideoPlan(_)))?;
+        }
+        (_, AudioEncode | AudioDownload(_)) => {
+            needs("audio.plan", |o| matches!(o, AudioPlan(_)))?;
+        }
+        (_, AudioCover) => needs("audio.inspect", |o| *o == AudioInspect)?,
+        (Kind::Audio, Resize(_) | Placeholder) => needs("audio.cover", |o| *o == AudioCover)?,
+        (_, AudioLoudness(_)) => {
+            let inspects = |s: usize| {
+                let operation = &recipe.steps[s].operation;
+                matches!(operation, AudioInspect | VideoInspect) && recipe.reaches(s, index)
+            };
+            if !(0..index).any(inspects) {
+                return Err(format!(
+                    "`{name}` measures what inspection found; add the inspect step to its `needs`"
+                ));
+            }
+        }
+        _ => {}
+    }
+    let is_loud = |s: usize| matches!(recipe.steps[s].operation, AudioLoudness(_));
+    let is_turned = matches!(
+        step.operation,
+        VideoAudio | AudioEncode | AudioDownload(_)
+    );
+    let loudness = (0..recipe.steps.len()).find(|&s| is_loud(s));
+    if is_turned && loudness.is_some_and(|s| !recipe.reaches(s, index)) {
+        return Err(format!(
+            "`{name}` is turned up or down by what `audio.loudness` measures; add that step to its `needs`"
+        ));
+    }
+    Ok(())
 }

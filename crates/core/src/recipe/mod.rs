@@ -98,6 +98,13 @@ impl Recipe {
             (Kind::Image, _) => facts,
             // Nothing holds a film's bytes: programs read it from the disk.
             (Kind::Video, Queue::Video) => Facts { bytes: 0, ..facts },
+            // What sound costs goes by its bytes.
+            (Kind::Audio, Queue::Video) => facts,
+            (Kind::Audio, _) => Facts {
+                bytes: 0,
+                frames: 1,
+                pixels: POSTER_SIDE_MAX * POSTER_SIDE_MAX,
+            },
             // What is done to pictures is done to a film's poster or its key frames.
             (Kind::Video, _) => Facts {
                 bytes: 0,
@@ -119,6 +126,22 @@ impl Recipe {
     pub fn is_before_publish(&self, step: usize) -> bool {
         let publish = self.publish();
         step == publish || self.reaches(step, publish)
+    }
+
+    /// Whether something may be shown only once this step is done as it stands: it is one task, never skipped by others.
+    pub(crate) fn decides_what_shows(&self, step: usize) -> bool {
+        match self.steps[step].operation {
+            Operation::Moderate | Operation::Publish | Operation::Watermark => true,
+            Operation::Resize(_) => self.kind == Kind::Image,
+            _ => false,
+        }
+    }
+
+    /// Whether `step` works on the picture that `source` finds in media of another kind.
+    pub(crate) fn stands_on_picture(&self, step: usize, source: usize) -> bool {
+        self.kind != Kind::Image
+            && self.steps[step].operation.queue() == Queue::Image
+            && self.reaches(source, step)
     }
 
     fn reaches(&self, from: usize, to: usize) -> bool {

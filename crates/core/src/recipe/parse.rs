@@ -1,7 +1,10 @@
 //! From TOML to a recipe. Every mistake names its line, its step and the fix.
 
 use super::{ATTEMPTS_DEFAULT, ColorPolicy, Condition, Recipe, Step, check};
-use crate::operation::{Compress, Download, Encoding, Ladder, Resize, Rung, Variant};
+use crate::operation::{
+    Compress, Download, Downloads, Encoding, Ladder, Loudness, Resize, Rung, SoundFile, Sounds,
+    Variant,
+};
 use crate::{Kind, Operation};
 use serde::Deserialize;
 use toml::Spanned;
@@ -55,6 +58,11 @@ pub(super) struct RawStep {
     channels_max: Option<u8>,
     pass_through: Option<bool>,
     rung: Option<String>,
+    kbps: Option<Vec<u32>>,
+    channels: Option<u8>,
+    target_lufs: Option<f64>,
+    true_peak_dbtp: Option<f64>,
+    files: Option<Vec<SoundFile>>,
 }
 
 /// Where in the file a step stands, for messages.
@@ -184,15 +192,39 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
         "video.download" => Operation::VideoDownload(Download {
             rung: raw.rung.clone(),
         }),
+        "audio.inspect" => Operation::AudioInspect,
+        "audio.loudness" => Operation::AudioLoudness(Loudness {
+            target_lufs: raw.target_lufs.unwrap_or(-16.0),
+            true_peak_dbtp: raw.true_peak_dbtp.unwrap_or(-1.0),
+        }),
+        "audio.plan" => Operation::AudioPlan(Sounds {
+            kbps: raw.kbps.clone().ok_or_else(|| {
+                place.error("`audio.plan` needs `kbps`, for example `kbps = [64, 128, 192]`")
+            })?,
+            channels: raw.channels.unwrap_or(2),
+        }),
+        "audio.encode" => Operation::AudioEncode,
+        "audio.download" => Operation::AudioDownload(Downloads {
+            files: raw.files.clone().ok_or_else(|| {
+                place.error("`audio.download` needs `files`, for example `files = [{ format = \"mp3\", kbps = 192 }]`")
+            })?,
+        }),
+        "audio.waveform" => Operation::AudioWaveform,
+        "audio.cover" => Operation::AudioCover,
+        "audio.verify" => Operation::AudioVerify,
         other => {
             return Err(place.error(format!(
                 "there is no operation `{other}`; there are image.inspect, moderate, image.resize, image.watermark, image.compress, image.placeholder, image.squeeze, \
-                 video.inspect, video.plan, video.lead, video.encode, video.audio, video.poster, video.storyboard, video.verify, video.captions, video.download, distribute, publish"
+                 video.inspect, video.plan, video.lead, video.encode, video.audio, video.poster, video.storyboard, video.verify, video.captions, video.download, \
+                 audio.inspect, audio.loudness, audio.plan, audio.encode, audio.download, audio.waveform, audio.cover, audio.verify, distribute, publish"
             )));
         }
     };
     let is_download = matches!(made, Operation::VideoDownload(_));
     let is_plan = matches!(made, Operation::VideoPlan(_));
+    let is_sounds = matches!(made, Operation::AudioPlan(_));
+    let is_loudness = matches!(made, Operation::AudioLoudness(_));
+    let has_files = matches!(made, Operation::AudioDownload(_));
     let is_resize = matches!(made, Operation::Resize(_));
     let has_formats = matches!(made, Operation::Compress(_) | Operation::Squeeze(_));
     for (field, given, belongs, owner) in [
@@ -228,6 +260,21 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
             "video.plan",
         ),
         ("rung", raw.rung.is_some(), is_download, "video.download"),
+        ("kbps", raw.kbps.is_some(), is_sounds, "audio.plan"),
+        ("channels", raw.channels.is_some(), is_sounds, "audio.plan"),
+        (
+            "target_lufs",
+            raw.target_lufs.is_some(),
+            is_loudness,
+            "audio.loudness",
+        ),
+        (
+            "true_peak_dbtp",
+            raw.true_peak_dbtp.is_some(),
+            is_loudness,
+            "audio.loudness",
+        ),
+        ("files", raw.files.is_some(), has_files, "audio.download"),
     ] {
         if given && !belongs {
             return Err(place.error(format!("`{field}` belongs to {owner}; remove it here")));
@@ -282,6 +329,11 @@ fn plain(message: &str) -> String {
             "expected struct Encoding",
             "expected an encoding, for example { format = \"webp\", quality = 80 }",
         ),
+        (
+            "expected struct SoundFile",
+            "expected a file, for example { format = \"mp3\", kbps = 192 }",
+        ),
+        ("expected f64", "expected a number"),
         (
             "expected struct Tuning",
             "expected { quality = ..., effort = ... }",

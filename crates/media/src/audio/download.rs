@@ -5,9 +5,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::Level;
+use super::filters::in_channels;
 use crate::MediaError;
 use crate::ffmpeg::Input;
-use crate::video::{Container, Ffmpeg};
+use crate::video::{AudioStream, Container, Ffmpeg};
 
 /// Kinds of plain files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,17 +54,23 @@ impl DownloadFormat {
 /// One plain file about to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Download {
-    /// The stream's number in the source.
-    pub stream: u32,
     /// What it becomes.
     pub format: DownloadFormat,
     /// Bits per second.
     pub bit_rate: u32,
     /// By how much it is turned up or down.
-    pub gain_db: f64,
+    pub level: Level,
 }
 
-/// Writes `download` of `source` as `output`, a plain name in `scratch`, in stereo or mono.
+/// Channels of a plain file made of `stream`.
+pub fn download_channels(stream: &AudioStream) -> u8 {
+    match stream.channels {
+        1 => 1,
+        _ => 2,
+    }
+}
+
+/// Writes `download` of a stream of `source` as `output`, a plain name in `scratch`, in stereo or mono.
 ///
 /// # Errors
 /// Those of reading a source: `input.corrupt`, `timeout`, `cancelled`, ...
@@ -70,6 +78,7 @@ pub fn download(
     ffmpeg: &Ffmpeg,
     source: &Path,
     container: Container,
+    stream: &AudioStream,
     download: &Download,
     scratch: &Path,
     output: &str,
@@ -77,13 +86,14 @@ pub fn download(
     let input = Input::new(source, container).option("-threads", ffmpeg.threads().to_string());
     let mut args: Vec<OsString> = [
         "-map",
-        &format!("0:{}", download.stream),
+        &format!("0:{}", stream.index),
         "-map_metadata",
         "-1",
         "-af",
         &format!(
-            "volume={:.2}dB,aformat=channel_layouts=stereo|mono",
-            download.gain_db
+            "{}{}anull",
+            in_channels(stream, download_channels(stream)),
+            download.level.filters(stream.sample_rate)
         ),
         "-b:a",
         &download.bit_rate.to_string(),

@@ -10,6 +10,7 @@ use std::io::BufReader;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::Level;
 use super::adts::{Blocks, configuration};
 use super::filters::{layout, placed};
 use crate::ffmpeg::Input;
@@ -59,7 +60,7 @@ pub fn init_segment(
     .write())
 }
 
-/// Encodes `piece`: all tracks at all bit rates. `gains_db` has one gain for each track, or is
+/// Encodes `piece`: all tracks at all bit rates. `levels` has one for each track, or is
 /// empty. `each` gets the segments, in order within a track and bit rate.
 ///
 /// # Errors
@@ -69,11 +70,11 @@ pub fn encode_piece(
     source: &Path,
     plan: &AudioPlan,
     piece: &AudioPiece,
-    gains_db: &[f64],
+    levels: &[Level],
     scratch: &Path,
     each: &mut dyn FnMut(AudioSegment) -> Result<(), MediaError>,
 ) -> Result<(), MediaError> {
-    let work = Work::new(ffmpeg, plan, piece, gains_db, scratch);
+    let work = Work::new(ffmpeg, plan, piece, levels, scratch);
     let input = work.input(source, plan.tracks[0].container);
     let written = work.write(input, &plan.tracks).and_then(|whole| {
         if whole {
@@ -95,7 +96,7 @@ struct Work<'a> {
     ffmpeg: &'a Ffmpeg,
     plan: &'a AudioPlan,
     piece: &'a AudioPiece,
-    gains_db: &'a [f64],
+    levels: &'a [Level],
     scratch: &'a Path,
     /// The blocks that are kept.
     kept: Range<u64>,
@@ -108,7 +109,7 @@ impl<'a> Work<'a> {
         ffmpeg: &'a Ffmpeg,
         plan: &'a AudioPlan,
         piece: &'a AudioPiece,
-        gains_db: &'a [f64],
+        levels: &'a [Level],
         scratch: &'a Path,
     ) -> Self {
         let first = plan.segment(piece.first_segment).start;
@@ -117,7 +118,7 @@ impl<'a> Work<'a> {
             ffmpeg,
             plan,
             piece,
-            gains_db,
+            levels,
             scratch,
             kept: first..end,
             encoded: first.saturating_sub(BEFORE)..end + AFTER,
@@ -147,8 +148,8 @@ impl<'a> Work<'a> {
         let mut graphs = Vec::new();
         let mut outputs: Vec<OsString> = Vec::new();
         for (t, track) in tracks.iter().enumerate() {
-            let gain = self.gains_db.get(t).copied().unwrap_or(0.0);
-            let placed = placed(track, rate, first, end, gain);
+            let level = self.levels.get(t).copied().unwrap_or_default();
+            let placed = placed(track, rate, first, end, level);
             let count = track.renditions.len();
             let labels: String = (0..count).map(|r| format!("[t{t}r{r}]")).collect();
             graphs.push(format!("{placed},asplit={count}{labels}"));

@@ -1,6 +1,15 @@
 //! ffmpeg's filters that put a track's sound onto the plan's clock.
 
-use crate::video::plan::AudioTrack;
+use super::Level;
+use crate::video::AudioStream;
+use crate::video::plan::{AudioTrack, unknown_channels};
+
+/// A stream as it sounds in so many channels. Ends with a comma.
+pub(super) fn in_channels(stream: &AudioStream, channels: u8) -> String {
+    let known = unknown_channels(stream).map(mixed).unwrap_or_default();
+    let layout = layout(channels);
+    format!("{known}aformat=sample_fmts=fltp:channel_layouts={layout},")
+}
 
 /// Samples of `track` from `first` up to `end` on the plan's clock at `sample_rate`: exactly so
 /// many, silent where the source has none. Ends without a label.
@@ -9,7 +18,7 @@ pub(super) fn placed(
     sample_rate: u32,
     first: u64,
     end: u64,
-    gain_db: f64,
+    level: Level,
 ) -> String {
     let rate = track.source_rate;
     let zero = (track.start_seconds * f64::from(rate)).round() as i64;
@@ -36,9 +45,7 @@ pub(super) fn placed(
     graph += &format!("aresample={sample_rate}:async=1:first_pts={from},");
     let layout = layout(track.channels);
     graph += &format!("aformat=sample_fmts=fltp:channel_layouts={layout},");
-    if gain_db != 0.0 {
-        graph += &format!("volume={gain_db:.2}dB,");
-    }
+    graph += &level.filters(sample_rate);
     graph + &format!("apad,atrim=start_pts={first}:end_pts={end}")
 }
 

@@ -35,6 +35,10 @@ pub enum Container {
     Flac,
     /// AAC frames with ADTS headers.
     Aac,
+    /// Core Audio Format.
+    Caf,
+    /// AMR frames, as telephones record.
+    Amr,
     /// What our own steps leave for each other; nothing that is uploaded is taken for it.
     Nut,
 }
@@ -43,22 +47,23 @@ impl Container {
     /// The container of a media type as [`crate::sniff`] gives it.
     pub fn of_media_type(media_type: &str) -> Option<Self> {
         Some(match media_type {
-            "video/mp4" | "video/quicktime" | "video/3gpp" | "video/3gpp2" | "audio/mp4" => {
-                Self::Mov
-            }
-            "video/webm" | "video/x-matroska" => Self::Matroska,
+            "video/mp4" | "video/quicktime" | "video/3gpp" | "video/3gpp2" | "audio/mp4"
+            | "audio/3gpp" | "audio/3gpp2" => Self::Mov,
+            "video/webm" | "video/x-matroska" | "audio/webm" | "audio/x-matroska" => Self::Matroska,
             "video/mp2t" => Self::MpegTs,
             "video/mpeg" => Self::MpegPs,
             "video/mpv" => Self::MpegVideo,
             "video/x-msvideo" => Self::Avi,
-            "video/x-flv" => Self::Flv,
+            "video/x-flv" | "audio/x-flv" => Self::Flv,
             "video/ogg" | "audio/ogg" => Self::Ogg,
-            "video/x-ms-asf" => Self::Asf,
+            "video/x-ms-asf" | "audio/x-ms-wma" => Self::Asf,
             "audio/wav" => Self::Wav,
             "audio/aiff" => Self::Aiff,
             "audio/mpeg" => Self::Mp3,
             "audio/flac" => Self::Flac,
             "audio/aac" => Self::Aac,
+            "audio/x-caf" => Self::Caf,
+            "audio/amr" => Self::Amr,
             _ => return None,
         })
     }
@@ -80,6 +85,8 @@ impl Container {
             Self::Mp3 => "mp3",
             Self::Flac => "flac",
             Self::Aac => "aac",
+            Self::Caf => "caf",
+            Self::Amr => "amr",
             Self::Nut => "nut",
         }
     }

@@ -16,4 +16,4 @@ pub use codec::codec_string;
 pub(crate) use fragment::{Fragment, FragmentSample};
 pub(crate) use init::{AudioTrackHeader, VideoTrackHeader};
 pub(crate) use samples::{FragmentedFile, Sample};
-pub(crate) use tables::read as read_tables;
+pub(crate) use tables::{handlers, read as read_tables};

@@ -36,11 +36,31 @@ pub(crate) struct TableEntry {
     pub(crate) is_sync: bool,
 }
 
+/// Handler and first codec of each track of a file whose `moov` has at most so many bytes; nothing where it has none.
+pub(crate) fn handlers(
+    file: &mut (impl Read + Seek + ?Sized),
+    bytes_max: u64,
+) -> Option<Vec<([u8; 4], [u8; 4])>> {
+    let length = file.seek(SeekFrom::End(0)).ok()?;
+    let moov = moov(file, length, bytes_max)?;
+    let inside = list(&moov, 0..moov.len()).ok()?;
+    let track = |body: Range<usize>| {
+        let find = |path: &[&[u8; 4]]| find(&moov, body.clone(), path).ok()?;
+        let word = |at: usize| moov.get(at..at + 4)?.try_into().ok();
+        let handler = word(find(&[b"mdia", b"hdlr"])?.start + 8)?;
+        let codecs = find(&[b"mdia", b"minf", b"stbl", b"stsd"]);
+        let codec = codecs.and_then(|stsd| word(stsd.start + 12));
+        Some((handler, codec.unwrap_or_default()))
+    };
+    let tracks = inside.iter().filter(|b| b.kind == *b"trak");
+    Some(tracks.filter_map(|b| track(b.body.clone())).collect())
+}
+
 /// The tables of an ordinary file; nothing where it is not one. Samples that lie beyond the end
 /// of the file are left out.
 pub(crate) fn read(file: &mut File) -> Option<Vec<TrackTable>> {
     let length = file.seek(SeekFrom::End(0)).ok()?;
-    let moov = moov(file, length)?;
+    let moov = moov(file, length, MOOV_BYTES_MAX)?;
     let all = 0..moov.len();
     let inside = list(&moov, all.clone()).ok()?;
     if inside.iter().any(|b| b.kind == *b"mvex") {
@@ -58,7 +78,11 @@ pub(crate) fn read(file: &mut File) -> Option<Vec<TrackTable>> {
         .collect()
 }
 
-fn moov(file: &mut File, length: u64) -> Option<Vec<u8>> {
+fn moov(
+    file: &mut (impl Read + Seek + ?Sized),
+    length: u64,
+    bytes_max: u64,
+) -> Option<Vec<u8>> {
     let mut at = 0;
     for _ in 0..BOXES_MAX {
         if at + 8 > length {
@@ -75,7 +99,7 @@ fn moov(file: &mut File, length: u64) -> Option<Vec<u8>> {
         };
         match &header[4..8] {
             b"moof" => return None,
-            b"moov" if size <= MOOV_BYTES_MAX && size <= length - at => {
+            b"moov" if size <= bytes_max && size <= length - at => {
                 let mut body = vec![0; size.checked_sub(skipped)? as usize];
                 file.seek(SeekFrom::Start(at + skipped)).ok()?;
                 file.read_exact(&mut body).ok()?;

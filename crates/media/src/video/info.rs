@@ -159,6 +159,22 @@ pub struct AudioStream {
     pub is_default: bool,
 }
 
+impl AudioStream {
+    /// Seconds on the file's clock from the first sample that is heard to the end of the last.
+    pub fn heard(&self) -> std::ops::Range<f64> {
+        let (base, line) = (self.time_base.as_f64(), &self.timeline);
+        let dropped = |samples: u32| f64::from(samples) / f64::from(self.sample_rate.max(1));
+        let first = line.first_pts as f64 * base;
+        // What lies before zero is there for decoders alone, whether the file says so again or not.
+        let start = match first + dropped(line.lead_samples) {
+            early if first < 0.0 => early.max(0.0),
+            start => start,
+        };
+        let end = line.end_pts as f64 * base - dropped(line.tail_samples);
+        start..end.max(start)
+    }
+}
+
 /// A stream of subtitles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubtitleStream {

@@ -112,6 +112,7 @@ fn tabled(
                 duration: entry.duration,
                 bytes: entry.bytes,
                 is_key: entry.is_sync,
+                unheard: (0, 0),
             });
         }
         let seconds = gathered.span() as f64 * stream.time_base().as_f64();
@@ -129,7 +130,7 @@ fn count(
     let bases: BTreeMap<u32, Ratio> = streams.iter().map(|s| (s.index, s.time_base())).collect();
     let args = [
         "-show_entries",
-        "packet=stream_index,pts,dts,duration,size,flags",
+        "packet=stream_index,pts,dts,duration,size,flags:packet_side_data=skip_samples,discard_padding",
         "-of",
         "csv=p=0",
     ]
@@ -157,19 +158,21 @@ fn count(
     Ok(packets)
 }
 
-/// A line of `stream_index,pts,dts,duration,size,flags`.
+/// A line of `stream_index,pts,dts,duration,size,flags`, and of `skip_samples,discard_padding` where a packet has them.
 fn parse(line: &str) -> Option<(u32, Packet)> {
     let mut fields = line.trim_end().split(',');
     let index = fields.next()?.parse().ok()?;
     let mut number = || -> Option<Option<i64>> { Some(fields.next()?.parse().ok()) };
     let (pts, dts, duration, bytes) = (number()?, number()?, number()?, number()?);
     let flags = fields.next()?;
+    let mut samples = || fields.next().and_then(|f| f.parse().ok()).unwrap_or(0);
     let packet = Packet {
         pts,
         dts,
         duration: duration.unwrap_or(0),
         bytes: bytes.unwrap_or(0).max(0) as u64,
         is_key: flags.contains('K'),
+        unheard: (samples(), samples()),
     };
     // Packets that are only there to be decoded, never shown, have a D.
     (!flags.contains('D')).then_some((index, packet))

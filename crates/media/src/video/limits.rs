@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MediaInfo, Ratio};
+use super::{AudioStream, MediaInfo, Ratio};
 use crate::MediaError;
 
 /// Limits on one video or audio file.
@@ -18,8 +18,10 @@ pub struct MediaLimits {
     pub frame_rate_max: u32,
     /// Most streams of all kinds (`limit.streams`).
     pub streams_max: u32,
-    /// Most channels of one stream of sound (`limit.streams`).
+    /// Most channels of one stream of sound (`limit.channels`).
     pub channels_max: u32,
+    /// Most samples per second of a stream of sound (`limit.sample_rate`).
+    pub sample_rate_max: u32,
 }
 
 impl Default for MediaLimits {
@@ -30,6 +32,7 @@ impl Default for MediaLimits {
             frame_rate_max: 240,
             streams_max: 64,
             channels_max: 24,
+            sample_rate_max: 384_000,
         }
     }
 }
@@ -75,7 +78,7 @@ impl MediaLimits {
     /// Refuses what only counting could tell.
     ///
     /// # Errors
-    /// `limit.duration`, `limit.frame_rate`, `limit.streams`.
+    /// `limit.duration`, `limit.frame_rate`, `limit.channels`, `limit.sample_rate`.
     pub fn check(&self, info: &MediaInfo) -> Result<(), MediaError> {
         self.check_duration(info.duration_us as f64 / 1e6)?;
         let too_fast = |rate: &Ratio| rate.as_f64() > f64::from(self.frame_rate_max);
@@ -92,7 +95,15 @@ impl MediaLimits {
                 "{} channels are more than {}",
                 audio.channels, self.channels_max
             );
-            return Err(MediaError::limit("limit.streams", message));
+            return Err(MediaError::limit("limit.channels", message));
+        }
+        let too_fine = |a: &&AudioStream| a.sample_rate > self.sample_rate_max;
+        if let Some(audio) = info.audio.iter().find(too_fine) {
+            let message = format!(
+                "{} samples per second are more than {}",
+                audio.sample_rate, self.sample_rate_max
+            );
+            return Err(MediaError::limit("limit.sample_rate", message));
         }
         Ok(())
     }

@@ -46,6 +46,12 @@ pub struct AudioTimeline {
     /// Samples per packet, where all have the same number and follow each other without a gap.
     /// Then packet times are exact even where the container rounds them.
     pub packet_samples: Option<u32>,
+    /// Samples at the beginning of the first packet that decoders drop: what an encoder needed to get into its stride.
+    #[serde(default)]
+    pub lead_samples: u32,
+    /// Samples at the end of the last packet that decoders drop.
+    #[serde(default)]
+    pub tail_samples: u32,
 }
 
 /// One packet of ffprobe's list.
@@ -56,6 +62,8 @@ pub(super) struct Packet {
     pub(super) duration: i64,
     pub(super) bytes: u64,
     pub(super) is_key: bool,
+    /// Samples at its beginning and at its end that are decoded and not heard.
+    pub(super) unheard: (u32, u32),
 }
 
 /// The packets of one stream, gathered as they come.
@@ -67,6 +75,7 @@ pub(super) struct Packets {
     keys: Vec<usize>,
     end: i64,
     last_duration: i64,
+    unheard: (u32, u32),
     pub(super) bytes: u64,
 }
 
@@ -76,6 +85,10 @@ impl Packets {
         let Some(time) = packet.pts.or(packet.dts) else {
             return;
         };
+        if self.times.is_empty() {
+            self.unheard.0 = packet.unheard.0;
+        }
+        self.unheard.1 = packet.unheard.1;
         if packet.is_key {
             self.keys.push(self.times.len());
         }
@@ -166,6 +179,8 @@ impl Packets {
             end_pts: self.end.max(first_pts),
             packets: self.times.len() as u64,
             packet_samples: self.packet_samples(time_base, sample_rate),
+            lead_samples: self.unheard.0,
+            tail_samples: self.unheard.1,
         }
     }
 

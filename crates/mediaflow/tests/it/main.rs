@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // all of this is test code, also what is no test itself
 
+mod audio;
 mod classifier;
 mod films;
 mod given;
@@ -17,4 +18,5 @@ mod review;
 mod serve;
 mod server;
 mod sign;
+mod sounds;
 mod video;

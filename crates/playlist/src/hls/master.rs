@@ -157,13 +157,21 @@ impl Master {
         line(text, format_args!("{}", video.uri));
     }
 
-    /// Without pictures each bit rate of the default language is a variant of its own.
+    /// Without pictures each bit rate of the default language is a variant of its own; further languages are of its group.
     fn recording(&self, text: &mut String) {
+        let has_choice = self.audio.iter().any(|audio| !audio.is_default);
+        for audio in self.audio.iter().filter(|_| has_choice) {
+            rendition(text, audio);
+        }
         for audio in self.audio.iter().filter(|audio| audio.is_default) {
+            let group = match has_choice {
+                true => format!(",AUDIO=\"{}\"", audio.group),
+                false => String::new(),
+            };
             line(
                 text,
                 format_args!(
-                    "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"",
+                    "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"{group}",
                     audio.bandwidth, audio.average_bandwidth, audio.codec
                 ),
             );

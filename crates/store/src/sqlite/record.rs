@@ -19,6 +19,9 @@ const ASSET: &str = "SELECT a.id, a.tenant, a.state AS asset_state, a.published,
      FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.generation
      WHERE a.id = ?1";
 
+/// The operation that measures how loud an asset is.
+const LOUDNESS: &str = "audio.loudness";
+
 /// Everything known of an asset but its tasks and renditions.
 pub(super) fn asset(
     conn: &Connection,
@@ -61,6 +64,11 @@ pub(super) fn asset(
         inspected: match kind {
             Kind::Image => facts(conn, asset, Operation::Inspect.name())?,
             Kind::Video => facts(conn, asset, Operation::VideoInspect.name())?,
+            Kind::Audio => facts(conn, asset, Operation::AudioInspect.name())?,
+        },
+        loudness: match kind {
+            Kind::Image => None,
+            Kind::Video | Kind::Audio => facts(conn, asset, LOUDNESS)?,
         },
         storyboard: facts(conn, asset, Operation::VideoStoryboard.name())?,
         placeholder: facts(conn, asset, Operation::Placeholder.name())?,

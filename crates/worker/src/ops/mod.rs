@@ -1,6 +1,7 @@
 //! What each operation does: one file each. They turn a task into an output or a failure, and know
 //! neither claims nor states.
 
+mod audio;
 mod distribute;
 pub(crate) mod failure;
 mod image;
@@ -16,22 +17,30 @@ use mediaflow_engine::store::{Claimed, Output};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use audio::COVER;
 use video::POSTER;
 
-/// In a video's recipe the operations of pictures take the poster for the original.
+/// In a recipe of other media the operations of pictures take the poster or the cover for the original.
 ///
 /// # Errors
-/// When the poster is not there.
+/// When it is not there.
 pub(crate) async fn with_source(engine: &Engine, mut task: Claimed) -> Result<Claimed, Failure> {
     let operation = &task.recipe.steps[task.step].operation;
-    if task.recipe.kind != Kind::Video || operation.queue() != Queue::Image {
+    let profile = match task.recipe.kind {
+        Kind::Video => POSTER,
+        Kind::Audio => COVER,
+        Kind::Image => return Ok(task),
+    };
+    if operation.queue() != Queue::Image {
         return Ok(task);
     }
     let recorded = engine.store().recorded(task.asset, task.generation).await;
     let recorded = recorded.map_err(|e| failure::from_engine(e.into()))?;
-    let poster = recorded.into_iter().find(|(r, _)| r.profile == POSTER);
-    let (_, blob) = poster
-        .ok_or_else(|| Failure::permanent(ErrorCode::Internal, "there is no poster to work on"))?;
+    let picture = recorded.into_iter().find(|(r, _)| r.profile == profile);
+    let (_, blob) = picture.ok_or_else(|| {
+        let message = format!("there is no {profile} to work on");
+        Failure::permanent(ErrorCode::Internal, message)
+    })?;
     task.original = blob;
     Ok(task)
 }
@@ -58,6 +67,14 @@ pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result
         | Operation::VideoVerify
         | Operation::VideoCaptions
         | Operation::VideoDownload(_) => video::run(attempt, threads).await,
+        Operation::AudioInspect
+        | Operation::AudioLoudness(_)
+        | Operation::AudioPlan(_)
+        | Operation::AudioEncode
+        | Operation::AudioDownload(_)
+        | Operation::AudioWaveform
+        | Operation::AudioCover
+        | Operation::AudioVerify => audio::run(attempt, threads).await,
         Operation::Publish => unreachable!("the core publishes; no worker is given such a task"),
     }
 }

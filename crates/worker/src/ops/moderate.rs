@@ -3,11 +3,12 @@
 use crate::attempt::Attempt;
 use crate::classifier::{Frame, Scores};
 use crate::ops::failure::from_media;
+use crate::ops::audio;
 use crate::ops::on_thread;
 use crate::ops::video::{Film, ffmpeg};
 use crate::threads::MediaThreads;
 use mediaflow_core::moderation::{ModerationPolicy, judge};
-use mediaflow_core::{ErrorCode, Failure, Kind, Thresholds, Verdict};
+use mediaflow_core::{ErrorCode, Failure, FailureKind, Kind, Thresholds, Verdict};
 use mediaflow_engine::store::Output;
 use mediaflow_media::MediaError;
 use mediaflow_media::image::encode::{Metadata, jpeg};
@@ -52,6 +53,14 @@ async fn classify(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result<Outpu
             let film = Film::found(&attempt).await?;
             on_thread(Arc::clone(&attempt), threads, move |a| key_frames(a, &film)).await?
         }
+        Kind::Audio => {
+            let film = Film::found(&attempt).await?;
+            let cover = on_thread(Arc::clone(&attempt), threads, move |a| cover(a, &film)).await?;
+            if cover.is_empty() {
+                return Ok(nothing_to_see());
+            }
+            cover
+        }
     };
     let Scores { scores, model } = classifier
         .classify(&attempt.task.asset.to_string(), frames)
@@ -94,6 +103,27 @@ fn frames(attempt: &Attempt) -> Result<Vec<Frame>, Failure> {
     })
     .map_err(from_media)?;
     Ok(chosen)
+}
+
+/// Classifiers judge pictures: of a sound they see the cover. One that cannot be decoded is never shown.
+fn cover(attempt: &Attempt, film: &Film) -> Result<Vec<Frame>, Failure> {
+    match audio::cover(attempt, film) {
+        Ok(Some(pixels)) => Ok(vec![frame(0, pixels).map_err(from_media)?]),
+        Ok(None) => Ok(Vec::new()),
+        Err(failure) if failure.kind == FailureKind::Permanent => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn nothing_to_see() -> Output {
+    let verdict = Verdict::Pass;
+    Output {
+        verdict: Some(verdict),
+        facts: json!({
+            "policy": "classifier", "verdict": verdict.as_str(), "reason": "there is no picture to look at",
+        }),
+        ..Output::default()
+    }
 }
 
 /// Key frames of a video, evenly spread.

@@ -141,7 +141,7 @@ pub(crate) fn cut(
             source_rate: audio.sample_rate,
             first_pts: audio.timeline.first_pts,
             packet_samples: audio.timeline.packet_samples,
-            unknown_channels: has_unknown_layout(audio).then_some(audio.channels),
+            unknown_channels: unknown_channels(audio),
             start_seconds: start,
             channels: channels(audio, channels_max),
             language: audio.language.clone(),
@@ -153,12 +153,7 @@ pub(crate) fn cut(
                 .collect(),
         })
         .collect();
-    // One rate for all tracks, so that their segments have the same borders.
-    let sample_rate = if info.audio.iter().all(|a| a.sample_rate % 11_025 == 0) {
-        44_100
-    } else {
-        48_000
-    };
+    let sample_rate = sample_rate(info);
     let blocks_per_second = f64::from(sample_rate) / f64::from(BLOCK);
     let blocks = ((seconds * blocks_per_second).round() as u64).max(1);
     let segment_starts: Vec<u64> = (0u32..)
@@ -176,8 +171,16 @@ pub(crate) fn cut(
     })
 }
 
+/// One rate for all tracks, so that their segments have the same borders.
+pub(crate) fn sample_rate(info: &MediaInfo) -> u32 {
+    match info.audio.iter().all(|a| a.sample_rate % 11_025 == 0) {
+        true => 44_100,
+        false => 48_000,
+    }
+}
+
 /// 5.1 where it is wanted and there, else what stereo can hold.
-fn channels(audio: &AudioStream, max: u8) -> u8 {
+pub(crate) fn channels(audio: &AudioStream, max: u8) -> u8 {
     match audio.channels {
         1 => 1,
         6.. if max >= 6 => 6,
@@ -197,13 +200,14 @@ fn name(audio: &AudioStream, position: usize) -> String {
     }
 }
 
-/// Layouts that have a name can be mixed; so can what has as many channels as a usual one.
-fn has_unknown_layout(audio: &AudioStream) -> bool {
+/// How many channels there are, where nobody knows where they belong. Layouts that have a name can be mixed; so can
+/// what has as many channels as a usual one.
+pub(crate) fn unknown_channels(audio: &AudioStream) -> Option<u32> {
     let named = audio
         .channel_layout
         .as_deref()
         .is_some_and(|layout| !layout.contains("channels"));
-    !named && !matches!(audio.channels, 1..=8)
+    (!named && !matches!(audio.channels, 1..=8)).then_some(audio.channels)
 }
 
 /// Whether reading can begin anywhere and know to the sample where it is.

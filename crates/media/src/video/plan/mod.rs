@@ -16,7 +16,10 @@ use super::MediaInfo;
 use crate::MediaError;
 
 pub use audio::{AudioPiece, AudioPlan, AudioRendition, AudioTrack};
-pub(crate) use audio::{BLOCK as AUDIO_BLOCK, cut as cut_audio};
+pub(crate) use audio::{
+    BLOCK as AUDIO_BLOCK, channels as audio_channels, cut as cut_audio,
+    sample_rate as audio_sample_rate, unknown_channels,
+};
 pub use chunks::Chunk;
 pub use grid::FrameGrid;
 pub use ladder::{Ladder, PlannedRung, Rung, VideoCodec};

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mediaflow_media::audio::{
-    self, Download, DownloadFormat, cover, encode_piece, init_segment, loudness, waveform,
+    self, Download, DownloadFormat, Level, cover, encode_piece, even, init_segment, loudness,
+    waveform,
 };
 use mediaflow_media::image::Format;
 use mediaflow_media::mp4::codec_string;
@@ -27,7 +28,7 @@ fn in_small_pieces(plan: &mut AudioPlan) {
 }
 
 /// All segments of the first track's last rendition behind their initialisation segment.
-fn encoded(studio: &Studio, path: &Path, plan: &AudioPlan, gains: &[f64]) -> PathBuf {
+fn encoded(studio: &Studio, path: &Path, plan: &AudioPlan, levels: &[Level]) -> PathBuf {
     let rendition = plan.tracks[0].renditions.len() - 1;
     let mut bytes = init_segment(plan, 0, rendition).unwrap();
     assert_eq!(codec_string(&bytes).unwrap(), "mp4a.40.2");
@@ -38,7 +39,7 @@ fn encoded(studio: &Studio, path: &Path, plan: &AudioPlan, gains: &[f64]) -> Pat
             path,
             plan,
             piece,
-            gains,
+            levels,
             &studio.scratch(),
             &mut |made| {
                 if (made.track, made.rendition) == (0, rendition) {
@@ -235,35 +236,75 @@ fn loudness_is_measured_and_evened_out() {
         &["aevalsrc=0.1*sin(2*PI*997*t):s=48000:d=6"],
         "-c:a pcm_s16le",
     );
-    let info = look(&path).unwrap().info;
-    let measured = loudness(&tools(), &path, info.container, 0).unwrap();
+    let measured = measured(&path);
     let (loud, peak) = (
         measured.integrated_lufs.unwrap(),
         measured.true_peak_dbtp.unwrap(),
     );
     assert!((loud + 23.0).abs() < 0.2, "{loud}");
     assert!((peak + 20.0).abs() < 0.3, "{peak}");
-    assert!((measured.gain_db(-16.0, -1.0) - 7.0).abs() < 0.3);
-    assert!((measured.gain_db(0.0, -1.0) - 19.0).abs() < 0.3);
+    let level = Level::reaching(&measured, -16.0, -1.0);
+    assert!((level.gain_db - 7.0).abs() < 0.3 && level.limit_dbtp.is_none());
+    assert_eq!(Level::reaching(&measured, 0.0, -1.0).limit_dbtp, Some(-1.0));
 
-    let joined = encoded(&studio, &path, &planned(&path), &[6.0]);
-    let info = look(&joined).unwrap().info;
-    let again = loudness(&tools(), &joined, info.container, 0).unwrap();
+    let level = Level {
+        gain_db: 6.0,
+        limit_dbtp: None,
+    };
+    let joined = encoded(&studio, &path, &planned(&path), &[level]);
+    let again = self::measured(&joined);
     assert!(
         (again.integrated_lufs.unwrap() + 17.0).abs() < 0.5,
         "{again:?}"
     );
 
     let silent = studio.make("s.wav", &["anullsrc=r=48000:d=2"], "-c:a pcm_s16le -t 2");
-    let measured = loudness(&tools(), &silent, info_of(&silent), 0).unwrap();
-    assert_eq!(
-        (measured.integrated_lufs, measured.gain_db(-16.0, -1.0)),
-        (None, 0.0)
-    );
+    let measured = self::measured(&silent);
+    assert_eq!(measured.integrated_lufs, None);
+    let level = Level::reaching(&measured, -16.0, -1.0);
+    assert_eq!(level, Level::default());
 }
 
-fn info_of(path: &Path) -> mediaflow_media::video::Container {
-    look(path).unwrap().info.container
+fn measured(path: &Path) -> audio::Loudness {
+    let info = look(path).unwrap().info;
+    let stream = &info.audio[0];
+    let channels = audio::channels(stream, 2);
+    loudness(
+        &tools(),
+        path,
+        info.container,
+        stream,
+        channels,
+        Level::default(),
+    )
+    .unwrap()
+}
+
+#[test]
+fn peaks_are_held_back_and_all_pieces_are_as_loud() {
+    let studio = Studio::new();
+    // Quiet, with a loud knock every second: the gain alone would bring the knocks far above what there is.
+    let knocks =
+        "aevalsrc='(if(lt(mod(t,1),0.005),0.9,0.04))*sin(2*PI*500*t)':s=48000:d=12";
+    let path = studio.make("a.wav", &[knocks], "-c:a pcm_s24le");
+    let info = look(&path).unwrap().info;
+    let target = (-20.0, -1.0);
+    let evened = even(&tools(), &path, info.container, &info.audio[0], 1, target).unwrap();
+    assert!(evened.level.limit_dbtp.is_some(), "{evened:?}");
+
+    let mut plan = planned(&path);
+    plan.tracks[0].renditions.truncate(2);
+    let whole = heard(&encoded(&studio, &path, &plan, &[evened.level]));
+    in_small_pieces(&mut plan);
+    let joined = encoded(&studio, &path, &plan, &[evened.level]);
+    let found = measured(&joined);
+    assert!((found.integrated_lufs.unwrap() + 20.0).abs() < 1.0, "{found:?}");
+    // AAC moves peaks a little.
+    assert!(found.true_peak_dbtp.unwrap() < 0.0, "{found:?}");
+    let pieces = heard(&joined);
+    let off = whole.iter().zip(&pieces).map(|(a, b)| (a - b).abs());
+    let off = off.fold(0.0, f32::max);
+    assert!(off < 0.05, "a piece is {off} away from the whole");
 }
 
 #[test]
@@ -297,13 +338,22 @@ fn waves_covers_and_downloads() {
         DownloadFormat::Aac,
     ] {
         let download = Download {
-            stream: info.audio[0].index,
             format,
             bit_rate: 96_000,
-            gain_db: 0.0,
+            level: Level::default(),
         };
         let (scratch, name) = (studio.scratch(), format!("take.{}", format.extension()));
-        audio::download(&tools(), &path, info.container, &download, &scratch, &name).unwrap();
+        let stream = &info.audio[0];
+        audio::download(
+            &tools(),
+            &path,
+            info.container,
+            stream,
+            &download,
+            &scratch,
+            &name,
+        )
+        .unwrap();
         let made = look(&scratch.join(name)).unwrap().info;
         assert!(
             (3_900_000..4_150_000).contains(&made.duration_us),

@@ -118,7 +118,10 @@ impl Report {
         vec![
             text("profile"),
             text("format"),
-            format!("{}x{}", rendition["width"], rendition["height"]),
+            match (rendition["width"].as_u64(), rendition["height"].as_u64()) {
+                (Some(width), Some(height)) => format!("{width}x{height}"),
+                _ => String::new(),
+            },
             human(rendition["bytes"].as_u64().unwrap_or_default()),
             self.client.url(&text("url")),
         ]

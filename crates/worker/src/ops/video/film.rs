@@ -2,7 +2,7 @@
 
 use crate::attempt::Attempt;
 use crate::ops::failure::{from_blob, from_engine, from_media};
-use mediaflow_core::{ErrorCode, Failure, Operation};
+use mediaflow_core::{ErrorCode, Failure, Kind, Operation};
 use mediaflow_media::video::{self, Container, Ffmpeg, FfmpegLimits, MediaInfo};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +24,11 @@ pub(crate) struct Film {
 impl Film {
     /// Asks the store for it.
     pub(crate) async fn found(attempt: &Attempt) -> Result<Self, Failure> {
-        let facts = recorded(attempt, Operation::VideoInspect.name()).await?;
+        let inspected = match attempt.task.recipe.kind {
+            Kind::Audio => Operation::AudioInspect,
+            Kind::Image | Kind::Video => Operation::VideoInspect,
+        };
+        let facts = recorded(attempt, inspected.name()).await?;
         let read = |name: &str| serde_json::from_value(facts[name].clone()).map_err(unreadable);
         Ok(Self {
             info: read("info")?,
@@ -47,7 +51,7 @@ impl Film {
 }
 
 /// The copy of the upload that has an index. Blocks; made where this worker does not have it.
-pub(super) fn indexed(
+pub(crate) fn indexed(
     attempt: &Attempt,
     ffmpeg: &Ffmpeg,
     container: Container,
@@ -63,7 +67,7 @@ pub(super) fn indexed(
 }
 
 /// What an earlier step of this generation recorded.
-pub(super) async fn recorded(
+pub(crate) async fn recorded(
     attempt: &Attempt,
     operation: &str,
 ) -> Result<serde_json::Value, Failure> {
@@ -76,13 +80,13 @@ pub(super) async fn recorded(
     })
 }
 
-pub(super) fn unreadable(error: serde_json::Error) -> Failure {
+pub(crate) fn unreadable(error: serde_json::Error) -> Failure {
     let message = format!("what an earlier step recorded cannot be read: {error}");
     Failure::permanent(ErrorCode::Internal, message)
 }
 
 /// Where the upload lies.
-pub(super) fn original(attempt: &Attempt) -> Result<PathBuf, Failure> {
+pub(crate) fn original(attempt: &Attempt) -> Result<PathBuf, Failure> {
     let key = attempt
         .task
         .original
@@ -93,7 +97,7 @@ pub(super) fn original(attempt: &Attempt) -> Result<PathBuf, Failure> {
 }
 
 /// A folder for this attempt's files, gone with it.
-pub(super) fn folder(attempt: &Attempt) -> Result<Arc<TempDir>, Failure> {
+pub(crate) fn folder(attempt: &Attempt) -> Result<Arc<TempDir>, Failure> {
     let made = tempfile::tempdir_in(&attempt.toolbox.scratch);
     made.map(Arc::new).map_err(|error| {
         tracing::warn!(%error, "no scratch folder");

@@ -33,7 +33,7 @@ pub(super) fn run(attempt: &Attempt) -> Result<Output, Failure> {
 }
 
 /// The words that people look for.
-fn search_text(info: &MediaInfo) -> String {
+pub(crate) fn search_text(info: &MediaInfo) -> String {
     let named = [
         "title",
         "artist",

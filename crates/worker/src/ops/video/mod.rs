@@ -3,17 +3,19 @@
 mod captions;
 mod download;
 mod encode;
-mod film;
+pub(crate) mod film;
 mod inspect;
 mod pictures;
 mod plan;
 mod sound;
-mod verify;
+pub(crate) mod verify;
 
 pub(crate) use film::{Film, ffmpeg};
+pub(crate) use inspect::search_text;
 pub(crate) use pictures::POSTER;
 
 use crate::attempt::Attempt;
+use crate::ops::audio::Levels;
 use crate::ops::on_thread;
 use crate::threads::MediaThreads;
 use mediaflow_core::{ErrorCode, Failure, Operation};
@@ -55,7 +57,11 @@ pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result
         }
         Operation::VideoAudio => {
             let plan = plan::found(&attempt).await?;
-            on_thread(attempt, threads, move |a| sound::run(a, &film, &plan)).await
+            let levels = Levels::found(&attempt).await?;
+            on_thread(attempt, threads, move |a| {
+                sound::run(a, &film, &plan, &levels)
+            })
+            .await
         }
         Operation::VideoVerify => {
             let plan = plan::found(&attempt).await?;

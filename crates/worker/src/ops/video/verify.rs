@@ -13,10 +13,10 @@ use serde_json::json;
 /// that refers to none before it, so this is to notice a mistake of ours, which all rungs would share.
 const DECODED: usize = 20;
 
-pub(super) type Made = Vec<(Track, BlobRow, Vec<BlobRow>)>;
+pub(crate) type Made = Vec<(Track, BlobRow, Vec<BlobRow>)>;
 
 /// All that this generation has recorded.
-pub(super) async fn made(attempt: &Attempt) -> Result<Made, Failure> {
+pub(crate) async fn made(attempt: &Attempt) -> Result<Made, Failure> {
     let task = &attempt.task;
     let made = attempt
         .engine
@@ -59,14 +59,14 @@ pub(super) fn run(attempt: &Attempt, plan: &Plan, made: &Made) -> Result<Output,
     })
 }
 
-fn whole(track: &Track) -> Result<(), Failure> {
+pub(crate) fn whole(track: &Track) -> Result<(), Failure> {
     match track.whole {
         true => Ok(()),
         false => Err(invalid(&track.name, "has a gap")),
     }
 }
 
-fn invalid(track: &str, what: &str) -> Failure {
+pub(crate) fn invalid(track: &str, what: &str) -> Failure {
     Failure::permanent(
         ErrorCode::OutputInvalid,
         format!("the stream {track} {what}"),
@@ -74,7 +74,11 @@ fn invalid(track: &str, what: &str) -> Failure {
 }
 
 /// An initialisation segment with two segments behind it is a file of its own.
-fn join(attempt: &Attempt, init: &BlobRow, pair: &[BlobRow]) -> Result<Vec<u8>, Failure> {
+pub(crate) fn join(
+    attempt: &Attempt,
+    init: &BlobRow,
+    pair: &[BlobRow],
+) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     for blob in std::iter::once(init).chain(pair) {
         let key = blob.key.parse().map_err(|e| from_blob(&e))?;
