@@ -371,7 +371,10 @@ fn expand(run: &mut Run, by: usize, expansion: Expansion, effects: &mut Vec<Effe
     };
     let untouched = status.total == 1 && status.open() == 1 && !status.released;
     // What decides about showing is one task, and done.
-    if run.recipe.decides_what_shows(step) || !untouched || !run.recipe.steps[step].needs.contains(&by) {
+    if run.recipe.decides_what_shows(step)
+        || !untouched
+        || !run.recipe.steps[step].needs.contains(&by)
+    {
         return;
     }
     if tasks == 0 {

@@ -88,9 +88,8 @@ impl Recipes {
     /// The recipe of that name, or the kind's default, which has the kind's name. A recipe for sounds takes the sound
     /// of a video, when it is asked for by name.
     pub fn find(&self, name: Option<&str>, kind: Kind) -> Option<Arc<Recipe>> {
-        let takes = |r: &&Arc<Recipe>| {
-            r.kind == kind || (r.kind == Kind::Audio && kind == Kind::Video)
-        };
+        let takes =
+            |r: &&Arc<Recipe>| r.kind == kind || (r.kind == Kind::Audio && kind == Kind::Video);
         self.0
             .get(name.unwrap_or(kind.as_str()))
             .filter(takes)

@@ -58,8 +58,7 @@ pub(crate) async fn view(
     let tasks = store.tasks(caller.tenant, &filter).await?.items;
     let (streams, captions) = match asset.kind {
         Kind::Image => (None, Vec::new()),
-        Kind::Audio => (Some(store.streams(asset.id).await?), Vec::new()),
-        Kind::Video => (
+        Kind::Video | Kind::Audio => (
             Some(store.streams(asset.id).await?),
             store.captions(asset.id).await?,
         ),

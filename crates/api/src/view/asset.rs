@@ -441,8 +441,8 @@ impl AssetItem {
         let addresses = Addresses::of(context, origin, asset.id, asset.options.visibility);
         // A sound has one when it has a cover, of which the placeholder is made.
         let has_picture = asset.kind != Kind::Audio || asset.placeholder.is_some();
-        let thumbnail = (asset.viewable && has_picture)
-            .then(|| format!("{}thumbnail", addresses.base));
+        let thumbnail =
+            (asset.viewable && has_picture).then(|| format!("{}thumbnail", addresses.base));
         Self {
             id: asset.id.to_string(),
             state: asset.state.as_str(),

@@ -192,7 +192,11 @@ pub(crate) fn dash(streams: &Streams, captions: &[CaptionsRecord], place: Place)
     let video = playable(streams, TrackKind::Video);
     let audio = playable(streams, TrackKind::Audio);
     let mut manifest = Manifest {
-        seconds: video.iter().chain(&audio).next().map_or(0.0, |t| seconds(t)),
+        seconds: video
+            .iter()
+            .chain(&audio)
+            .next()
+            .map_or(0.0, |t| seconds(t)),
         video: video.iter().map(|t| representation(t, place)).collect(),
         audio: Vec::new(),
         captions: Vec::new(),

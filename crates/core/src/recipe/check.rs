@@ -455,8 +455,8 @@ fn known_rung(recipe: &Recipe, download: &Download) -> Result<(), String> {
 /// Steps that another one tells how many tasks they have, or how loud they are, must come after it.
 fn stands_on_what_decides(recipe: &Recipe, index: usize) -> Result<(), String> {
     use Operation::{
-        AudioCover, AudioDownload, AudioEncode, AudioInspect, AudioLoudness, AudioPlan, Placeholder,
-        Resize, VideoAudio, VideoEncode, VideoInspect, VideoLead, VideoPlan,
+        AudioCover, AudioDownload, AudioEncode, AudioInspect, AudioLoudness, AudioPlan,
+        Placeholder, Resize, VideoAudio, VideoEncode, VideoInspect, VideoLead, VideoPlan,
     };
     let step = &recipe.steps[index];
     let name = step.operation.name();
@@ -492,10 +492,7 @@ fn stands_on_what_decides(recipe: &Recipe, index: usize) -> Result<(), String> {
         _ => {}
     }
     let is_loud = |s: usize| matches!(recipe.steps[s].operation, AudioLoudness(_));
-    let is_turned = matches!(
-        step.operation,
-        VideoAudio | AudioEncode | AudioDownload(_)
-    );
+    let is_turned = matches!(step.operation, VideoAudio | AudioEncode | AudioDownload(_));
     let loudness = (0..recipe.steps.len()).find(|&s| is_loud(s));
     if is_turned && loudness.is_some_and(|s| !recipe.reaches(s, index)) {
         return Err(format!(

@@ -7,5 +7,6 @@ mod moderation;
 mod parser;
 mod recipes;
 mod retry;
+mod skipping;
 mod states;
 mod values;

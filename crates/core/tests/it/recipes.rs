@@ -68,6 +68,36 @@ fn the_recipe_of_videos_is_sound_and_knows_what_belongs_to_it() {
 }
 
 #[test]
+fn the_recipe_of_sounds_is_sound_and_knows_what_belongs_to_it() {
+    let text = include_str!("../../../../recipes/audio.toml");
+    Recipe::parse(text).expect("the built-in recipe parses");
+    let with = |from: &str, to: &str| text.replace(from, to);
+    refused(
+        &with("kind = \"audio\"", "kind = \"image\""),
+        "`audio.inspect` is for sounds",
+    );
+    refused(
+        &with("needs = [\"cover\"]\njpeg", "needs = [\"moderate\"]\njpeg"),
+        "works on the cover",
+    );
+    refused(
+        &with("needs = [\"plan\", \"loudness\"]", "needs = [\"plan\"]"),
+        "by what `audio.loudness` measures",
+    );
+    refused(
+        &with(
+            "\"audio.cover\"\nneeds = [\"inspect\", ",
+            "\"audio.cover\"\nneeds = [",
+        ),
+        "does what `audio.inspect` decides",
+    );
+    refused(&with("kbps = [64, 128", "kbps = [128, 64"), "each higher");
+    refused(&with("channels = 2", "channels = 4"), "must be 2");
+    refused(&with("target_lufs = -16", "target_lufs = 3"), "-40 to -5");
+    refused(&with("\"opus\"", "\"webp\""), "takes mp3, opus and m4a");
+}
+
+#[test]
 fn the_hash_ignores_how_it_is_written() {
     let plain = Recipe::parse(IMAGE).expect("parses");
     let commented = Recipe::parse(&format!("# another comment\n\n{IMAGE}")).expect("parses");

@@ -30,7 +30,10 @@ pub fn verify_piece(
         let (Some(first), Some(last)) = (segments.first(), segments.last()) else {
             continue;
         };
-        let (start, end) = (plan.segment(first.index).start, plan.segment(last.index).end);
+        let (start, end) = (
+            plan.segment(first.index).start,
+            plan.segment(last.index).end,
+        );
         let mut bytes = init_segment(plan, track, rendition)?;
         for segment in &segments {
             bytes.extend_from_slice(&segment.bytes);

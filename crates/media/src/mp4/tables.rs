@@ -78,11 +78,7 @@ pub(crate) fn read(file: &mut File) -> Option<Vec<TrackTable>> {
         .collect()
 }
 
-fn moov(
-    file: &mut (impl Read + Seek + ?Sized),
-    length: u64,
-    bytes_max: u64,
-) -> Option<Vec<u8>> {
+fn moov(file: &mut (impl Read + Seek + ?Sized), length: u64, bytes_max: u64) -> Option<Vec<u8>> {
     let mut at = 0;
     for _ in 0..BOXES_MAX {
         if at + 8 > length {

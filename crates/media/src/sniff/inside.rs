@@ -199,7 +199,11 @@ fn ogg(file: &mut dyn Bytes) -> Option<bool> {
     let (mut at, mut has_film, mut has_sound) = (0, false, false);
     while let Some(page) = head.get(at..).filter(|p| p.starts_with(b"OggS")) {
         let (kind, count) = (*page.get(5)?, usize::from(*page.get(26)?));
-        let body: usize = page.get(27..27 + count)?.iter().map(|b| usize::from(*b)).sum();
+        let body: usize = page
+            .get(27..27 + count)?
+            .iter()
+            .map(|b| usize::from(*b))
+            .sum();
         if kind & 2 == 0 {
             break;
         }

@@ -1,6 +1,8 @@
 use mediaflow_media::image::Format;
-use mediaflow_media::sniff::{Sniffed, sniff};
+use mediaflow_media::sniff::{Sniffed, look_inside, sniff};
+use std::io::Cursor;
 
+use crate::film::Studio;
 use crate::make;
 
 #[test]
@@ -89,4 +91,112 @@ fn formats_are_named_both_ways() {
     }
     assert_eq!(Format::parse("jpg"), None);
     assert_eq!(Format::Jpeg.extension(), "jpg");
+}
+
+#[test]
+fn the_list_of_tracks_tells_films_from_sound_alone() {
+    let studio = Studio::new();
+    let (film, sound) = ("testsrc2=s=64x64:r=5:d=1", "sine=440:d=1");
+    let art = "-map 0 -map 1 -c:v mjpeg -pix_fmt yuvj420p -disposition:v attached_pic";
+    let cases: &[(&str, &[&str], String, Sniffed)] = &[
+        (
+            "a.mp4",
+            &[sound],
+            "-c:a aac".into(),
+            Sniffed::Audio("audio/mp4"),
+        ),
+        (
+            "b.mp4",
+            &[film, sound],
+            String::new(),
+            Sniffed::Video("video/mp4"),
+        ),
+        (
+            "c.m4a",
+            &[sound, film],
+            format!("{art} -frames:v 1 -c:a aac"),
+            Sniffed::Audio("audio/mp4"),
+        ),
+        (
+            "d.mov",
+            &[sound],
+            "-c:a aac -movflags faststart".into(),
+            Sniffed::Audio("audio/mp4"),
+        ),
+        (
+            "e.mka",
+            &[sound],
+            "-c:a libopus".into(),
+            Sniffed::Audio("audio/x-matroska"),
+        ),
+        (
+            "f.mkv",
+            &[sound, film],
+            "-map 0 -map 1".into(),
+            Sniffed::Video("video/x-matroska"),
+        ),
+        (
+            "g.webm",
+            &[sound],
+            "-c:a libvorbis".into(),
+            Sniffed::Audio("audio/webm"),
+        ),
+        (
+            "h.ogg",
+            &[sound],
+            "-c:a flac".into(),
+            Sniffed::Audio("audio/ogg"),
+        ),
+        (
+            "i.wma",
+            &[sound],
+            "-c:a wmav2".into(),
+            Sniffed::Audio("audio/x-ms-wma"),
+        ),
+        (
+            "j.wmv",
+            &[film, sound],
+            "-c:v wmv2 -c:a wmav2".into(),
+            Sniffed::Video("video/x-ms-asf"),
+        ),
+        (
+            "k.flv",
+            &[sound],
+            "-c:a aac".into(),
+            Sniffed::Audio("audio/x-flv"),
+        ),
+        (
+            "l.mp3",
+            &[sound, film],
+            format!("{art} -frames:v 1 -c:a libmp3lame"),
+            Sniffed::Audio("audio/mpeg"),
+        ),
+        (
+            "m.caf",
+            &[sound],
+            "-c:a alac".into(),
+            Sniffed::Audio("audio/x-caf"),
+        ),
+    ];
+    for (name, sources, args, expected) in cases {
+        let path = studio.make(name, sources, args);
+        let bytes = std::fs::read(path).unwrap();
+        let found = look_inside(sniff(&bytes), &mut Cursor::new(&bytes));
+        assert_eq!(found, *expected, "{name}");
+        // Whatever is cut off or broken: an answer, and never a panic.
+        for end in (0..bytes.len()).step_by(1 + bytes.len() / 50) {
+            let mut broken = bytes[..end].to_vec();
+            look_inside(sniff(&broken), &mut Cursor::new(&broken));
+            broken.iter_mut().skip(8).step_by(7).for_each(|b| *b = 0xff);
+            look_inside(sniff(&broken), &mut Cursor::new(&broken));
+        }
+    }
+    // A tag with a picture that is longer than what is sniffed, before FLAC.
+    let flac = std::fs::read(studio.make("n.flac", &[sound], "-c:a flac")).unwrap();
+    let mut tagged = b"ID3\x04\0\0\0\0\x40\0".to_vec();
+    tagged.resize(10 + (0x40 << 7), 0);
+    tagged.extend_from_slice(&flac);
+    assert_eq!(sniff(&tagged), Sniffed::Audio("audio/mpeg"));
+    let found = look_inside(sniff(&tagged), &mut Cursor::new(&tagged));
+    assert_eq!(found, Sniffed::Audio("audio/flac"));
 }

@@ -10,6 +10,7 @@ mod video;
 
 use crate::attempt::Attempt;
 use crate::threads::MediaThreads;
+use audio::COVER;
 use failure::panicked;
 use mediaflow_core::{ErrorCode, Failure, Kind, Operation, Queue};
 use mediaflow_engine::Engine;
@@ -17,7 +18,6 @@ use mediaflow_engine::store::{Claimed, Output};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use audio::COVER;
 use video::POSTER;
 
 /// In a recipe of other media the operations of pictures take the poster or the cover for the original.

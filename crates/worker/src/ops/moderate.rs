@@ -2,8 +2,8 @@
 
 use crate::attempt::Attempt;
 use crate::classifier::{Frame, Scores};
-use crate::ops::failure::from_media;
 use crate::ops::audio;
+use crate::ops::failure::from_media;
 use crate::ops::on_thread;
 use crate::ops::video::{Film, ffmpeg};
 use crate::threads::MediaThreads;

@@ -284,8 +284,7 @@ fn measured(path: &Path) -> audio::Loudness {
 fn peaks_are_held_back_and_all_pieces_are_as_loud() {
     let studio = Studio::new();
     // Quiet, with a loud knock every second: the gain alone would bring the knocks far above what there is.
-    let knocks =
-        "aevalsrc='(if(lt(mod(t,1),0.005),0.9,0.04))*sin(2*PI*500*t)':s=48000:d=12";
+    let knocks = "aevalsrc='(if(lt(mod(t,1),0.005),0.9,0.04))*sin(2*PI*500*t)':s=48000:d=12";
     let path = studio.make("a.wav", &[knocks], "-c:a pcm_s24le");
     let info = look(&path).unwrap().info;
     let target = (-20.0, -1.0);
@@ -298,7 +297,10 @@ fn peaks_are_held_back_and_all_pieces_are_as_loud() {
     in_small_pieces(&mut plan);
     let joined = encoded(&studio, &path, &plan, &[evened.level]);
     let found = measured(&joined);
-    assert!((found.integrated_lufs.unwrap() + 20.0).abs() < 1.0, "{found:?}");
+    assert!(
+        (found.integrated_lufs.unwrap() + 20.0).abs() < 1.0,
+        "{found:?}"
+    );
     // AAC moves peaks a little.
     assert!(found.true_peak_dbtp.unwrap() < 0.0, "{found:?}");
     let pieces = heard(&joined);

@@ -64,7 +64,9 @@ fn store(attempt: &Attempt, pixels: &Pixels) -> Result<Output, Failure> {
             (Format::Jpeg, jpeg::encode(pixels, &options, &plain))
         }
     };
-    let blob = attempt.write(&[encoded.map_err(from_media)?.bytes])?.remove(0);
+    let blob = attempt
+        .write(&[encoded.map_err(from_media)?.bytes])?
+        .remove(0);
     let size = (pixels.width(), pixels.height());
     Ok(Output {
         facts: json!({ "width": size.0, "height": size.1 }),

@@ -23,8 +23,8 @@ pub(super) fn run(
     levels: &Levels,
 ) -> Result<Output, Failure> {
     let file = wanted.files.get(attempt.task.number as usize);
-    let file = file
-        .ok_or_else(|| Failure::permanent(ErrorCode::Internal, "the recipe has no such file"))?;
+    let file =
+        file.ok_or_else(|| Failure::permanent(ErrorCode::Internal, "the recipe has no such file"))?;
     let ffmpeg = ffmpeg(attempt, 1)?;
     let folder = folder(attempt)?;
     let source = film.path(attempt, &ffmpeg)?;

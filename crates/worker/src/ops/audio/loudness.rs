@@ -91,7 +91,11 @@ impl Levels {
     /// Of one stream in so many channels.
     pub(crate) fn of(&self, stream: u32, channels: u8) -> Level {
         let is_it = |m: &&Measured| m.stream == stream && m.channels == channels;
-        self.0.iter().find(is_it).map(|m| m.found.level).unwrap_or_default()
+        self.0
+            .iter()
+            .find(is_it)
+            .map(|m| m.found.level)
+            .unwrap_or_default()
     }
 
     /// One for each track of a plan.

@@ -77,9 +77,9 @@ pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result
 /// The stream that players choose by themselves: downloads and the waveform are of it.
 fn main_stream(info: &MediaInfo) -> Result<&AudioStream, Failure> {
     let default = info.audio.iter().find(|a| a.is_default);
-    default.or(info.audio.first()).ok_or_else(|| {
-        Failure::permanent(ErrorCode::InputUnsupported, "there is no sound in it")
-    })
+    default
+        .or(info.audio.first())
+        .ok_or_else(|| Failure::permanent(ErrorCode::InputUnsupported, "there is no sound in it"))
 }
 
 /// A file that belongs to this asset alone.

@@ -30,7 +30,8 @@ impl Piece<'_> {
         film: &Film,
         levels: &Levels,
     ) -> Result<Output, Failure> {
-        let none = || Failure::permanent(ErrorCode::Internal, "the plan has no such piece of sound");
+        let none =
+            || Failure::permanent(ErrorCode::Internal, "the plan has no such piece of sound");
         let number = attempt.task.number as usize;
         let piece = self.plan.pieces.get(number).ok_or_else(none)?;
         let ffmpeg = ffmpeg(attempt, 1)?;

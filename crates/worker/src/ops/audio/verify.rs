@@ -26,7 +26,12 @@ pub(super) fn run(attempt: &Attempt, plan: &AudioPlan, made: &Made) -> Result<Ou
         if ticks != plan.blocks * 1024 {
             return Err(invalid(&name, "has not the length that was planned"));
         }
-        for border in plan.pieces.iter().map(|p| p.first_segment).filter(|&n| n > 0) {
+        for border in plan
+            .pieces
+            .iter()
+            .map(|p| p.first_segment)
+            .filter(|&n| n > 0)
+        {
             attempt.check()?;
             let path = folder.path().join("join.mp4");
             let pair = &segments[border as usize - 1..=border as usize];
