@@ -451,8 +451,12 @@ impl Operation {
     pub const fn timeout(&self) -> Duration {
         match self {
             Self::Moderate | Self::Distribute => Duration::from_secs(60),
-            // The last three go through all of a recording, which can be a day's.
+            // A film may have to be read whole, and decoded to the picture that is wanted; a recording can be a day's.
             Self::Squeeze(_)
+            | Self::VideoInspect
+            | Self::VideoPoster
+            | Self::VideoStoryboard
+            | Self::VideoAudio
             | Self::VideoEncode
             | Self::VideoVerify
             | Self::VideoDownload(_)
