@@ -13,6 +13,7 @@ use mediaflow_media::image::{
     DecodeOptions, ImageLimits, InspectOptions, decode, decode_frames, inspect, probe,
 };
 use mediaflow_media::sniff;
+pub use mediaflow_media::video::fuzzing;
 use mediaflow_playlist::captions::Captions;
 
 /// A parser with its name, as `make fuzz TARGET=...` takes it.
@@ -33,6 +34,18 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "heif",
         feed: heif,
+    },
+    Target {
+        name: "film",
+        feed: fuzzing::film,
+    },
+    Target {
+        name: "tables",
+        feed: fuzzing::tables,
+    },
+    Target {
+        name: "pieces",
+        feed: fuzzing::pieces,
     },
     Target {
         name: "recipe",

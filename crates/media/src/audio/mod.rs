@@ -19,3 +19,11 @@ pub use loudness::{Evened, Loudness, even, loudness};
 pub use plan::{channels, needs_index, plan};
 pub use verify::verify_piece;
 pub use waveform::{Waveform, waveform};
+
+/// Reads blocks of AAC as they might be; for fuzzers.
+pub(crate) fn fuzz_blocks(bytes: &[u8]) {
+    let mut blocks = adts::Blocks::new(bytes);
+    while let Ok(Some(block)) = blocks.next() {
+        assert!(!block.is_empty());
+    }
+}

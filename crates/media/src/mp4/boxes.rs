@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use crate::MediaError;
 
+/// Most boxes beside each other: of the smallest, a file of a few megabytes could have a million.
+const BESIDE_MAX: usize = 100_000;
+
 /// One box inside a buffer.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
@@ -29,6 +32,9 @@ pub(super) fn list(data: &[u8], range: Range<usize>) -> Result<Vec<Found>, Media
         let size = usize::try_from(size).map_err(|_| broken("a box is too large"))?;
         if size < header || size > range.end - at {
             return Err(broken("a box is longer than what holds it"));
+        }
+        if found.len() == BESIDE_MAX {
+            return Err(broken("there are too many boxes"));
         }
         found.push(Found {
             kind,

@@ -4,7 +4,6 @@
 //! few megabytes. Only what is common is understood here: for fragments, several edits or
 //! anything odd there is no answer, and the caller counts packets instead.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::slice::ChunksExact;
@@ -58,7 +57,7 @@ pub(crate) fn handlers(
 
 /// The tables of an ordinary file; nothing where it is not one. Samples that lie beyond the end
 /// of the file are left out.
-pub(crate) fn read(file: &mut File) -> Option<Vec<TrackTable>> {
+pub(crate) fn read(file: &mut (impl Read + Seek)) -> Option<Vec<TrackTable>> {
     let length = file.seek(SeekFrom::End(0)).ok()?;
     let moov = moov(file, length, MOOV_BYTES_MAX)?;
     let all = 0..moov.len();
@@ -81,7 +80,7 @@ pub(crate) fn read(file: &mut File) -> Option<Vec<TrackTable>> {
 fn moov(file: &mut (impl Read + Seek + ?Sized), length: u64, bytes_max: u64) -> Option<Vec<u8>> {
     let mut at = 0;
     for _ in 0..BOXES_MAX {
-        if at + 8 > length {
+        if length.checked_sub(at)? < 8 {
             return None;
         }
         file.seek(SeekFrom::Start(at)).ok()?;
@@ -187,11 +186,11 @@ impl<'a> Track<'a> {
         let entries = entries
             .into_iter()
             .map(|entry| TableEntry {
-                pts: entry.pts - shift,
+                pts: entry.pts.saturating_sub(shift),
                 ..entry
             })
             // What an encoder needed to get going is decoded and not heard.
-            .filter(|entry| !self.is_sound || entry.pts + entry.duration > 0)
+            .filter(|entry| !self.is_sound || entry.pts.saturating_add(entry.duration) > 0)
             .collect();
         Some(TrackTable { id, entries })
     }
@@ -305,8 +304,8 @@ impl<'a> Track<'a> {
         };
         // Movie ticks are coarse; a length of none means all of it.
         let slack = 2.0 * f64::from(self.timescale) / f64::from(movie_scale.max(1)) + 1.0;
-        let whole = length == 0 || ticks(length) + slack >= (total - start) as f64;
-        (starts_at_first && whole).then_some(start - wait as i64)
+        let whole = length == 0 || ticks(length) + slack >= total.saturating_sub(start) as f64;
+        (starts_at_first && whole).then_some(start.saturating_sub(wait as i64))
     }
 }
 

@@ -127,6 +127,21 @@ impl Stream {
         matches!(self.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt"))
     }
 
+    /// Whether only its pictures tell if they are interlaced: these codecs can be, and nothing was said.
+    pub(super) fn may_be_interlaced(&self) -> bool {
+        let said = self.field_order.as_deref().is_some_and(|o| o != "unknown");
+        let can = [
+            "mpeg4",
+            "dvvideo",
+            "vc1",
+            "h264",
+            "mpeg2video",
+            "dnxhd",
+            "ffv1",
+        ];
+        !said && can.contains(&self.codec().as_str())
+    }
+
     pub(super) fn language(&self) -> Option<String> {
         self.tag("language").filter(|language| language != "und")
     }

@@ -15,8 +15,8 @@ use crate::MediaError;
 use crate::ffmpeg::{Input, is_accepted_codec};
 use crate::mp4::read_tables;
 
-/// Most packets of all streams together: their times are held in memory until the last is read. Twelve hours of 60
-/// pictures per second with eight languages have a third of it.
+/// Most packets of all streams together: their times are held in memory until the last is read. Six hours of 60
+/// pictures per second with eight languages have half of it.
 const PACKETS_MAX: u64 = 16 << 20;
 
 /// Looks at `source`, whose `media_type` our sniffing found.
@@ -57,8 +57,14 @@ pub fn inspect(
         Some(packets) => packets,
         None => count(ffmpeg, &input, limits, &document.streams)?,
     };
-    let info = facts(container, bytes, &document, packets)?;
+    let mut info = facts(container, bytes, &document, packets)?;
     limits.check(&info)?;
+    if let Some(film) = info.video.first_mut() {
+        let mut streams = document.streams.iter();
+        if streams.any(|s| s.index == film.index && s.may_be_interlaced()) {
+            film.interlaced = first_are_interlaced(ffmpeg, &input, film.index)?;
+        }
+    }
     Ok(Inspection { info, ffprobe })
 }
 
@@ -80,6 +86,30 @@ fn describe(ffmpeg: &Ffmpeg, input: &Input) -> Result<serde_json::Value, MediaEr
         format.remove("filename");
     }
     Ok(document)
+}
+
+/// Whether most of a stream's first pictures say that they are two fields.
+fn first_are_interlaced(ffmpeg: &Ffmpeg, input: &Input, index: u32) -> Result<bool, MediaError> {
+    let args = [
+        "-select_streams",
+        &index.to_string(),
+        "-read_intervals",
+        "%+#12",
+        "-show_entries",
+        "frame=interlaced_frame",
+        "-of",
+        "csv=p=0",
+    ]
+    .map(OsString::from);
+    let (mut fields, mut all) = (0, 0);
+    ffmpeg.probe(input, &args, |output| {
+        output.lines(|line| {
+            fields += u32::from(line.starts_with('1'));
+            all += 1;
+            Ok(())
+        })
+    })?;
+    Ok(fields * 2 > all)
 }
 
 /// The packets of an ordinary MP4 file out of its tables, which takes milliseconds however long
@@ -159,7 +189,7 @@ fn count(
 }
 
 /// A line of `stream_index,pts,dts,duration,size,flags`, and of `skip_samples,discard_padding` where a packet has them.
-fn parse(line: &str) -> Option<(u32, Packet)> {
+pub(super) fn parse(line: &str) -> Option<(u32, Packet)> {
     let mut fields = line.trim_end().split(',');
     let index = fields.next()?.parse().ok()?;
     let mut number = || -> Option<Option<i64>> { Some(fields.next()?.parse().ok()) };
@@ -178,7 +208,7 @@ fn parse(line: &str) -> Option<(u32, Packet)> {
     (!flags.contains('D')).then_some((index, packet))
 }
 
-fn facts(
+pub(super) fn facts(
     container: Container,
     bytes: u64,
     document: &Document,

@@ -9,6 +9,8 @@ mod download;
 mod encoder;
 mod filters;
 mod frames;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod info;
 pub mod inspect;
 pub mod limits;

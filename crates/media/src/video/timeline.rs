@@ -54,6 +54,9 @@ pub struct AudioTimeline {
     pub tail_samples: u32,
 }
 
+/// A thousand years of nanoseconds, in ticks.
+const TIME_MAX: u64 = 1 << 55;
+
 /// One packet of ffprobe's list.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Packet {
@@ -82,7 +85,12 @@ pub(super) struct Packets {
 impl Packets {
     pub(super) fn add(&mut self, packet: &Packet) {
         self.bytes += packet.bytes;
-        let Some(time) = packet.pts.or(packet.dts) else {
+        // Times beyond this are nonsense, and sums of them would not fit.
+        let Some(time) = packet
+            .pts
+            .or(packet.dts)
+            .filter(|t| t.abs_diff(0) < TIME_MAX)
+        else {
             return;
         };
         if self.times.is_empty() {
@@ -95,8 +103,9 @@ impl Packets {
         self.times.push(time);
         self.sizes
             .push(u32::try_from(packet.bytes).unwrap_or(u32::MAX));
-        if self.times.len() == 1 || time + packet.duration >= self.end {
-            self.end = time + packet.duration;
+        let end = time + packet.duration.clamp(0, TIME_MAX as i64);
+        if self.times.len() == 1 || end >= self.end {
+            self.end = end;
             self.last_duration = packet.duration;
         }
     }

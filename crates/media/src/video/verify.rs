@@ -433,7 +433,7 @@ fn decoded(
 }
 
 /// Time and duration in a line of `framecrc`: stream, decoding time, time, duration, ...
-fn listed(line: &str) -> Option<(i64, i64)> {
+pub(super) fn listed(line: &str) -> Option<(i64, i64)> {
     let mut fields = line
         .split(',')
         .map(|field| field.trim().parse::<i64>().ok());
