@@ -9,12 +9,16 @@ use crate::{ErrorKind, MediaError};
 
 /// How often a silent process is looked at.
 const GLANCE: Duration = Duration::from_millis(400);
+/// Bytes that a process may move between two glances without having done anything.
+const REPORTED: u64 = 4096;
 
 /// Standard output in which each byte counts as progress.
 pub(crate) struct Watched<'a> {
     tools: &'a Ffmpeg,
     stdout: &'a mut Stdout,
     moved: Instant,
+    /// What the process had read and written when it was last looked at.
+    bytes_moved: u64,
     /// Whether bytes are progress; with progress reports only their contents are.
     any_byte: bool,
 }
@@ -25,6 +29,7 @@ impl<'a> Watched<'a> {
             tools,
             stdout,
             moved: Instant::now(),
+            bytes_moved: 0,
             any_byte: true,
         }
     }
@@ -46,18 +51,30 @@ impl<'a> Watched<'a> {
                     return Ok(read);
                 }
                 Err(e) if e.kind() == io::ErrorKind::TimedOut => {
-                    let stall = self.tools.limits().stall;
-                    if self.stdout.is_late() || self.moved.elapsed() > stall {
-                        return Err(MediaError {
-                            code: "timeout",
-                            message: format!("ffmpeg made no progress for {} s", stall.as_secs()),
-                            kind: ErrorKind::Crash,
-                        });
+                    if self.stdout.is_late() {
+                        let wall = self.tools.limits().wall.as_secs();
+                        return Err(late(format!("ffmpeg was not done after {wall} s")));
                     }
+                    self.check_progress()?;
                 }
                 Err(e) => return Err(MediaError::crash(format!("its output ended: {e}"))),
             }
         }
+    }
+
+    /// Whoever decodes towards the first wanted picture reads and says nothing for a while: that is no standstill.
+    fn check_progress(&mut self) -> Result<(), MediaError> {
+        let before = std::mem::replace(&mut self.bytes_moved, self.stdout.bytes_moved());
+        // Reports of no progress are written too, a few hundred bytes at a time.
+        if self.bytes_moved.saturating_sub(before) > REPORTED {
+            self.moved = Instant::now();
+        }
+        let stall = self.tools.limits().stall;
+        if self.moved.elapsed() > stall {
+            let seconds = stall.as_secs();
+            return Err(late(format!("ffmpeg made no progress for {seconds} s")));
+        }
+        Ok(())
     }
 
     /// Fills the whole buffer: true, or false at the end of the output before its first byte.
@@ -150,7 +167,6 @@ impl<'a> Progress<'a> {
         const COUNTERS: [&str; 3] = ["frame", "out_time_us", "total_size"];
         let mut buffer = vec![0; 16 << 10];
         let mut pending = Vec::new();
-        let stall = self.output.tools.limits().stall;
         loop {
             let read = self.output.read(&mut buffer)?;
             if read == 0 {
@@ -170,14 +186,16 @@ impl<'a> Progress<'a> {
                 }
             }
             // A process that reports the same for ever is not silent, so nobody else would notice.
-            if self.output.moved.elapsed() > stall {
-                return Err(MediaError {
-                    code: "timeout",
-                    message: format!("ffmpeg made no progress for {} s", stall.as_secs()),
-                    kind: ErrorKind::Crash,
-                });
-            }
+            self.output.check_progress()?;
         }
+    }
+}
+
+fn late(message: String) -> MediaError {
+    MediaError {
+        code: "timeout",
+        message,
+        kind: ErrorKind::Crash,
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::confine::Confinement;
 use super::launch::{Launch, Started};
@@ -105,6 +105,7 @@ impl Job {
         let launch = Launch::new(&self.program, &self.args, folder, streams, confinement)?;
         let process = spawner::spawn(launch)?;
         let output = Stdout {
+            pid: process.pid,
             stdout: Some(stdout),
             stderr: Some(stderr),
             tail: Vec::new(),
@@ -137,6 +138,7 @@ impl Job {
 ///
 /// Reading also takes in standard error, so that a program never waits for somebody to read it.
 pub struct Stdout {
+    pid: Pid,
     stdout: Option<PipeReader>,
     stderr: Option<PipeReader>,
     tail: Vec<u8>,
@@ -171,6 +173,16 @@ impl Stdout {
     pub fn read_within(&mut self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
         let until = self.deadline.min(Instant::now() + patience);
         self.read_until(buffer, until)
+    }
+
+    /// How many bytes the process has read and written so far. It grows while a program works that prints nothing;
+    /// always 0 where the kernel does not count.
+    pub fn bytes_moved(&self) -> u64 {
+        let path = format!("/proc/{}/io", self.pid.as_raw_nonzero());
+        let counted = std::fs::read_to_string(path).unwrap_or_default();
+        let value = |name| counted.lines().find_map(|line| line.strip_prefix(name));
+        let bytes = |name| value(name).and_then(|n| n.trim().parse::<u64>().ok());
+        bytes("rchar:").unwrap_or(0) + bytes("wchar:").unwrap_or(0)
     }
 
     /// Whether the job's time is over.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::plan::{Chunk, Plan, PlannedRung};
-use super::{Ffmpeg, encoder, filters};
+use super::{Ffmpeg, FfmpegLimits, encoder, filters};
 use crate::ffmpeg::Input;
 use crate::mp4::{Fragment, FragmentSample, FragmentedFile, Sample, VideoTrackHeader};
 use crate::{ErrorKind, MediaError};
@@ -133,7 +133,12 @@ fn try_encode(
     }
     let args: Vec<_> = args.into_iter().map(Into::into).collect();
     let inputs = [input(ffmpeg, source, plan, frames.start, before)];
-    let written = ffmpeg.write(&inputs, &args, scratch);
+    let limited = ffmpeg.clone().with_limits(FfmpegLimits {
+        file_bytes: file_bytes_max(plan, frames.end - frames.start, &rungs)
+            .min(ffmpeg.limits().file_bytes),
+        ..*ffmpeg.limits()
+    });
+    let written = limited.write(&inputs, &args, scratch);
     let made = written.map_err(Missing::from).and_then(|_| {
         let each = chunk.rungs.iter().zip(&names);
         each.map(|(&rung, name)| {
@@ -146,6 +151,14 @@ fn try_encode(
         let _ = std::fs::remove_file(scratch.join(name));
     }
     made
+}
+
+/// Largest file that an encoder which keeps to its rate can write, generously.
+fn file_bytes_max(plan: &Plan, frames: u64, rungs: &[&PlannedRung]) -> u64 {
+    const OVERHEAD: u64 = 4 << 20;
+    let rate = rungs.iter().map(|r| r.video_bit_rate).max().unwrap_or(0);
+    let seconds = frames as f64 / plan.grid.rate.as_f64();
+    OVERHEAD + (f64::from(rate) / 8.0 * (seconds + 2.0) * 2.0) as u64
 }
 
 /// The source, opened a little before picture `first` with its own times kept.

@@ -56,11 +56,14 @@ pub(super) fn shaped(source: &PlannedSource, width: u32, height: u32) -> String 
     }
 }
 
+/// Reference white (203 cd/m², ITU-R BT.2408) becomes one, light up to half of it stays as it is, and what is brighter
+/// is bent, up to ten times it. Nothing depends on one picture, so chunks fit; and nothing on the source's own tags,
+/// which may be missing.
 fn tone_mapped(map: &ToneMap, range: &str) -> String {
     // `zscale` calls the limited range "tv" and the full one "pc" too.
     format!(
-        "zscale=tin={}:pin={}:min={}:rin={range}:t=linear:npl=100,format=gbrpf32le,\
-         zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p,",
+        "zscale=tin={}:pin={}:min={}:rin={range}:t=linear:p=bt709:npl=203,format=gbrpf32le,\
+         tonemap=tonemap=mobius:param=0.5:peak=10:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p,",
         map.transfer, map.primaries, map.matrix
     )
 }

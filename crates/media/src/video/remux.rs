@@ -3,12 +3,15 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{Container, Ffmpeg, MediaInfo};
+use super::{Container, Ffmpeg, FfmpegLimits, MediaInfo};
 use crate::MediaError;
 use crate::ffmpeg::Input;
 
 /// The media type of what [`remux`] writes.
 pub const REMUXED_MEDIA_TYPE: &str = "video/x-matroska";
+
+/// Most bytes of a copy for each of its source: packets of one byte have headers of ten.
+const BYTES_PER_BYTE: u64 = 16;
 
 /// Whether `info` is of a film that must be remuxed before it can be cut: in a transport stream a
 /// seek was 22 pictures off.
@@ -44,5 +47,13 @@ pub fn remux(
         output,
     ];
     let args: Vec<OsString> = args.map(OsString::from).to_vec();
-    ffmpeg.write(&[input], &args, scratch).map(|_| ())
+    let bytes = std::fs::metadata(source).map_or(0, |m| m.len());
+    let limits = *ffmpeg.limits();
+    let limited = ffmpeg.clone().with_limits(FfmpegLimits {
+        file_bytes: limits
+            .file_bytes
+            .min(bytes.saturating_mul(BYTES_PER_BYTE) + (1 << 20)),
+        ..limits
+    });
+    limited.write(&[input], &args, scratch).map(|_| ())
 }

@@ -127,3 +127,20 @@ pub(crate) fn times(path: &Path) -> Vec<i64> {
     times.sort_unstable();
     times
 }
+
+/// An MP4 file whose `moov` is last, with `body` at the end of the innermost of these nested boxes.
+pub(crate) fn with_box(mut file: Vec<u8>, nested: &[&[u8; 4]], body: &[u8]) -> Vec<u8> {
+    let mut from = 0;
+    let mut end = 0;
+    for kind in nested {
+        let found = file[from..].windows(4).position(|w| w == *kind);
+        let at = from + found.unwrap_or_else(|| panic!("no {kind:?}")) - 4;
+        let size = u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
+        end = at + size as usize;
+        let grown = size + body.len() as u32;
+        file[at..at + 4].copy_from_slice(&grown.to_be_bytes());
+        from = at + 8;
+    }
+    file.splice(end..end, body.iter().copied());
+    file
+}

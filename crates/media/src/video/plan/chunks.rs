@@ -12,6 +12,8 @@ const CPU_SECONDS_PER_PIXEL: f64 = 16e-9;
 const PASSED_THROUGH: f64 = 0.15;
 /// A film that costs less than this, in CPU seconds, is one task: nobody waits for it.
 const WHOLE: f64 = 12.0;
+/// Most segments of a chunk, five minutes: what a task holds in memory and on the disk must not grow with the film.
+const SEGMENTS_MAX: u32 = 50;
 
 /// Whole segments of some rungs, made by one task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,13 +60,13 @@ pub(super) fn cut(
         cost_cpu_seconds: (cost(chosen, range.len() as u32).ceil() as u32).max(1),
     };
     let film = cost(&all, 1) * grid.total as f64 / f64::from(segment_frames);
-    if segments == 1 || film < WHOLE {
+    if segments == 1 || film < WHOLE && segments <= SEGMENTS_MAX {
         return vec![chunk(0..segments, &all)];
     }
 
     let per_chunk = |chosen: &[usize]| {
         let wanted = f64::from(settings.chunk_cpu_seconds) / cost(chosen, 1);
-        (wanted.round() as u32).max(1)
+        (wanted.round() as u32).clamp(1, SEGMENTS_MAX)
     };
     let mut chunks = vec![chunk(0..1, &all[..1])];
     let (ahead, rest): (&[usize], &[usize]) = match all.split_first() {

@@ -115,6 +115,9 @@ pub fn plan(info: &MediaInfo, settings: &PlanSettings, encoder: &str) -> Result<
     let source = PlannedSource::of(info.container, video)?;
     let grid = FrameGrid::of(video, settings.frame_rate_max);
     let mut rungs = ladder::rungs(video, &grid, &settings.ladder);
+    for rung in &mut rungs {
+        rung.video_bit_rate = rung.video_bit_rate.min(affordable(video.bit_rate));
+    }
     let segment_frames = grid.segment_frames(settings.segment_seconds, &rungs);
     let segments = grid.total.div_ceil(u64::from(segment_frames)) as u32;
     if settings.pass_through {
@@ -163,6 +166,17 @@ impl Plan {
         let frames = self.segment(0).end;
         ((frames as f64 / self.grid.rate.as_f64()).round() as u32).max(1)
     }
+}
+
+/// Bits of a rung for each bit of the source, beyond what anything may have: a few bytes can say "film grain" or "the
+/// same again" for hours.
+const BITS_PER_BIT: u64 = 100;
+const BITS_FOR_ANYTHING: u64 = 400_000;
+
+/// Most bits per second of a rung of a source with so many.
+fn affordable(source_bit_rate: u64) -> u32 {
+    let bits = source_bit_rate.saturating_mul(BITS_PER_BIT);
+    u32::try_from(bits.saturating_add(BITS_FOR_ANYTHING)).unwrap_or(u32::MAX)
 }
 
 /// Two seconds for a short film, more for a long one, so that there are about 200 pictures.
