@@ -90,7 +90,12 @@ fn encoders() -> Finding {
 
 fn video(mode: SandboxMode) -> Finding {
     match Ffmpeg::find(None, mode, FfmpegLimits::default()) {
+        Ok(found) if mode != SandboxMode::Off && !Posture::probe().complete() => Note(format!(
+            "ffmpeg {}, which reads strangers' files with less than the whole sandbox",
+            found.version()
+        )),
         Ok(found) => Good(format!("ffmpeg {}", found.version())),
+        Err(e) if e.code == "sandbox.unavailable" => Missing(e.message),
         Err(e) => Note(format!("videos are refused: {}", e.message)),
     }
 }

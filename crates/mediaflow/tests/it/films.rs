@@ -33,3 +33,40 @@ pub(crate) fn film(folder: &Path, name: &str, size: &str, more: &[&str]) -> Vec<
     assert!(made.success());
     std::fs::read(path).unwrap()
 }
+
+/// An hour of noise in small pictures, in a container without an index.
+pub(crate) fn hour(folder: &Path) -> Vec<u8> {
+    let run = |args: &[&str]| {
+        let made = Command::new("ffmpeg")
+            .current_dir(folder)
+            .args(["-v", "error", "-y"])
+            .args(args)
+            .status()
+            .expect("ffmpeg is installed: apt-get install ffmpeg");
+        assert!(made.success());
+    };
+    let noise = "color=gray:s=64x36:r=5:d=60,noise=alls=60:allf=t";
+    run(&[
+        "-f",
+        "lavfi",
+        "-i",
+        noise,
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-g",
+        "50",
+        "minute.mp4",
+    ]);
+    run(&[
+        "-stream_loop",
+        "59",
+        "-i",
+        "minute.mp4",
+        "-c",
+        "copy",
+        "hour.ts",
+    ]);
+    std::fs::read(folder.join("hour.ts")).unwrap()
+}

@@ -110,6 +110,17 @@ impl Server {
         kib.parse::<u64>().unwrap() << 10
     }
 
+    /// The processes that it has started and that run.
+    pub(crate) fn children(&self) -> Vec<i32> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let children = tasks
+            .flatten()
+            .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+            .collect::<String>();
+        let numbers = children.split_whitespace();
+        numbers.map(|pid| pid.parse().unwrap()).collect()
+    }
+
     /// SIGKILL, as a power cut would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
