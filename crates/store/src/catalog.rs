@@ -1,6 +1,6 @@
 //! Reading and changing assets, tasks, renditions and events.
 
-use crate::{BlobRow, StoreError};
+use crate::{BlobRow, MediaFacts, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::operation::{Facts, Format};
 use mediaflow_core::{
@@ -60,6 +60,8 @@ pub struct AssetRecord {
     pub published: u32,
     /// The newest run.
     pub run: RunRecord,
+    /// What films and recordings are searched by, once inspected.
+    pub media: Option<MediaFacts>,
     /// What `image.inspect`, `video.inspect` or `audio.inspect` found, in the newest run that has it.
     pub inspected: Option<Value>,
     /// Where each moment of a video is on its sheets, with the same as WebVTT.
@@ -189,6 +191,27 @@ pub struct EventRecord {
     pub correlation_id: String,
 }
 
+/// What a film or recording must be. Empty fields do not restrict; what was not inspected yet fits none that do.
+#[derive(Debug, Clone, Default)]
+pub struct MediaFilter {
+    /// Of the pictures, or of the sound where there are none.
+    pub codec: Option<String>,
+    /// As inspection names it.
+    pub container: Option<String>,
+    /// `hdr10`, `hlg` or `dolby_vision`.
+    pub hdr: Option<String>,
+    /// Whether anything can be heard.
+    pub has_sound: Option<bool>,
+    /// At least and at most as long, in milliseconds.
+    pub duration_ms: (Option<u64>, Option<u64>),
+    /// At least and at most as wide, in pixels; pictures too.
+    pub width: (Option<u64>, Option<u64>),
+    /// At least and at most as high, in pixels; pictures too.
+    pub height: (Option<u64>, Option<u64>),
+    /// At least and at most as many pictures in a second.
+    pub frame_rate: (Option<f64>, Option<f64>),
+}
+
 /// What to look for. Empty fields do not restrict.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
@@ -200,6 +223,8 @@ pub struct Search {
     pub media_type: Option<String>,
     /// With this tag.
     pub tag: Option<String>,
+    /// What a film or recording is.
+    pub media: MediaFilter,
     /// With all of these words in title, filename, tags or what inspection found.
     pub text: Option<String>,
     /// Created at or after.

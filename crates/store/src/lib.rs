@@ -23,8 +23,9 @@ mod work;
 pub use blob::{BlobRow, NewBlob};
 pub use captions::{Captioning, CaptionsRecord, NewCaptions};
 pub use catalog::{
-    AssetPage, AssetPatch, AssetRecord, AttemptRecord, Catalog, EventPage, EventRecord, Original,
-    RenditionRecord, RunRecord, Search, Servable, TaskFilter, TaskPage, TaskRecord,
+    AssetPage, AssetPatch, AssetRecord, AttemptRecord, Catalog, EventPage, EventRecord,
+    MediaFilter, Original, RenditionRecord, RunRecord, Search, Servable, TaskFilter, TaskPage,
+    TaskRecord,
 };
 pub use error::StoreError;
 pub use intake::{Accept, Accepted, Idempotency, Intake};
@@ -33,11 +34,13 @@ pub use review::{Generation, ReplayFilter, Review};
 pub use signals::Signals;
 pub use sqlite::SqliteStore;
 pub use streams::{
-    NewSegment, NewTrack, Playback, Segment, Streams, Track, TrackKind, master_edition,
+    NewSegment, NewTrack, Playback, Segment, Streams, StreamsStatus, Track, TrackKind, TrackStatus,
+    master_edition,
 };
 pub use upkeep::{Condemned, Purge, QueueDepth, StoreHealth, Swept, Upkeep};
 pub use work::{
-    Capacity, Claimed, Lease, NewRendition, Output, RenditionBlob, Report, Reusable, Work,
+    Capacity, Claimed, Lease, MediaFacts, NewRendition, Output, RenditionBlob, Report, Reusable,
+    Work,
 };
 
 use mediaflow_core::Timestamp;

@@ -138,11 +138,46 @@ pub fn master_edition(edition: Sha256, captions: &[CaptionsRecord]) -> Sha256 {
     Sha256::of(text.as_bytes())
 }
 
+/// What an asset's JSON tells of its streams, found without reading their segments.
+#[derive(Debug, Clone)]
+pub struct StreamsStatus {
+    /// As in [`Streams`].
+    pub published: bool,
+    /// As in [`Streams`].
+    pub edition: Sha256,
+    /// Of one generation, by name.
+    pub tracks: Vec<TrackStatus>,
+}
+
+/// A stream without its segments.
+#[derive(Debug, Clone)]
+pub struct TrackStatus {
+    /// In URLs.
+    pub name: String,
+    /// What it carries.
+    pub kind: TrackKind,
+    /// In pixels.
+    pub width: Option<u32>,
+    /// In pixels.
+    pub height: Option<u32>,
+    /// What else a playlist says.
+    pub said: Value,
+    /// The initialisation segment.
+    pub init: Sha256,
+    /// Whether its first segment is there, so that it can be played from its beginning.
+    pub begun: bool,
+    /// Of all its segments.
+    pub bytes: u64,
+}
+
 /// Verbs of streams.
 #[async_trait]
 pub trait Playback: Send + Sync {
     /// What readers may see at this moment; no track of an asset that shows nothing, or has no streams.
     async fn streams(&self, asset: AssetId) -> Result<Streams, StoreError>;
+
+    /// The same without segments; the cost does not grow with the film.
+    async fn streams_status(&self, asset: AssetId) -> Result<StreamsStatus, StoreError>;
 
     /// A segment (or, without a number, the initialisation segment) that readers may see.
     async fn segment(

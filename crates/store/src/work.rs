@@ -119,6 +119,8 @@ pub struct Output {
     pub verdict: Option<Verdict>,
     /// The upright size, when the task found it out (inspect).
     pub dimensions: Option<(u32, u32)>,
+    /// What films and recordings are searched by, when the task found it out.
+    pub media: Option<MediaFacts>,
     /// Text that search should find the asset by (camera, lens, copyright, ...).
     pub search_text: Option<String>,
     /// How many tasks later steps have.
@@ -129,6 +131,23 @@ pub struct Output {
     pub segments: Vec<NewSegment>,
     /// Captions that were found.
     pub captions: Vec<NewCaptions>,
+}
+
+/// What people sort films and recordings by.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MediaFacts {
+    /// Measured.
+    pub duration_ms: u64,
+    /// As ffprobe's and our own names have it: `mov`, `matroska`, ...
+    pub container: String,
+    /// Of the pictures, or of the sound where there are none: `h264`, `aac`, ...
+    pub codec: Option<String>,
+    /// Pictures in a second.
+    pub frame_rate: Option<f64>,
+    /// Whether anything can be heard.
+    pub has_sound: bool,
+    /// `hdr10`, `hlg` or `dolby_vision`.
+    pub hdr: Option<String>,
 }
 
 /// How an attempt ended.

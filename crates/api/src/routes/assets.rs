@@ -13,7 +13,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json as Answer};
 use mediaflow_core::{AssetId, AssetState, Focus, Kind, Visibility};
 use mediaflow_engine::EngineError;
-use mediaflow_engine::store::{AssetPatch, AssetRecord, Search, StoreError, TaskFilter};
+use mediaflow_engine::store::{
+    AssetPatch, AssetRecord, MediaFilter, Search, StoreError, TaskFilter,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -59,7 +61,7 @@ pub(crate) async fn view(
     let (streams, captions) = match asset.kind {
         Kind::Image => (None, Vec::new()),
         Kind::Video | Kind::Audio => (
-            Some(store.streams(asset.id).await?),
+            Some(store.streams_status(asset.id).await?),
             store.captions(asset.id).await?,
         ),
     };
@@ -83,7 +85,19 @@ pub(crate) async fn view(
         ("kind" = Option<String>, Query),
         ("media_type" = Option<String>, Query, description = "Of the original, for example `image/png`."),
         ("tag" = Option<String>, Query),
-        ("text" = Option<String>, Query, description = "Words in title, filename, tags, camera ..."),
+        ("codec" = Option<String>, Query, description = "Of the pictures, or of the sound where there are none: `h264`, `hevc`, `aac`, ..."),
+        ("container" = Option<String>, Query, description = "As inspection names it: `mov`, `matroska`, ..."),
+        ("hdr" = Option<String>, Query, description = "`hdr10`, `hlg` or `dolby_vision`."),
+        ("has_sound" = Option<bool>, Query),
+        ("duration_min" = Option<f64>, Query, description = "In seconds; `duration_max` likewise."),
+        ("duration_max" = Option<f64>, Query),
+        ("width_min" = Option<u64>, Query, description = "In pixels, of pictures too; likewise `width_max`, `height_min` and `height_max`."),
+        ("width_max" = Option<u64>, Query),
+        ("height_min" = Option<u64>, Query),
+        ("height_max" = Option<u64>, Query),
+        ("frame_rate_min" = Option<f64>, Query, description = "Pictures in a second; `frame_rate_max` likewise."),
+        ("frame_rate_max" = Option<f64>, Query),
+        ("text" = Option<String>, Query, description = "Words in title, filename, tags, camera, the file's own tags ..."),
         ("since" = Option<String>, Query, description = "Accepted at or after; RFC 3339."),
         ("until" = Option<String>, Query, description = "Accepted before; RFC 3339."),
         ("limit" = Option<u32>, Query, description = "1 to 200; 50 when missing."),
@@ -119,6 +133,7 @@ fn searched(mut params: Params) -> Result<Search, EngineError> {
         state: params.take_as("state", &states, AssetState::parse)?,
         kind: params.take_as("kind", "`image`, `video` or `audio`", Kind::parse)?,
         media_type: params.take("media_type")?,
+        media: media(&mut params)?,
         tag: params.take("tag")?,
         text: params.take("text")?,
         since: params.take_time("since")?,
@@ -128,6 +143,41 @@ fn searched(mut params: Params) -> Result<Search, EngineError> {
     };
     params.finish()?;
     Ok(search)
+}
+
+/// What a film or recording must be.
+fn media(params: &mut Params) -> Result<MediaFilter, EngineError> {
+    let whole = |text: &str| text.parse::<u64>().ok();
+    let real = |text: &str| {
+        let number: f64 = text.parse().ok()?;
+        (number.is_finite() && number >= 0.0).then_some(number)
+    };
+    let seconds = |text: &str| real(text).map(|s| (s * 1000.0).round() as u64);
+    Ok(MediaFilter {
+        codec: params.take("codec")?,
+        container: params.take("container")?,
+        hdr: params.take_as("hdr", "`hdr10`, `hlg` or `dolby_vision`", |text| {
+            let is_known = ["hdr10", "hlg", "dolby_vision"].contains(&text);
+            is_known.then(|| text.to_owned())
+        })?,
+        has_sound: params.take_as("has_sound", "`true` or `false`", |text| text.parse().ok())?,
+        duration_ms: (
+            params.take_as("duration_min", "seconds", seconds)?,
+            params.take_as("duration_max", "seconds", seconds)?,
+        ),
+        width: (
+            params.take_as("width_min", "pixels", whole)?,
+            params.take_as("width_max", "pixels", whole)?,
+        ),
+        height: (
+            params.take_as("height_min", "pixels", whole)?,
+            params.take_as("height_max", "pixels", whole)?,
+        ),
+        frame_rate: (
+            params.take_as("frame_rate_min", "pictures in a second", real)?,
+            params.take_as("frame_rate_max", "pictures in a second", real)?,
+        ),
+    })
 }
 
 /// What to change; what is missing stays.

@@ -1,6 +1,6 @@
 //! Assets, their renditions and their addresses.
 
-use super::playlists::{self, Place};
+use super::playlists;
 use super::task::TaskView;
 use crate::Context;
 use crate::media_path::{DOWNLOAD, name};
@@ -8,8 +8,8 @@ use crate::origin::Origin;
 use mediaflow_core::operation::Format;
 use mediaflow_core::{AssetId, Focus, Kind, Visibility};
 use mediaflow_engine::store::{
-    AssetRecord, CaptionsRecord, Original, Servable, Streams, TaskRecord, Track, TrackKind,
-    master_edition,
+    AssetRecord, CaptionsRecord, MediaFacts, Original, Servable, StreamsStatus, TaskRecord,
+    TrackKind, TrackStatus, master_edition,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -34,6 +34,8 @@ pub(crate) struct AssetView {
     /// The run that readers see; 0 before one is complete.
     published_generation: u32,
     original: OriginalView,
+    /// Of a video or recording, once inspected.
+    media: Option<MediaView>,
     /// The user's own.
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
@@ -89,6 +91,7 @@ pub(crate) struct AssetItem {
     kind: &'static str,
     generation: u32,
     original: OriginalView,
+    media: Option<MediaView>,
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
     #[schema(value_type = Option<Object>)]
@@ -137,6 +140,23 @@ pub(crate) struct OriginalView {
     /// Upright, in pixels, once known.
     width: Option<u32>,
     height: Option<u32>,
+}
+
+/// What a video or recording can be searched by.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Media)]
+pub(crate) struct MediaView {
+    /// In seconds, measured.
+    duration: f64,
+    /// `mov`, `matroska`, ...
+    container: String,
+    /// Of the pictures, or of the sound where there are none.
+    codec: Option<String>,
+    /// Pictures in a second.
+    frame_rate: Option<f64>,
+    has_sound: bool,
+    /// `hdr10`, `hlg` or `dolby_vision`.
+    hdr: Option<String>,
 }
 
 /// A derived file.
@@ -277,7 +297,7 @@ impl Addresses {
 
     fn playback(
         &self,
-        streams: &Streams,
+        streams: &StreamsStatus,
         captions: &[CaptionsRecord],
         download: Option<String>,
     ) -> Option<PlaybackView> {
@@ -288,7 +308,7 @@ impl Addresses {
             }
             false => self.base.clone(),
         };
-        playlists::master(streams, &[], Place::Stable).map(|_| PlaybackView {
+        playlists::is_playable(streams).then(|| PlaybackView {
             hls: format!("{base}hls.m3u8"),
             dash: streams.published.then(|| format!("{base}dash.mpd")),
             download,
@@ -296,7 +316,7 @@ impl Addresses {
     }
 
     /// A rung of a video, or a bit rate of a sound: everything below its playlist.
-    fn rung(&self, streams: &Streams, track: &Track) -> RenditionView {
+    fn rung(&self, streams: &StreamsStatus, track: &TrackStatus) -> RenditionView {
         let url = format!("{}{}.m3u8", self.base, track.name);
         let immutable_url = match streams.published {
             true => format!("{}{}/{}.m3u8", self.base, streams.edition, track.name),
@@ -308,7 +328,7 @@ impl Addresses {
             width: track.width,
             height: track.height,
             animated: track.kind == TrackKind::Video,
-            bytes: track.segments.iter().map(|s| s.bytes).sum(),
+            bytes: track.bytes,
             sha256: track.init.to_string(),
             immutable_url,
             url,
@@ -369,16 +389,16 @@ impl AssetView {
         origin: &Origin,
         asset: AssetRecord,
         renditions: &[Servable],
-        streams: Option<&Streams>,
+        streams: Option<&StreamsStatus>,
         captions: Vec<CaptionsRecord>,
         tasks: Vec<TaskRecord>,
     ) -> Self {
         let addresses = Addresses::of(context, origin, asset.id, asset.options.visibility);
         let has = |profile: &str| renditions.iter().any(|r| r.rendition.profile == profile);
-        let is_rung = |t: &Track| t.kind == TrackKind::Video || asset.kind == Kind::Audio;
+        let is_rung = |t: &TrackStatus| t.kind == TrackKind::Video || asset.kind == Kind::Audio;
         let rungs = streams.iter().flat_map(|s| {
             let tracks = s.tracks.iter();
-            let shown = tracks.filter(|t| is_rung(t) && !t.segments.is_empty());
+            let shown = tracks.filter(|t| is_rung(t) && t.begun);
             shown.map(|t| addresses.rung(s, t))
         });
         let pictures = renditions.iter().map(|r| addresses.rendition(r));
@@ -400,6 +420,7 @@ impl AssetView {
             generation: asset.run.generation,
             published_generation: asset.published,
             original: asset.original.into(),
+            media: asset.media.map(MediaView::from),
             metadata: asset.options.metadata,
             inspected: asset.inspected,
             placeholder: asset.placeholder,
@@ -450,6 +471,7 @@ impl AssetItem {
             kind: asset.kind.as_str(),
             generation: asset.run.generation,
             original: asset.original.into(),
+            media: asset.media.map(MediaView::from),
             metadata: asset.options.metadata,
             placeholder: asset.placeholder,
             title: asset.options.title,
@@ -460,6 +482,19 @@ impl AssetItem {
             thumbnail_url: thumbnail,
             created_at: asset.created_at.to_string(),
             links: Links::of(asset.id),
+        }
+    }
+}
+
+impl From<MediaFacts> for MediaView {
+    fn from(facts: MediaFacts) -> Self {
+        Self {
+            duration: facts.duration_ms as f64 / 1000.0,
+            container: facts.container,
+            codec: facts.codec,
+            frame_rate: facts.frame_rate,
+            has_sound: facts.has_sound,
+            hdr: facts.hdr,
         }
     }
 }

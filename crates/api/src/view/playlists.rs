@@ -3,7 +3,7 @@
 //!
 //! At stable addresses playlists grow, and stay what they were to who began early; at those with a digest they are finished.
 
-use mediaflow_engine::store::{CaptionsRecord, Streams, Track, TrackKind};
+use mediaflow_engine::store::{CaptionsRecord, Streams, StreamsStatus, Track, TrackKind};
 use mediaflow_playlist::FrameRate;
 use mediaflow_playlist::dash::{self, AudioSet, Manifest, Picture, Representation};
 use mediaflow_playlist::hls::{
@@ -113,6 +113,20 @@ pub(crate) fn master(
 /// Whether there is no film to it; else sound is of no use before there is one.
 fn is_alone(track: &Track) -> bool {
     track.said["alone"].as_bool().unwrap_or(false)
+}
+
+/// Whether [`master`] has something to name.
+pub(crate) fn is_playable(status: &StreamsStatus) -> bool {
+    let begun = |kind| {
+        status
+            .tracks
+            .iter()
+            .filter(move |t| t.begun && t.kind == kind)
+    };
+    begun(TrackKind::Video).any(|video| {
+        let rate = &video.said["audio"];
+        rate.is_null() || begun(TrackKind::Audio).any(|audio| audio.said["bit_rate"] == *rate)
+    })
 }
 
 /// One stream's playlist as it grows. It stays such a one when everything is published: who began early goes on with it.

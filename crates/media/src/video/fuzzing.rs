@@ -71,7 +71,7 @@ pub fn pieces(bytes: &[u8]) {
     for sample in file.samples().unwrap_or_default() {
         assert!(sample.range.end <= bytes.len());
     }
-    let _ = file.avc_configuration();
+    let _ = file.coding();
     let _ = codec_string(bytes);
     fuzz_blocks(bytes);
     let _ = String::from_utf8_lossy(bytes)

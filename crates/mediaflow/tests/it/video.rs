@@ -3,6 +3,7 @@
 use crate::films::{RATE, SECONDS, film};
 use crate::given;
 use crate::server::{PATIENCE, Server};
+use mediaflow_media::image;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -143,9 +144,14 @@ async fn moments(server: &Server, id: &str) {
         assert_eq!(answer.headers()["vary"], "Accept");
         let etag = answer.headers()["etag"].clone();
         let bytes = answer.bytes().await.unwrap();
-        let found = mediaflow_media::image::probe(&bytes, &Default::default(), None);
-        let found = found.unwrap();
-        assert_eq!(found.width, width, "{query}");
+        let found = match kind {
+            "avif" => image::heif::dimensions(&bytes).unwrap().0,
+            _ => {
+                let probed = image::probe(&bytes, &Default::default(), None);
+                probed.unwrap().width
+            }
+        };
+        assert_eq!(found, width, "{query}");
         let again = server.http().get(at(query)).header("accept", accept);
         let again = again.header("if-none-match", etag).send().await.unwrap();
         assert_eq!(again.status(), 304, "{query}");
@@ -269,6 +275,22 @@ async fn captions_are_found_given_and_taken_away() {
         vtt.starts_with("WEBVTT") && vtt.contains("Hello <b>there</b>"),
         "{vtt}"
     );
+
+    assert_eq!(asset["media"]["codec"], "h264");
+    assert_eq!(asset["media"]["container"], "matroska");
+    for (query, finds) in [
+        ("codec=h264&container=matroska&has_sound=true", true),
+        ("codec=hevc", false),
+        ("duration_min=4.9&duration_max=5.2&frame_rate_min=30", true),
+        ("duration_max=4", false),
+        ("width_min=320&width_max=320&height_max=179", false),
+        ("hdr=hlg", false),
+        ("text=matroska+lavf", true),
+    ] {
+        let found = server.get(&format!("/v1/assets?{query}")).await;
+        let count = found["items"].as_array().unwrap().len();
+        assert_eq!(count, usize::from(finds), "{query}");
+    }
 
     let given = server.url(&format!(
         "/v1/assets/{id}/captions/en?label=English+%22CC%22"

@@ -6,7 +6,7 @@ use super::renditions::{add_paths, purge};
 use super::rows::{clamp, id, sha};
 use super::search::index_words;
 use super::writer::Session;
-use crate::{NewRendition, Output, RenditionBlob, StoreError};
+use crate::{MediaFacts, NewRendition, Output, RenditionBlob, StoreError};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{BlobId, EventDraft, EventType, Operation, Sha256, Verdict};
 use rusqlite::{OptionalExtension, params};
@@ -35,6 +35,9 @@ impl Live {
         }
         if let Some(dimensions) = output.dimensions {
             self.keep_dimensions(s, dimensions)?;
+        }
+        if let Some(media) = &output.media {
+            self.keep_media(s, media)?;
         }
         if let Some(text) = &output.search_text {
             s.conn
@@ -74,6 +77,25 @@ impl Live {
                 },
             )?;
         self.estimate(s, facts)
+    }
+
+    fn keep_media(&self, s: &Session<'_>, media: &MediaFacts) -> Result<(), StoreError> {
+        s.conn
+            .prepare_cached(
+                "UPDATE assets SET duration_ms = ?2, container = ?3, codec = ?4, frame_rate = ?5, has_sound = ?6,
+                        hdr = ?7
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                self.asset.as_bytes(),
+                clamp(media.duration_ms),
+                media.container,
+                media.codec,
+                media.frame_rate,
+                media.has_sound,
+                media.hdr,
+            ])?;
+        Ok(())
     }
 
     /// Stores what an operation found out, over what an earlier run found.

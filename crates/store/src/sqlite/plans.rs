@@ -1,7 +1,7 @@
 //! Tests that no verb reads more the longer a database lives, and that a full disk harms nobody else.
 
 use super::{blobs, claim, events, migrate, search, upkeep, work};
-use crate::{Search, StoreError};
+use crate::{MediaFilter, Search, StoreError};
 use mediaflow_core::{AssetState, TenantId};
 use rusqlite::Connection;
 
@@ -73,6 +73,15 @@ fn every_search_is_led_by_an_index_in_its_order() {
         },
         Search {
             media_type: Some("image/png".into()),
+            ..Search::default()
+        },
+        Search {
+            media: MediaFilter {
+                codec: Some("hevc".into()),
+                duration_ms: (Some(1), None),
+                ..MediaFilter::default()
+            },
+            media_type: Some("video/mp4".into()),
             ..Search::default()
         },
         Search {

@@ -3,7 +3,7 @@
 use super::frozen::Frozen;
 use super::live;
 use super::rows::{id, json, maybe_json, named, sha, time};
-use crate::{AssetRecord, Original, RunRecord, StoreError};
+use crate::{AssetRecord, MediaFacts, Original, RunRecord, StoreError};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{
     AssetId, AssetOptions, AssetState, ErrorCode, Kind, Operation, Run, Visibility,
@@ -13,6 +13,7 @@ use serde_json::Value;
 
 const ASSET: &str = "SELECT a.id, a.tenant, a.state AS asset_state, a.published, a.kind, a.original_sha256,
         a.original_bytes, a.media_type, a.filename, a.width, a.height, a.fact_pixels, a.fact_frames, a.fact_bytes,
+        a.duration_ms, a.container, a.codec, a.frame_rate, a.has_sound, a.hdr,
         a.title, a.tags, a.metadata, a.visibility, a.watermark, a.focus, a.correlation_id, a.created_at,
         max(a.updated_at, r.updated_at) AS updated_at,
         r.generation, r.state, r.verdict, r.steps, r.sequence, r.recipe
@@ -47,6 +48,7 @@ pub(super) fn asset(
         viewable: !is_gone && (published > 0 || run.is_viewable()),
         kind,
         original: original(row)?,
+        media: media(row)?,
         facts: Facts {
             pixels: row.get("fact_pixels")?,
             frames: row.get("fact_frames")?,
@@ -90,6 +92,20 @@ fn original(row: &Row<'_>) -> rusqlite::Result<Original> {
         filename: row.get("filename")?,
         dimensions: width.zip(height),
     })
+}
+
+fn media(row: &Row<'_>) -> rusqlite::Result<Option<MediaFacts>> {
+    let Some(container) = row.get("container")? else {
+        return Ok(None);
+    };
+    Ok(Some(MediaFacts {
+        duration_ms: row.get("duration_ms")?,
+        container,
+        codec: row.get("codec")?,
+        frame_rate: row.get("frame_rate")?,
+        has_sound: row.get("has_sound")?,
+        hdr: row.get("hdr")?,
+    }))
 }
 
 /// What the user says, from the asset's columns.

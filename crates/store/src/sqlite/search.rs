@@ -2,9 +2,9 @@
 
 use super::frozen::Frozen;
 use super::record;
-use super::rows::{id, json, named, to_json};
+use super::rows::{clamp, id, json, named, to_json};
 use super::writer::Session;
-use crate::{AssetPage, Search, StoreError};
+use crate::{AssetPage, MediaFilter, Search, StoreError};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use mediaflow_core::{AssetId, AssetState, TenantId, Timestamp};
@@ -12,6 +12,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+/// Pictures in a second by which a searched rate may differ.
+const RATE_SLACK: f64 = 0.005;
 
 /// The last item of a page: by time for most searches, by number for words, whose index knows only that.
 #[derive(Serialize, Deserialize)]
@@ -106,11 +109,12 @@ pub(super) fn statement(
         );
         query.args.extend([own(), tag.clone().into()]);
     } else {
-        let index = match (search.state, &search.media_type) {
-            (Some(AssetState::InReview), _) => "assets_in_review",
-            (Some(_), _) => "assets_by_state",
-            (None, Some(_)) => "assets_by_type",
-            (None, None) => "assets_newest",
+        let index = match (search.state, &search.media_type, &search.media.codec) {
+            (Some(AssetState::InReview), ..) => "assets_in_review",
+            (Some(_), ..) => "assets_by_state",
+            (None, _, Some(_)) => "assets_by_codec",
+            (None, Some(_), None) => "assets_by_type",
+            (None, None, None) => "assets_newest",
         };
         query = Query::new(&format!(
             "SELECT a.seq, a.id, a.created_at FROM assets a INDEXED BY {index} WHERE a.tenant = ?"
@@ -129,6 +133,7 @@ pub(super) fn statement(
     if let Some(kind) = search.kind {
         query.and("a.kind = ?", [kind.as_str().to_owned().into()]);
     }
+    media(&mut query, &search.media);
     if let (Some(tag), true) = (&search.tag, by_words) {
         query.and(
             "EXISTS (SELECT 1 FROM tags g WHERE g.tenant = ? AND g.tag = ?
@@ -158,6 +163,42 @@ pub(super) fn statement(
         .sql
         .push_str(&format!(" ORDER BY {order} LIMIT {}", size + 1));
     Ok(query)
+}
+
+fn media(query: &mut Query, wanted: &MediaFilter) {
+    for (column, is) in [
+        ("codec", &wanted.codec),
+        ("container", &wanted.container),
+        ("hdr", &wanted.hdr),
+    ] {
+        if let Some(is) = is {
+            query.and(&format!("a.{column} = ?"), [is.clone().into()]);
+        }
+    }
+    if let Some(has_sound) = wanted.has_sound {
+        query.and("a.has_sound = ?", [has_sound.into()]);
+    }
+    for (column, (least, most)) in [
+        ("duration_ms", wanted.duration_ms),
+        ("width", wanted.width),
+        ("height", wanted.height),
+    ] {
+        for (sign, bound) in [(">=", least), ("<=", most)] {
+            if let Some(bound) = bound {
+                query.and(&format!("a.{column} {sign} ?"), [Value::from(clamp(bound))]);
+            }
+        }
+    }
+    // A rate of 30000/1001 is asked for as 29.97.
+    let (least, most) = wanted.frame_rate;
+    for (sign, bound) in [
+        (">=", least.map(|r| r - RATE_SLACK)),
+        ("<=", most.map(|r| r + RATE_SLACK)),
+    ] {
+        if let Some(bound) = bound {
+            query.and(&format!("a.frame_rate {sign} ?"), [bound.into()]);
+        }
+    }
 }
 
 /// A page of assets, newest first.

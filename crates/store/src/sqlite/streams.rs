@@ -8,8 +8,8 @@ use super::writer::Session;
 use super::{SqliteStore, captions};
 use crate::streams::edition;
 use crate::{
-    BlobRow, NewSegment, NewTrack, Output, Playback, Segment, StoreError, Streams, Track,
-    TrackKind, master_edition,
+    BlobRow, NewSegment, NewTrack, Output, Playback, Segment, StoreError, Streams, StreamsStatus,
+    Track, TrackKind, TrackStatus, master_edition,
 };
 use async_trait::async_trait;
 use mediaflow_core::{AssetId, BlobId, ErrorCode, Failure, Visibility};
@@ -101,8 +101,18 @@ impl Live {
                 blob.id.as_bytes(),
             ])?;
         if added == 0 {
-            orphan(s, blob.id)?;
+            return orphan(s, blob.id);
         }
+        s.conn
+            .prepare_cached(
+                "UPDATE tracks SET bytes = bytes + ?4 WHERE asset = ?1 AND generation = ?2 AND name = ?3",
+            )?
+            .execute(params![
+                self.asset.as_bytes(),
+                self.run.generation,
+                new.track,
+                blob.bytes,
+            ])?;
         Ok(())
     }
 }
@@ -187,6 +197,10 @@ impl Playback for SqliteStore {
         self.read(move |conn, _| shown_streams(conn, asset)).await
     }
 
+    async fn streams_status(&self, asset: AssetId) -> Result<StreamsStatus, StoreError> {
+        self.read(move |conn, _| status(conn, asset)).await
+    }
+
     async fn segment(
         &self,
         asset: AssetId,
@@ -268,6 +282,36 @@ fn shown_streams(conn: &Connection, asset: AssetId) -> Result<Streams, StoreErro
         published: shown.published,
         edition: edition(asset, shown.generation),
         tracks: made.into_iter().map(|(track, ..)| track).collect(),
+    })
+}
+
+fn status(conn: &Connection, asset: AssetId) -> Result<StreamsStatus, StoreError> {
+    let shown = shown(conn, asset)?;
+    let generation = shown.as_ref().map_or(0, |s| s.generation);
+    let mut statement = conn.prepare_cached(
+        "SELECT t.name, t.kind, t.width, t.height, t.said, t.bytes, b.sha256,
+                EXISTS (SELECT 1 FROM segments g WHERE g.asset = t.asset AND g.generation = t.generation
+                        AND g.track = t.name AND g.number = 0) AS begun
+         FROM tracks t JOIN blobs b ON b.id = t.blob WHERE t.asset = ?1 AND t.generation = ?2 ORDER BY t.name",
+    )?;
+    let tracks = statement
+        .query_map(params![asset.as_bytes(), generation], |row| {
+            Ok(TrackStatus {
+                name: row.get("name")?,
+                kind: named(row, "kind", TrackKind::parse)?,
+                width: row.get("width")?,
+                height: row.get("height")?,
+                said: json(row, "said")?,
+                init: sha(row, "sha256")?,
+                begun: row.get("begun")?,
+                bytes: row.get("bytes")?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(StreamsStatus {
+        published: shown.is_some_and(|s| s.published),
+        edition: edition(asset, generation),
+        tracks,
     })
 }
 

@@ -73,7 +73,17 @@ async fn a_playlist_lists_what_is_there_without_a_gap_and_never_less() {
     assert_eq!(lengths(&first), [("360p", 1), ("audio", 2)]);
     assert!(!first.published);
 
+    let status = given.store.streams_status(asset).await.unwrap();
+    assert!(status.tracks.iter().all(|t| t.begun) && !status.published);
+    assert_eq!(status.tracks[0].bytes, first.tracks[0].segments[0].bytes);
+
     given.succeeds(find(&claimed, "encode", 1)).await;
+    let status = given.store.streams_status(asset).await.unwrap();
+    let begun = |name: &str| status.tracks.iter().find(|t| t.name == name).unwrap().begun;
+    assert!(
+        begun("360p") && !begun("720p"),
+        "its first segment is missing"
+    );
     let gap = given.streams(asset).await;
     assert_eq!(lengths(&gap), [("360p", 1), ("720p", 0), ("audio", 2)]);
 
@@ -90,6 +100,12 @@ async fn a_playlist_lists_what_is_there_without_a_gap_and_never_less() {
     given.all_done().await;
     let last = given.streams(asset).await;
     assert!(last.published && last.tracks.iter().all(|t| t.whole));
+    let status = given.store.streams_status(asset).await.unwrap();
+    assert!(status.published && status.edition == last.edition);
+    for (one, track) in status.tracks.iter().zip(&last.tracks) {
+        let bytes: u64 = track.segments.iter().map(|s| s.bytes).sum();
+        assert_eq!((one.begun, one.bytes), (true, bytes), "{}", one.name);
+    }
     let (segment, _) = given
         .store
         .segment(asset, "720p", Some(5))

@@ -3,7 +3,7 @@
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
 use crate::ops::video::film::{ffmpeg, indexed, original};
-use crate::ops::video::search_text;
+use crate::ops::video::{essentials, search_text};
 use mediaflow_core::transition::Expansion;
 use mediaflow_core::{Failure, Operation};
 use mediaflow_engine::store::Output;
@@ -32,7 +32,8 @@ pub(super) fn run(attempt: &Attempt) -> Result<Output, Failure> {
         .iter()
         .position(|s| s.operation == Operation::AudioCover);
     Ok(Output {
-        search_text: Some(search_text(info)),
+        media: Some(essentials(info)),
+        search_text: Some(search_text(&found.ffprobe)),
         expansions: cover
             .into_iter()
             .map(|step| Expansion {

@@ -11,7 +11,7 @@ mod sound;
 pub(crate) mod verify;
 
 pub(crate) use film::{Film, ffmpeg};
-pub(crate) use inspect::search_text;
+pub(crate) use inspect::{essentials, search_text};
 pub(crate) use pictures::POSTER;
 
 use crate::attempt::Attempt;
