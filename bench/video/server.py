@@ -106,15 +106,15 @@ class Server:
             return None
         return [urllib.parse.urljoin(path, init[1]), *uris], "#EXT-X-ENDLIST" in text
 
-    def watch(self, asset, sent, rungs):
-        """Seconds from `sent` until the lowest rung plays, until `rungs` play, and until the asset is ready."""
+    def watch(self, asset, sent, rungs, complete=False):
+        """Seconds from `sent` until the lowest rung plays, until `rungs` play (`complete`: to their end), and until the asset is ready."""
         first = every = None
         while True:
             found = self.playable(asset) if every is None else None
             now = time.monotonic() - sent
             if found and first is None:
                 first = now
-            if found and len(found) >= rungs:
+            if found and len(found) >= rungs and (not complete or len(self.playable(asset, True)) >= rungs):
                 every = now
             state = json.loads(self.get(f"/v1/assets/{asset}")[1])["state"]
             if state in ("ready", "failed", "rejected"):

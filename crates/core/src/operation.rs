@@ -135,6 +135,9 @@ pub struct Ladder {
     /// Whether a source that is already what a rung should be serves as it is.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub pass_through: bool,
+    /// Processor seconds that one task should take, which sets how many segments it makes; 60 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk_cpu_s: Option<u32>,
 }
 
 const fn stereo() -> u8 {

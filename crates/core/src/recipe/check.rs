@@ -119,6 +119,9 @@ pub(super) fn parameters(place: &Place, operation: &Operation) -> Result<(), Rec
                     "`channels_max` must be 2 (surround is mixed down) or 6 (5.1 is kept)";
                 return Err(place.error(message));
             }
+            if ladder.chunk_cpu_s.is_some_and(|s| !(1..=600).contains(&s)) {
+                return Err(place.error("`chunk_cpu_s` must be 1 to 600"));
+            }
             rungs(&ladder.rungs).map_err(|m| place.error(m))
         }
         Operation::AudioPlan(wanted) => sounds(wanted).map_err(|m| place.error(m)),

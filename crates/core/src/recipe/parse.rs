@@ -63,6 +63,7 @@ pub(super) struct RawStep {
     target_lufs: Option<f64>,
     true_peak_dbtp: Option<f64>,
     files: Option<Vec<SoundFile>>,
+    chunk_cpu_s: Option<u32>,
 }
 
 /// Where in the file a step stands, for messages.
@@ -181,6 +182,7 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
             })?,
             channels_max: raw.channels_max.unwrap_or(2),
             pass_through: raw.pass_through.unwrap_or(true),
+            chunk_cpu_s: raw.chunk_cpu_s,
         }),
         "video.lead" => Operation::VideoLead,
         "video.encode" => Operation::VideoEncode,
@@ -275,6 +277,12 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
             "audio.loudness",
         ),
         ("files", raw.files.is_some(), has_files, "audio.download"),
+        (
+            "chunk_cpu_s",
+            raw.chunk_cpu_s.is_some(),
+            is_plan,
+            "video.plan",
+        ),
     ] {
         if given && !belongs {
             return Err(place.error(format!("`{field}` belongs to {owner}; remove it here")));

@@ -16,13 +16,15 @@ const PLAN: &str = "video.plan";
 
 pub(super) fn run(attempt: &Attempt, film: &Film, ladder: &Ladder) -> Result<Output, Failure> {
     let version = ffmpeg(attempt, 0)?.version().to_owned();
+    let usual = PlanSettings::default();
     let settings = PlanSettings {
+        chunk_cpu_seconds: ladder.chunk_cpu_s.unwrap_or(usual.chunk_cpu_seconds),
         ladder: plan::Ladder {
             rungs: ladder.rungs.iter().map(rung).collect(),
         },
         audio_channels_max: ladder.channels_max,
         pass_through: ladder.pass_through,
-        ..PlanSettings::default()
+        ..usual
     };
     let plan = plan::plan(film.seekable(), &settings, &version).map_err(from_media)?;
     let chunks = u32::try_from(plan.chunks.len()).unwrap_or(u32::MAX);
