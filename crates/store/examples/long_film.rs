@@ -3,6 +3,8 @@
 //! usage: `long_film [SEGMENTS...]`, 100 and 10,000 unless said. Prints CPU milliseconds (all threads) and milliseconds
 //! of wall time. Durable as in a server: the database is a file, and each commit is synced.
 
+#![allow(clippy::print_stdout)] // its figures are what it is for
+
 use mediaflow_core::operation::Facts;
 use mediaflow_core::transition::Expansion;
 use mediaflow_core::{
