@@ -88,7 +88,7 @@ class Server:
         if status != 200:
             return []
         lines = text.decode().splitlines()
-        sound = [m[1] for line in lines if line.startswith("#EXT-X-MEDIA") and (m := re.search(r'URI="([^"]+)"', line))]
+        sound = [m[1] for line in lines if line.startswith("#EXT-X-MEDIA:TYPE=AUDIO") and (m := re.search(r'URI="([^"]+)"', line))]
         listed = [line for line in lines if line and not line.startswith("#")]
         if not all(self.segments(asset, uri) for uri in sound):
             return []
