@@ -340,9 +340,9 @@ impl Addresses {
         &self,
         asset: &AssetRecord,
         renditions: &[Servable],
-        streams: Option<&Streams>,
+        streams: Option<&StreamsStatus>,
     ) -> Option<AudioView> {
-        let is_heard = |t: &Track| t.kind == TrackKind::Audio && !t.segments.is_empty();
+        let is_heard = |t: &TrackStatus| t.kind == TrackKind::Audio && t.begun;
         streams.filter(|s| s.tracks.iter().any(is_heard))?;
         let found = asset.inspected.as_ref();
         let counted = found.and_then(|i| i["duration_ms"].as_u64());

@@ -3,7 +3,9 @@
 //!
 //! At stable addresses playlists grow, and stay what they were to who began early; at those with a digest they are finished.
 
-use mediaflow_engine::store::{CaptionsRecord, Streams, StreamsStatus, Track, TrackKind};
+use mediaflow_engine::store::{
+    CaptionsRecord, Streams, StreamsStatus, Track, TrackKind, TrackStatus,
+};
 use mediaflow_playlist::FrameRate;
 use mediaflow_playlist::dash::{self, AudioSet, Manifest, Picture, Representation};
 use mediaflow_playlist::hls::{
@@ -123,10 +125,12 @@ pub(crate) fn is_playable(status: &StreamsStatus) -> bool {
             .iter()
             .filter(move |t| t.begun && t.kind == kind)
     };
-    begun(TrackKind::Video).any(|video| {
-        let rate = &video.said["audio"];
-        rate.is_null() || begun(TrackKind::Audio).any(|audio| audio.said["bit_rate"] == *rate)
-    })
+    let is_alone = |t: &TrackStatus| t.said["alone"] == true;
+    begun(TrackKind::Audio).any(is_alone)
+        || begun(TrackKind::Video).any(|video| {
+            let rate = &video.said["audio"];
+            rate.is_null() || begun(TrackKind::Audio).any(|audio| audio.said["bit_rate"] == *rate)
+        })
 }
 
 /// One stream's playlist as it grows. It stays such a one when everything is published: who began early goes on with it.
