@@ -120,7 +120,7 @@ pub struct Output {
     /// The upright size, when the task found it out (inspect).
     pub dimensions: Option<(u32, u32)>,
     /// What films and recordings are searched by, when the task found it out.
-    pub media: Option<MediaFacts>,
+    pub media: Option<Box<MediaFacts>>,
     /// Text that search should find the asset by (camera, lens, copyright, ...).
     pub search_text: Option<String>,
     /// How many tasks later steps have.

@@ -32,7 +32,7 @@ pub(super) fn run(attempt: &Attempt) -> Result<Output, Failure> {
         .iter()
         .position(|s| s.operation == Operation::AudioCover);
     Ok(Output {
-        media: Some(essentials(info)),
+        media: Some(Box::new(essentials(info))),
         search_text: Some(search_text(&found.ffprobe)),
         expansions: cover
             .into_iter()

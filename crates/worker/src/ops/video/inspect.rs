@@ -27,7 +27,7 @@ pub(super) fn run(attempt: &Attempt) -> Result<Output, Failure> {
     let shown = info.video.first();
     Ok(Output {
         dimensions: shown.map(|v| (v.display_width, v.display_height)),
-        media: Some(essentials(info)),
+        media: Some(Box::new(essentials(info))),
         search_text: Some(search_text(&found.ffprobe)),
         facts: json!({ "info": info, "indexed": again, "ffprobe": found.ffprobe }),
         ..Output::default()
