@@ -96,7 +96,7 @@ fn video(mode: SandboxMode) -> Finding {
         )),
         Ok(found) => Good(format!("ffmpeg {}", found.version())),
         Err(e) if e.code == "sandbox.unavailable" => Missing(e.message),
-        Err(e) => Note(format!("videos are refused: {}", e.message)),
+        Err(e) => Note(format!("videos and sounds are refused: {}", e.message)),
     }
 }
 

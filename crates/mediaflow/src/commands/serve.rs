@@ -154,7 +154,7 @@ fn ffmpeg(mode: SandboxMode) -> Option<Ffmpeg> {
     match Ffmpeg::find(None, mode, FfmpegLimits::default()) {
         Ok(found) => Some(found),
         Err(error) => {
-            tracing::warn!(%error, "videos are refused");
+            tracing::warn!(%error, "videos and sounds are refused");
             None
         }
     }
