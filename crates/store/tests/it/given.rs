@@ -357,7 +357,15 @@ pub(crate) fn output(claimed: &Claimed) -> Output {
         }
         Operation::VideoAudio => stream(claimed, "audio", 0..2, &mut output),
         Operation::VideoCaptions => output.captions.push(captions(claimed)),
-        Operation::VideoInspect
+        Operation::AudioInspect
+        | Operation::AudioLoudness(_)
+        | Operation::AudioPlan(_)
+        | Operation::AudioEncode
+        | Operation::AudioDownload(_)
+        | Operation::AudioWaveform
+        | Operation::AudioCover
+        | Operation::AudioVerify
+        | Operation::VideoInspect
         | Operation::VideoPoster
         | Operation::VideoStoryboard
         | Operation::VideoVerify
