@@ -2,33 +2,12 @@
 
 use crate::given;
 use crate::server::{Server, run, stderr, stdout};
-use crate::sounds::{heard, loudness, made, shape, tone, worst_click};
+use crate::sounds::{fetched, heard, hls, lasts, loudness, made, shape, text, tone, worst_click};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Samples in a block of AAC: a result is whole to within one.
-const BLOCK: f64 = 1024.0;
 /// What AAC at the highest bit rate changes of a sine, as a part of its height; a jump is ten times that.
 const CLICK: f32 = 0.05;
-
-async fn fetched(server: &Server, url: &str) -> (String, Vec<u8>) {
-    let answer = server.http().get(url).send().await.unwrap();
-    assert_eq!(answer.status(), 200, "{url}");
-    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
-    let media_type = answer.headers()["content-type"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    (media_type, answer.bytes().await.unwrap().to_vec())
-}
-
-async fn text(server: &Server, url: &str) -> String {
-    String::from_utf8(fetched(server, url).await.1).unwrap()
-}
-
-fn hls(asset: &Value) -> &str {
-    asset["playback"]["hls"].as_str().unwrap()
-}
 
 /// The playlist of one stream.
 fn stream<'a>(asset: &'a Value, name: &str) -> &'a str {
@@ -45,15 +24,6 @@ fn rendition<'a>(asset: &'a Value, profile: &str, format: &str) -> &'a Value {
     let is_it = |r: &&Value| r["profile"] == profile && r["format"] == format;
     let found = all.iter().find(is_it);
     found.unwrap_or_else(|| panic!("no {profile}.{format} in {asset:#}"))
-}
-
-/// The result lasts as long as its source, to within a block.
-fn lasts(asset: &Value, seconds: f64) {
-    let url = hls(asset);
-    let (_, rate) = shape(url);
-    let samples = heard(url).len() as f64;
-    let off = (samples - seconds * f64::from(rate)).abs();
-    assert!(off <= BLOCK, "{samples} samples at {rate}, and {seconds} s");
 }
 
 const SONG: &str = "-map 0 -map 1 -c:a flac -c:v mjpeg -pix_fmt yuvj420p -disposition:v attached_pic \

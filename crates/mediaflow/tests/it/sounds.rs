@@ -1,5 +1,7 @@
 //! Sounds made by ffmpeg, and what a player hears of a result.
 
+use crate::server::Server;
+use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
@@ -78,4 +80,35 @@ pub(crate) fn shape(url: &str) -> (u32, u32) {
     let mut numbers = line.split(',').map(|n| n.parse().unwrap());
     let rate = numbers.next().unwrap();
     (numbers.next().unwrap(), rate)
+}
+
+/// Samples in a block of AAC: a result is whole to within one.
+const BLOCK: f64 = 1024.0;
+
+pub(crate) async fn fetched(server: &Server, url: &str) -> (String, Vec<u8>) {
+    let answer = server.http().get(url).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{url}");
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    let media_type = answer.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    (media_type, answer.bytes().await.unwrap().to_vec())
+}
+
+pub(crate) async fn text(server: &Server, url: &str) -> String {
+    String::from_utf8(fetched(server, url).await.1).unwrap()
+}
+
+pub(crate) fn hls(asset: &Value) -> &str {
+    asset["playback"]["hls"].as_str().unwrap()
+}
+
+/// The result lasts as long as its source, to within a block.
+pub(crate) fn lasts(asset: &Value, seconds: f64) {
+    let url = hls(asset);
+    let (_, rate) = shape(url);
+    let samples = heard(url).len() as f64;
+    let off = (samples - seconds * f64::from(rate)).abs();
+    assert!(off <= BLOCK, "{samples} samples at {rate}, and {seconds} s");
 }
