@@ -6,9 +6,7 @@ use streams::{files, loudness, rungs, sounds};
 
 use super::parse::{Place, RawStep};
 use super::{Condition, Recipe, RecipeError, STEPS_MAX};
-use crate::operation::{
-    Download, Downloads, Encoding, Fit, Format, Loudness, Rung, Sounds, Variant,
-};
+use crate::operation::{Download, Encoding, Fit, Format, Variant};
 use crate::{Kind, Operation};
 
 /// Names are used in URLs and logs.

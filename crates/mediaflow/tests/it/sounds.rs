@@ -83,7 +83,7 @@ pub(crate) fn shape(url: &str) -> (u32, u32) {
 }
 
 /// Samples in a block of AAC: a result is whole to within one.
-const BLOCK: f64 = 1024.0;
+pub(crate) const BLOCK: f64 = 1024.0;
 
 pub(crate) async fn fetched(server: &Server, url: &str) -> (String, Vec<u8>) {
     let answer = server.http().get(url).send().await.unwrap();
