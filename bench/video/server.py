@@ -119,7 +119,7 @@ class Server:
             state = json.loads(self.get(f"/v1/assets/{asset}")[1])["state"]
             if state in ("ready", "failed", "rejected"):
                 if state != "ready":
-                    raise SystemExit(f"the asset is {state}: {self.get(f'/v1/assets/{asset}')[1][:2000]}")
+                    raise SystemExit(f"the asset is {state}: {self.get('/v1/tasks?asset=' + asset + '&state=dead')[1][:2000]}")
                 return first, every or now, time.monotonic() - sent
             time.sleep(0.05 if every is None else 0.25)
 
