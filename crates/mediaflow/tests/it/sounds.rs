@@ -11,6 +11,7 @@ pub(crate) const TONE: u32 = 1000;
 /// A file made by ffmpeg of its own sources; `args` are separated by spaces.
 pub(crate) fn made(folder: &Path, name: &str, sources: &[&str], args: &str) -> Vec<u8> {
     let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error", "-y"]);
     for source in sources {
@@ -33,7 +34,7 @@ pub(crate) fn tone(channels: usize, rate: u32, seconds: f64) -> String {
 /// The first channel of what a player decodes, from -1 to 1; it may not complain about anything.
 pub(crate) fn heard(url: &str) -> Vec<f32> {
     let output = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "warning", "-i", url])
+        .args(["-nostdin", "-v", "error", "-i", url])
         .args(["-af", "pan=mono|c0=c0", "-f", "f32le", "-"])
         .output()
         .unwrap();
@@ -60,7 +61,7 @@ pub(crate) fn worst_click(samples: &[f32], rate: u32) -> f32 {
 pub(crate) fn loudness(url: &str) -> f64 {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-hide_banner", "-i", url])
-        .args(["-af", "ebur128=framelog=quiet", "-f", "null", "-"])
+        .args(["-af", "ebur128=framelog=verbose", "-f", "null", "-"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
