@@ -14,7 +14,7 @@ pub use media::{
 /// Most bits per second over any segment, and the mean over all: BANDWIDTH, AVERAGE-BANDWIDTH.
 ///
 /// `segments` are (bytes, seconds) pairs. HLS lets short segments at the end be left out of the
-/// peak, as a few bytes over nothing would say little: those under half the longest are.
+/// peak, as a few bytes over nothing would say little: those under half the longest are. The peak is never below the mean.
 pub fn bandwidth(segments: &[(u64, f64)]) -> (u64, u64) {
     let longest = segments.iter().map(|s| s.1).fold(0.0, f64::max);
     let peak = segments
@@ -25,5 +25,5 @@ pub fn bandwidth(segments: &[(u64, f64)]) -> (u64, u64) {
     let bytes: u64 = segments.iter().map(|s| s.0).sum();
     let seconds: f64 = segments.iter().map(|s| s.1).sum();
     let mean = (bytes as f64 * 8.0 / seconds.max(0.001)).ceil() as u64;
-    (peak.unwrap_or(mean), mean)
+    (peak.map_or(mean, |peak| peak.max(mean)), mean)
 }

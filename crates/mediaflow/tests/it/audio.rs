@@ -155,6 +155,9 @@ async fn a_song_with_a_cover() {
     assert_eq!(found["items"].as_array().unwrap().len(), 0);
 }
 
+const ID3: &str = "-map 0 -map 1 -c:a libmp3lame -c:v mjpeg -pix_fmt yuvj420p -disposition:v attached_pic \
+                   -id3v2_version 3";
+
 /// What goes through the built-in recipe as a whole.
 const FULL: [&str; 2] = ["cover.mp3", "silence.flac"];
 
@@ -164,98 +167,27 @@ async fn what_is_sound_by_its_bytes_is_sound() {
     given::write(folder.path(), "recipes/small.toml", SMALL.as_bytes());
     let at = folder.path();
     let art = "color=blue:s=64x64:r=1:d=1";
+    let (tone_1s, tone_3s) = (tone(2, 44_100, 1.0), tone(2, 44_100, 3.0));
+    let (with_art, voice, six) = (
+        tone(2, 44_100, 7.0),
+        tone(1, 48_000, 7.0),
+        tone(6, 48_000, 3.0),
+    );
+    #[rustfmt::skip] // A table.
     let cases: &[(&str, &[&str], &str, &str, f64)] = &[
-        (
-            "cover.mp3",
-            &[&tone(2, 44_100, 7.0), art],
-            "-map 0 -map 1 -c:a libmp3lame -c:v mjpeg -pix_fmt yuvj420p -disposition:v attached_pic -id3v2_version 3",
-            "audio/mpeg",
-            7.0,
-        ),
-        (
-            "phone.wav",
-            &[&tone(1, 8000, 3.0)],
-            "-c:a pcm_s16le",
-            "audio/wav",
-            3.0,
-        ),
-        (
-            "six.mka",
-            &[&tone(6, 48_000, 3.0)],
-            "-c:a ac3",
-            "audio/x-matroska",
-            3.0,
-        ),
-        (
-            "voice.opus",
-            &[&tone(1, 48_000, 7.0)],
-            "-c:a libopus",
-            "audio/ogg",
-            7.0,
-        ),
-        (
-            "tune.ogg",
-            &[&tone(2, 44_100, 3.0)],
-            "-c:a libvorbis",
-            "audio/ogg",
-            3.0,
-        ),
-        (
-            "short.aiff",
-            &[&tone(2, 44_100, 1.0)],
-            "-c:a pcm_s16be",
-            "audio/aiff",
-            1.0,
-        ),
-        (
-            "book.m4a",
-            &[&tone(2, 44_100, 3.0)],
-            "-c:a aac",
-            "audio/mp4",
-            3.0,
-        ),
-        (
-            "late.mp4",
-            &[&tone(2, 44_100, 3.0)],
-            "-c:a aac -f mp4",
-            "audio/mp4",
-            3.0,
-        ),
-        (
-            "alone.webm",
-            &[&tone(2, 48_000, 3.0)],
-            "-c:a libopus",
-            "audio/webm",
-            3.0,
-        ),
-        (
-            "apple.caf",
-            &[&tone(2, 44_100, 3.0)],
-            "-c:a pcm_s16be",
-            "audio/x-caf",
-            3.0,
-        ),
-        (
-            "old.wma",
-            &[&tone(2, 44_100, 3.0)],
-            "-c:a wmav2",
-            "audio/x-ms-wma",
-            3.0,
-        ),
-        (
-            "silence.flac",
-            &["anullsrc=r=44100:cl=stereo"],
-            "-t 2 -c:a flac",
-            "audio/flac",
-            2.0,
-        ),
-        (
-            "large.wav",
-            &[&tone(2, 44_100, 2.0)],
-            "-c:a pcm_s16le -rf64 always",
-            "audio/wav",
-            2.0,
-        ),
+        ("cover.mp3", &[&with_art, art], ID3, "audio/mpeg", 7.0),
+        ("phone.wav", &[&tone(1, 8000, 3.0)], "-c:a pcm_s16le", "audio/wav", 3.0),
+        ("six.mka", &[&six], "-c:a ac3", "audio/x-matroska", 3.0),
+        ("voice.opus", &[&voice], "-c:a libopus", "audio/ogg", 7.0),
+        ("tune.ogg", &[&tone_3s], "-c:a libvorbis", "audio/ogg", 3.0),
+        ("short.aiff", &[&tone_1s], "-c:a pcm_s16be", "audio/aiff", 1.0),
+        ("book.m4a", &[&tone_3s], "-c:a aac", "audio/mp4", 3.0),
+        ("late.mp4", &[&tone_3s], "-c:a aac -f mp4", "audio/mp4", 3.0),
+        ("alone.webm", &[&tone_3s], "-c:a libopus", "audio/webm", 3.0),
+        ("apple.caf", &[&tone_3s], "-c:a pcm_s16be", "audio/x-caf", 3.0),
+        ("old.wma", &[&tone_3s], "-c:a wmav2", "audio/x-ms-wma", 3.0),
+        ("silence.flac", &["anullsrc=r=44100:cl=stereo"], "-t 2 -c:a flac", "audio/flac", 2.0),
+        ("large.wav", &[&tone_1s], "-c:a pcm_s16le -rf64 always", "audio/wav", 1.0),
     ];
     let server = Server::start(at);
     let mut ids = Vec::new();
