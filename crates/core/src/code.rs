@@ -63,6 +63,7 @@ codes! {
     WorkerLost "worker.lost" 500 "The process that worked on the task vanished. Counted as an attempt; after four losses while running alone the task is quarantined.";
     DecoderCrashed "decoder.crashed" 500 "A decoder panicked or its process died on this file. The file is isolated; nothing else is affected.";
     EncoderFailed "encoder.failed" 500 "An encoder refused its input. Please report it with the asset's id.";
+    EncoderMissing "encoder.missing" 500 "The recipe wants a codec that the installed ffmpeg cannot encode; `mediaflow doctor` lists those it can. Install a build that has it and replay the task, or change the recipe.";
     OutputMismatch "output.mismatch" 500 "A part of a stream does not fit the parts that other workers made: their encoders differ. Retried; install the same build everywhere.";
     OutputInvalid "output.invalid" 500 "What was made was decoded again and is not what it should be. It is not shown.";
     SandboxUnavailable "sandbox.unavailable" 500 "`sandbox = \"require\"` is set and this kernel or container does not give what it needs. See `mediaflow doctor`.";

@@ -147,6 +147,7 @@ fn stream(task: &Claimed, track: &str, numbers: Range<u32>, segments: u32, outpu
             number,
             duration: 540_000,
             key_bytes: 2000,
+            quality: None,
             blob: blob(&format!("{} {track} {number}", task.asset)),
         });
     }

@@ -54,6 +54,17 @@ pub struct NewTrack {
     pub init: NewBlob,
 }
 
+/// How near pictures came to their source.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quality {
+    /// How many were compared.
+    pub frames: u64,
+    /// Mean structural similarity, 0 to 1.
+    pub ssim_mean: f64,
+    /// That of the worst picture.
+    pub ssim_min: f64,
+}
+
 /// One segment, decoded and checked by the task that records it.
 #[derive(Debug, Clone)]
 pub struct NewSegment {
@@ -65,6 +76,8 @@ pub struct NewSegment {
     pub duration: u64,
     /// How many of its first bytes show its first picture, for I-frame playlists; 0 in sound.
     pub key_bytes: u64,
+    /// What was compared of the chunk that begins with it.
+    pub quality: Option<Quality>,
     /// The bytes.
     pub blob: NewBlob,
 }
@@ -168,6 +181,8 @@ pub struct TrackStatus {
     pub begun: bool,
     /// Of all its segments.
     pub bytes: u64,
+    /// What was compared of its pictures.
+    pub quality: Option<Quality>,
 }
 
 /// Verbs of streams.

@@ -178,6 +178,20 @@ pub(crate) struct RenditionView {
     url: String,
     /// Where exactly these bytes are; caches may keep them for ever. Of a stream once it is published.
     immutable_url: String,
+    /// Of a stream: how near its pictures came to the source's.
+    quality: Option<QualityView>,
+}
+
+/// What a comparison of some pictures of each chunk with the source's found.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Quality)]
+pub(crate) struct QualityView {
+    /// Mean structural similarity (SSIM), 0 to 1.
+    ssim_mean: f64,
+    /// That of the worst picture.
+    ssim_min: f64,
+    /// How many pictures were compared.
+    frames: u64,
 }
 
 /// Addresses for players. Signed and expiring when the asset is private.

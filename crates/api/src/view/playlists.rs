@@ -275,12 +275,28 @@ fn playable(streams: &Streams, kind: TrackKind) -> Vec<&Track> {
     let mut found: Vec<&Track> = tracks
         .filter(|t| t.kind == kind && !t.segments.is_empty())
         .collect();
-    found.sort_by_key(|t| (t.height, number(t, "bit_rate"), t.name.clone()));
+    found.sort_by_key(|t| {
+        (
+            t.height,
+            familiarity(t),
+            number(t, "bit_rate"),
+            t.name.clone(),
+        )
+    });
     if let (false, Some(lowest)) = (streams.published, found.first()) {
         let reached = lowest.segments.len();
         found.retain(|t| t.segments.len() >= reached);
     }
+    // Codec by codec, what more players know first: each takes those that it can decode.
+    found.sort_by_key(|t| familiarity(t));
     found
+}
+
+/// How many codecs more players know.
+fn familiarity(track: &Track) -> usize {
+    let codecs = ["avc1", "hvc1", "vp09", "av01"];
+    let is_its = |codec: &&str| track.codecs.starts_with(*codec);
+    codecs.iter().position(is_its).unwrap_or(0)
 }
 
 fn group(track: &Track) -> String {

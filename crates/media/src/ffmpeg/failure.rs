@@ -41,7 +41,7 @@ impl Stage<'_> {
         }
         if says(&["Unknown encoder"]) {
             return MediaError {
-                code: "encoder.failed",
+                code: "encoder.missing",
                 message: format!(
                     "this ffmpeg was built without what the recipe asks for: {message}"
                 ),

@@ -8,6 +8,7 @@ use super::watch::{Progress, Watched};
 use super::{Ffmpeg, Input};
 use crate::MediaError;
 use crate::sandbox::{Finished, Job, ProcessLimits, Stdout};
+use crate::video::plan::VideoCodec;
 
 /// Most bytes of a document that ffprobe may print.
 const DOCUMENT_BYTES_MAX: u64 = 32 << 20;
@@ -95,6 +96,13 @@ impl Ffmpeg {
             .ok_or_else(|| failure::not_ffmpeg(&finished.stderr))
     }
 
+    pub(super) fn ask_codecs(&self) -> Result<Vec<VideoCodec>, MediaError> {
+        let args = vec!["-hide_banner".into(), "-encoders".into()];
+        let job = self.job(&self.ffmpeg, args, &[], None);
+        let finished = job.run(|stdout: &mut Stdout| stdout.collect(DOCUMENT_BYTES_MAX))?;
+        Ok(listed(&String::from_utf8_lossy(&finished.output)))
+    }
+
     fn opening(&self, inputs: &[Input]) -> Vec<OsString> {
         let mut args: Vec<OsString> = [
             "-hide_banner",
@@ -158,5 +166,27 @@ impl Ffmpeg {
             paths: &paths,
         };
         Err(stage.error())
+    }
+}
+
+/// The codecs whose encoders are in ffmpeg's list of them: flags, a name, a description.
+fn listed(encoders: &str) -> Vec<VideoCodec> {
+    let names: Vec<&str> = encoders
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    let is_there = |codec: &VideoCodec| names.contains(&codec.encoder());
+    VideoCodec::ALL.into_iter().filter(is_there).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoders_are_found_by_their_whole_names() {
+        let text = " V..... = Video\n ------\n V....D libx264rgb   libx264 for RGB\n \
+                    V..... libvpx               libvpx VP8\n V....D libx265 libx265 H.265 / HEVC\n";
+        assert_eq!(listed(text), [VideoCodec::Hevc]);
     }
 }

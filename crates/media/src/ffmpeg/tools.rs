@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::sandbox::SandboxMode;
+use crate::video::plan::VideoCodec;
 use crate::{ErrorKind, MediaError};
 
 /// What one run of ffmpeg may use.
@@ -47,6 +48,7 @@ pub struct Ffmpeg {
     pub(super) mode: SandboxMode,
     pub(super) limits: FfmpegLimits,
     version: Arc<str>,
+    codecs: Arc<[VideoCodec]>,
     threads: u32,
     cancelled: Option<Arc<AtomicBool>>,
     pub(super) spent: Option<Arc<AtomicU64>>,
@@ -75,11 +77,13 @@ impl Ffmpeg {
             mode,
             limits,
             version: "".into(),
+            codecs: Arc::new([]),
             threads: 0,
             cancelled: None,
             spent: None,
         };
         tools.version = tools.ask_version()?.into();
+        tools.codecs = tools.ask_codecs()?.into();
         Ok(tools)
     }
 
@@ -87,6 +91,11 @@ impl Ffmpeg {
     /// from the same one.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// What its build can encode pictures in.
+    pub fn codecs(&self) -> &[VideoCodec] {
+        &self.codecs
     }
 
     /// Whether it runs sandboxed.

@@ -6,6 +6,7 @@ use crate::fault::Fault;
 use crate::output;
 use mediaflow_engine::Recipes;
 use mediaflow_media::sandbox::{Posture, SandboxMode};
+use mediaflow_media::video::plan::VideoCodec;
 use mediaflow_media::video::{Ffmpeg, FfmpegLimits};
 use std::path::Path;
 
@@ -94,7 +95,23 @@ fn video(mode: SandboxMode) -> Finding {
             "ffmpeg {}, which reads strangers' files with less than the whole sandbox",
             found.version()
         )),
-        Ok(found) => Good(format!("ffmpeg {}", found.version())),
+        Ok(found) => {
+            let (can, cannot): (Vec<_>, Vec<_>) = VideoCodec::ALL
+                .into_iter()
+                .partition(|codec| found.codecs().contains(codec));
+            let names = |codecs: &[VideoCodec]| {
+                let names: Vec<&str> = codecs.iter().map(|codec| codec.name()).collect();
+                names.join(", ")
+            };
+            let text = format!("ffmpeg {} encodes {}", found.version(), names(&can));
+            match cannot.is_empty() {
+                true => Good(text),
+                false => Note(format!(
+                    "{text}; recipes with rungs in {} fail with `encoder.missing`",
+                    names(&cannot)
+                )),
+            }
+        }
         Err(e) if e.code == "sandbox.unavailable" => Missing(e.message),
         Err(e) => Note(format!("videos and sounds are refused: {}", e.message)),
     }

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 const STEPS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_streams.sql"),
+    include_str!("migrations/0003_quality.sql"),
     include_str!("migrations/0006_captions.sql"),
 ];
 

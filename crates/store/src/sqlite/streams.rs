@@ -8,8 +8,8 @@ use super::writer::Session;
 use super::{SqliteStore, captions};
 use crate::streams::edition;
 use crate::{
-    BlobRow, NewSegment, NewTrack, Output, Playback, Segment, StoreError, Streams, StreamsStatus,
-    Track, TrackKind, TrackStatus, master_edition,
+    BlobRow, NewSegment, NewTrack, Output, Playback, Quality, Segment, StoreError, Streams,
+    StreamsStatus, Track, TrackKind, TrackStatus, master_edition,
 };
 use async_trait::async_trait;
 use mediaflow_core::{AssetId, BlobId, ErrorCode, Failure, Visibility};
@@ -105,13 +105,18 @@ impl Live {
         }
         s.conn
             .prepare_cached(
-                "UPDATE tracks SET bytes = bytes + ?4 WHERE asset = ?1 AND generation = ?2 AND name = ?3",
+                "UPDATE tracks SET bytes = bytes + ?4, compared = compared + ?5, ssim_sum = ssim_sum + ?5 * ?6,
+                                   ssim_min = min(ssim_min, ?7)
+                 WHERE asset = ?1 AND generation = ?2 AND name = ?3",
             )?
             .execute(params![
                 self.asset.as_bytes(),
                 self.run.generation,
                 new.track,
                 blob.bytes,
+                new.quality.map_or(0, |q| q.frames),
+                new.quality.map_or(0.0, |q| q.ssim_mean),
+                new.quality.map_or(1.0, |q| q.ssim_min),
             ])?;
         Ok(())
     }
@@ -289,7 +294,7 @@ fn status(conn: &Connection, asset: AssetId) -> Result<StreamsStatus, StoreError
     let shown = shown(conn, asset)?;
     let generation = shown.as_ref().map_or(0, |s| s.generation);
     let mut statement = conn.prepare_cached(
-        "SELECT t.name, t.kind, t.width, t.height, t.said, t.bytes, b.sha256,
+        "SELECT t.name, t.kind, t.width, t.height, t.said, t.bytes, t.compared, t.ssim_sum, t.ssim_min, b.sha256,
                 EXISTS (SELECT 1 FROM segments g WHERE g.asset = t.asset AND g.generation = t.generation
                         AND g.track = t.name AND g.number = 0) AS begun
          FROM tracks t JOIN blobs b ON b.id = t.blob WHERE t.asset = ?1 AND t.generation = ?2 ORDER BY t.name",
@@ -305,6 +310,7 @@ fn status(conn: &Connection, asset: AssetId) -> Result<StreamsStatus, StoreError
                 init: sha(row, "sha256")?,
                 begun: row.get("begun")?,
                 bytes: row.get("bytes")?,
+                quality: quality(row)?,
             })
         })?
         .collect::<Result<_, _>>()?;
@@ -313,6 +319,18 @@ fn status(conn: &Connection, asset: AssetId) -> Result<StreamsStatus, StoreError
         edition: edition(asset, generation),
         tracks,
     })
+}
+
+fn quality(row: &Row<'_>) -> rusqlite::Result<Option<Quality>> {
+    let frames: u64 = row.get("compared")?;
+    if frames == 0 {
+        return Ok(None);
+    }
+    Ok(Some(Quality {
+        frames,
+        ssim_mean: row.get::<_, f64>("ssim_sum")? / frames as f64,
+        ssim_min: row.get("ssim_min")?,
+    }))
 }
 
 type Made = (Track, BlobRow, Vec<BlobRow>);

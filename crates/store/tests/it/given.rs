@@ -9,8 +9,8 @@ use mediaflow_core::{
 };
 use mediaflow_store::{
     Accept, Accepted, AssetRecord, Capacity, Claimed, Environment, Generation, NewBlob,
-    NewCaptions, NewRendition, NewSegment, NewTrack, Output, RenditionBlob, Report, SqliteStore,
-    Store, StoreError, TrackKind,
+    NewCaptions, NewRendition, NewSegment, NewTrack, Output, Quality, RenditionBlob, Report,
+    SqliteStore, Store, StoreError, TrackKind,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -425,6 +425,11 @@ fn stream(claimed: &Claimed, track: &str, numbers: Range<u32>, output: &mut Outp
             number,
             duration: 540_000,
             key_bytes: 2000,
+            quality: (track != "audio").then(|| Quality {
+                frames: 10 + u64::from(number),
+                ssim_mean: 0.9,
+                ssim_min: 0.8 - f64::from(number) / 10.0,
+            }),
             blob: bytes(
                 format!("{} {track} {number} {task} {fence}", claimed.asset),
                 format!("{track}-{number}"),

@@ -76,6 +76,8 @@ async fn a_playlist_lists_what_is_there_without_a_gap_and_never_less() {
     let status = given.store.streams_status(asset).await.unwrap();
     assert!(status.tracks.iter().all(|t| t.begun) && !status.published);
     assert_eq!(status.tracks[0].bytes, first.tracks[0].segments[0].bytes);
+    assert_eq!(status.tracks[0].quality.unwrap().frames, 10);
+    assert_eq!(status.tracks[1].quality, None, "sound is not looked at");
 
     given.succeeds(find(&claimed, "encode", 1)).await;
     let status = given.store.streams_status(asset).await.unwrap();
@@ -98,6 +100,10 @@ async fn a_playlist_lists_what_is_there_without_a_gap_and_never_less() {
 
     given.succeeds(find(&claimed, "encode", 2)).await;
     given.all_done().await;
+    let status = given.store.streams_status(asset).await.unwrap();
+    let quality = status.tracks[0].quality.unwrap();
+    assert_eq!(quality.frames, (0..6).map(|n| 10 + n).sum::<u64>());
+    assert!((quality.ssim_mean - 0.9).abs() < 1e-9 && (quality.ssim_min - 0.3).abs() < 1e-9);
     let last = given.streams(asset).await;
     assert!(last.published && last.tracks.iter().all(|t| t.whole));
     let status = given.store.streams_status(asset).await.unwrap();

@@ -1,6 +1,6 @@
 //! Where an asset and all that was made of it can be fetched: signed and expiring when it is private.
 
-use super::{AudioView, PlaybackView, RenditionView, WaveformView};
+use super::{AudioView, PlaybackView, QualityView, RenditionView, WaveformView};
 use crate::Context;
 use crate::media_path::name;
 use crate::origin::Origin;
@@ -75,6 +75,11 @@ impl Addresses {
             sha256: track.init.to_string(),
             immutable_url,
             url,
+            quality: track.quality.map(|q| QualityView {
+                ssim_mean: q.ssim_mean,
+                ssim_min: q.ssim_min,
+                frames: q.frames,
+            }),
         }
     }
 
@@ -122,6 +127,7 @@ impl Addresses {
             sha256: rendition.sha256.to_string(),
             url: format!("{base}{name}"),
             immutable_url: format!("{base}{}/{name}", rendition.sha256),
+            quality: None,
         }
     }
 }

@@ -9,6 +9,8 @@ use crate::video::VideoStream;
 
 /// A source this much smaller than a rung still gets it, at its own size: 1920x1072 is 1080p.
 const NEARLY: f64 = 1.12;
+/// Encoders of newer codecs refuse pictures with a side shorter than this, in pixels.
+const SIDE_MIN: u32 = 64;
 
 /// The wanted rungs, in any order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +57,29 @@ pub enum VideoCodec {
 }
 
 impl VideoCodec {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::H264, Self::Hevc, Self::Vp9, Self::Av1];
+
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "H.264",
+            Self::Hevc => "HEVC",
+            Self::Vp9 => "VP9",
+            Self::Av1 => "AV1",
+        }
+    }
+
+    /// ffmpeg's name of its encoder.
+    pub(crate) const fn encoder(self) -> &'static str {
+        match self {
+            Self::H264 => "libx264",
+            Self::Hevc => "libx265",
+            Self::Vp9 => "libvpx-vp9",
+            Self::Av1 => "libsvtav1",
+        }
+    }
+
     /// CPU time of a picture in units of what H.264's takes; measured at 360 lines.
     pub(crate) const fn cost(self) -> f64 {
         match self {
@@ -148,9 +173,13 @@ pub(super) fn rungs(video: &VideoStream, grid: &FrameGrid, ladder: &Ladder) -> V
         }
         let side = |side: f64| ((side * scale.min(1.0) / 2.0).round() as u32 * 2).max(2);
         let (width, height) = (side(size.0), side(size.1));
+        let codec = match width.min(height) < SIDE_MIN {
+            true => VideoCodec::H264,
+            false => rung.codec,
+        };
         if planned
             .iter()
-            .any(|p| (p.width, p.height, p.codec) == (width, height, rung.codec))
+            .any(|p| (p.width, p.height, p.codec) == (width, height, codec))
         {
             continue;
         }
@@ -161,7 +190,7 @@ pub(super) fn rungs(video: &VideoStream, grid: &FrameGrid, ladder: &Ladder) -> V
             video_bit_rate: rung.video_bit_rate,
             audio_bit_rate: rung.audio_bit_rate,
             every: divisor(grid.rate, rung.frame_rate_max),
-            codec: rung.codec,
+            codec,
             pass_through: None,
         });
     }

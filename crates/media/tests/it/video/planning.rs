@@ -1,6 +1,6 @@
 //! What is made of which film; no process runs here.
 
-use mediaflow_media::video::plan::{Plan, PlanSettings, plan};
+use mediaflow_media::video::plan::{Plan, PlanSettings, VideoCodec, plan};
 use mediaflow_media::video::{
     Container, Hdr, MediaInfo, Orientation, Ratio, VideoStream, VideoTimeline,
 };
@@ -159,6 +159,19 @@ fn a_short_clip_is_one_task() {
     });
     assert_eq!(made.chunks.len(), 1);
     assert_eq!((made.segments, made.target_duration()), (1, 5));
+}
+
+#[test]
+fn a_picture_too_small_for_an_encoder_is_coded_in_h264() {
+    let mut settings = PlanSettings::default();
+    settings.ladder.rungs.truncate(1);
+    settings.ladder.rungs[0].codec = VideoCodec::Av1;
+    for (side, codec) in [(62, VideoCodec::H264), (64, VideoCodec::Av1)] {
+        let mut video = film();
+        (video.display_width, video.display_height) = (112, side);
+        let made = plan(&info(video), &settings, "5.1").unwrap();
+        assert_eq!(made.rungs[0].codec, codec, "{side} lines");
+    }
 }
 
 #[test]

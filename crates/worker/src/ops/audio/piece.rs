@@ -100,6 +100,7 @@ impl Piece<'_> {
                 number: segment.segment.index,
                 duration: segment.segment.duration_ticks,
                 key_bytes: 0,
+                quality: None,
                 blob,
             });
         }

@@ -4,7 +4,7 @@ use super::film::{Film, ffmpeg, folder};
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
 use mediaflow_core::{ErrorCode, Failure};
-use mediaflow_engine::store::{NewSegment, NewTrack, Output, TrackKind};
+use mediaflow_engine::store::{self, NewSegment, NewTrack, Output, TrackKind};
 use mediaflow_media::mp4::codec_string;
 use mediaflow_media::video::{Plan, Quality, RungChunk, SsimRange, encode_chunk, verify_chunk};
 use serde_json::json;
@@ -47,12 +47,10 @@ pub(super) fn run(
         compared,
         folder.path(),
     );
-    for quality in qualities.map_err(from_media)? {
-        check(quality)?;
-    }
     let mut output = Output::default();
-    for rung in made {
-        record(attempt, plan, rung, &mut output)?;
+    for (rung, quality) in made.into_iter().zip(qualities.map_err(from_media)?) {
+        check(quality)?;
+        record(attempt, plan, rung, quality, &mut output)?;
     }
     Ok(output)
 }
@@ -87,6 +85,7 @@ fn record(
     attempt: &Attempt,
     plan: &Plan,
     made: RungChunk,
+    quality: Option<Quality>,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let rung = &plan.rungs[made.rung];
@@ -100,6 +99,11 @@ fn record(
         }))
         .unzip();
     let blobs = attempt.write(&files)?;
+    let mut quality = quality.map(|q| store::Quality {
+        frames: q.frames,
+        ssim_mean: q.ssim_mean,
+        ssim_min: q.ssim_min,
+    });
     for (blob, segment) in blobs.into_iter().zip(said) {
         match segment {
             None => output.tracks.push(NewTrack {
@@ -122,6 +126,7 @@ fn record(
                 number: segment.index,
                 duration: segment.duration_ticks,
                 key_bytes: segment.key_frame_bytes as u64,
+                quality: quality.take(),
                 blob,
             }),
         }

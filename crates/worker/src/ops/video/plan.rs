@@ -15,18 +15,35 @@ use serde_json::json;
 const PLAN: &str = "video.plan";
 
 pub(super) fn run(attempt: &Attempt, film: &Film, ladder: &Ladder) -> Result<Output, Failure> {
-    let version = ffmpeg(attempt, 0)?.version().to_owned();
+    let ffmpeg = ffmpeg(attempt, 0)?;
     let usual = PlanSettings::default();
     let settings = PlanSettings {
         chunk_cpu_seconds: ladder.chunk_cpu_s.unwrap_or(usual.chunk_cpu_seconds),
         ladder: plan::Ladder {
             rungs: ladder.rungs.iter().map(rung).collect(),
         },
+        // A rung may ask for more pictures than are usual.
+        frame_rate_max: ladder
+            .rungs
+            .iter()
+            .filter_map(|rung| rung.frame_rate_max)
+            .fold(usual.frame_rate_max, u32::max),
         audio_channels_max: ladder.channels_max,
         pass_through: ladder.pass_through,
         ..usual
     };
-    let plan = plan::plan(film.seekable(), &settings, &version).map_err(from_media)?;
+    let plan = plan::plan(film.seekable(), &settings, ffmpeg.version()).map_err(from_media)?;
+    for rung in &plan.rungs {
+        if !ffmpeg.codecs().contains(&rung.codec) {
+            let message = format!(
+                "the rung {} is {}, which ffmpeg {} cannot encode here",
+                rung.name,
+                rung.codec.name(),
+                ffmpeg.version()
+            );
+            return Err(Failure::permanent(ErrorCode::EncoderMissing, message));
+        }
+    }
     let chunks = u32::try_from(plan.chunks.len()).unwrap_or(u32::MAX);
     let pieces = plan.audio.as_ref().map_or(0, |a| a.pieces.len());
     if chunks > TASKS_MAX {
