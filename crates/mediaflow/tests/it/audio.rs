@@ -2,7 +2,9 @@
 
 use crate::given;
 use crate::server::{Server, run, stderr, stdout};
-use crate::sounds::{BLOCK, fetched, heard, hls, lasts, loudness, made, shape, text, tone, worst_click};
+use crate::sounds::{
+    BLOCK, fetched, heard, hls, lasts, loudness, made, shape, text, tone, worst_click,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -69,8 +69,9 @@ pub(super) fn cut(
         (wanted.round() as u32).clamp(1, SEGMENTS_MAX)
     };
     let mut chunks = vec![chunk(0..1, &all[..1])];
+    let is_slow = film > grid.seconds() * f64::from(settings.processors);
     let (ahead, rest): (&[usize], &[usize]) = match all.split_first() {
-        Some((_, rest)) if settings.lowest_rung_ahead && !rest.is_empty() => (&all[..1], rest),
+        Some((_, rest)) if is_slow && !rest.is_empty() => (&all[..1], rest),
         _ => (&[], &all),
     };
     if !ahead.is_empty() {

@@ -38,8 +38,9 @@ pub struct PlanSettings {
     pub frame_rate_max: u32,
     /// CPU seconds that one chunk should take, which sets its length.
     pub chunk_cpu_seconds: u32,
-    /// Whether the lowest rung gets chunks of its own, to be made before all others.
-    pub lowest_rung_ahead: bool,
+    /// Processors that make it. Where they need longer for all rungs than the film lasts, the lowest
+    /// rung gets chunks of its own, to be made before all others.
+    pub processors: u32,
     /// x264's preset.
     pub preset: String,
     /// x264's constant quality, 0 to 51; smaller is better and larger.
@@ -57,7 +58,7 @@ impl Default for PlanSettings {
             segment_seconds: 6,
             frame_rate_max: 60,
             chunk_cpu_seconds: 60,
-            lowest_rung_ahead: false,
+            processors: 4,
             preset: "veryfast".into(),
             crf: 23,
             audio_channels_max: 2,

@@ -123,9 +123,10 @@ fn rungs_with_fewer_pictures_keep_the_borders() {
 
 #[test]
 fn every_segment_of_every_rung_is_made_once() {
-    for ahead in [false, true] {
+    // All rungs of it take 1.5 processors.
+    for (processors, is_ahead) in [(2, false), (1, true)] {
         let settings = PlanSettings {
-            lowest_rung_ahead: ahead,
+            processors,
             ..PlanSettings::default()
         };
         let made = plan(&info(film()), &settings, "5.1").unwrap();
@@ -134,6 +135,7 @@ fn every_segment_of_every_rung_is_made_once() {
             (lead.first_segment, lead.segments, &lead.rungs[..]),
             (0, 1, &[0][..])
         );
+        assert_eq!(made.chunks[1].rungs == [0], is_ahead);
         let mut count = vec![vec![0; 600]; 3];
         for chunk in &made.chunks {
             for rung in &chunk.rungs {

@@ -30,6 +30,7 @@ pub(super) fn run(attempt: &Attempt, film: &Film, ladder: &Ladder) -> Result<Out
             .fold(usual.frame_rate_max, u32::max),
         audio_channels_max: ladder.channels_max,
         pass_through: ladder.pass_through,
+        processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
         ..usual
     };
     let plan = plan::plan(film.seekable(), &settings, ffmpeg.version()).map_err(from_media)?;
