@@ -104,7 +104,10 @@ async fn files_that_are_not_taken() {
     let detail = post("recipe=none", "photo")
         .await
         .problem(422, "recipe.unknown");
-    assert!(detail.contains("there are: image"), "{detail}");
+    assert!(
+        detail.contains("there are: audio, image, video"),
+        "{detail}"
+    );
     let long = "x".repeat(501);
     post(&format!("title={long}"), "photo")
         .await

@@ -81,7 +81,7 @@ fn the_recipe_of_sounds_is_sound_and_knows_what_belongs_to_it() {
         "works on the cover",
     );
     refused(
-        &with("needs = [\"plan\", \"loudness\"]", "needs = [\"plan\"]"),
+        &text.replacen("needs = [\"plan\", \"loudness\"]", "needs = [\"plan\"]", 1),
         "by what `audio.loudness` measures",
     );
     refused(

@@ -276,5 +276,5 @@ fn thirty_hours_and_a_thousand_streams_are_refused() {
     };
     let stereo = studio.make("stereo.mov", &["anullsrc=d=1"], "-c:a pcm_s16le");
     let error = inspect(&tools(), &stereo, "video/quicktime", &channels).expect_err("too many");
-    assert_eq!(error.code, "limit.streams");
+    assert_eq!(error.code, "limit.channels");
 }
