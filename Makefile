@@ -1,5 +1,5 @@
 # The commands of the README. Each installs what it needs and says what and why.
-.PHONY: run test bench fuzz lint docs
+.PHONY: run test bench browser fuzz lint docs
 
 # FILES="a.jpg b.png" ingests these; without it an empty data folder gets a few pictures made on the spot.
 FILES ?=
@@ -16,6 +16,12 @@ test:
 bench:
 	@scripts/install.sh build bench
 	@scripts/bench.sh
+
+# Plays videos and sound in Chromium, natively and with hls.js and Shaka, while they are made and after; FILES as above.
+browser:
+	@scripts/install.sh build browser
+	cargo build -p mediaflow
+	@e2e/run target/debug/mediaflow $(FILES)
 
 # Searches for inputs that break a parser: `make fuzz TARGET=image MINUTES=10`. `make test` runs each for a moment.
 TARGET ?= image

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the given tasks (build, bench, lint, fuzz) need and is not there yet, and says what and why.
+# Installs what the given tasks (build, bench, browser, lint, fuzz) need and is not there yet, and says what and why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -60,6 +60,11 @@ for_bench() {
     want python3 "drives the pipeline" command -v python3
 }
 
+for_browser() {
+    want chromium "plays what was made" command -v chromium
+    want npm "installs the players" command -v npm
+}
+
 for_lint() {
     for component in rustfmt clippy; do
         if ! cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1; then
@@ -77,8 +82,16 @@ for_lint() {
 for task in "$@"; do
     [[ $task == build ]] && for_build
     [[ $task == bench ]] && for_bench
+    [[ $task == browser ]] && for_browser
 done
 install_packages
+for_media_doctor() {
+    if [[ ! -x .tools/bin/media-doctor ]]; then
+        echo "missing: media-doctor, judges playlists and manifests; it is built into .tools"
+        cargo install --locked --quiet --debug --root .tools --version 0.12.0 media-doctor
+    fi
+}
+
 for_fuzz() {
     if [[ ! -x .tools/bin/cargo-fuzz ]]; then
         echo "missing: cargo-fuzz, drives libFuzzer; it is built into .tools"
@@ -88,6 +101,7 @@ for_fuzz() {
 
 for task in "$@"; do
     [[ $task == lint ]] && for_lint
+    [[ $task == browser ]] && for_media_doctor
     [[ $task == fuzz ]] && for_fuzz
 done
 exit 0
