@@ -9,7 +9,7 @@ run:
 	@scripts/run.sh $(FILES)
 
 test:
-	@scripts/install.sh build
+	@scripts/install.sh build servers
 	cargo test --workspace
 	@scripts/layering.sh
 

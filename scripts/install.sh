@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the given tasks (build, bench, browser, lint, fuzz) need and is not there yet, and says what and why.
+# Installs what the given tasks (build, servers, bench, browser, lint, fuzz) need and is not there yet, and says what and why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -53,6 +53,11 @@ for_build() {
     want ca-certificates "lets cargo trust the registry" test -e /etc/ssl/certs/ca-certificates.crt
 }
 
+# What the tests start beside MediaFlow.
+for_servers() {
+    want postgresql "is the database of clusters" compgen -G "/usr/lib/postgresql/*/bin/postgres"
+}
+
 for_bench() {
     want wrk "asks servers at full speed" command -v wrk
     want nginx-light "is what delivery is compared with" test -x /usr/sbin/nginx
@@ -81,6 +86,7 @@ for_lint() {
 
 for task in "$@"; do
     [[ $task == build ]] && for_build
+    [[ $task == servers ]] && for_servers
     [[ $task == bench ]] && for_bench
     [[ $task == browser ]] && for_browser
 done

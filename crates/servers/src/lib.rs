@@ -1,0 +1,12 @@
+//! Real servers for tests: each starts on a free loopback port with a folder of its own, and is gone when its value is dropped or
+//! the process that started it ends, in whatever way. A program that is not installed is an error that says what installs it.
+//!
+//! One file for each server; it knows how to start that server and when it answers, and nothing of MediaFlow.
+
+#![forbid(unsafe_code)]
+
+mod postgres;
+mod process;
+
+pub use postgres::Postgres;
+pub use process::{Server, free_port};

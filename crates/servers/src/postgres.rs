@@ -1,0 +1,162 @@
+//! PostgreSQL.
+
+use crate::process::{Missing, Program, Server, find, free_port};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const PLACES: [&str; 1] = ["/usr/lib/postgresql/*/bin"];
+const INSTALL: &str = "scripts/install.sh servers (or: apt-get install postgresql)";
+
+/// A PostgreSQL server with an empty cluster. Its superuser is `mediaflow`, without a password.
+#[derive(Debug)]
+pub struct Postgres {
+    server: Server,
+    port: u16,
+}
+
+impl Postgres {
+    /// Makes a cluster and starts it. `settings` are lines for `postgresql.conf`, such as `max_connections = 50`.
+    ///
+    /// Nothing is synced to the disk: a cluster that dies with the machine is of no use to a test. A test of durability says
+    /// `fsync = on`.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed, with the command that installs it, or does not start.
+    #[must_use]
+    pub fn start(settings: &[&str]) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("mediaflow-postgres-")
+            .tempdir();
+        let folder = folder.expect("the folder for temporary files can be written");
+        let data = folder.path().join("data");
+        give_away(folder.path());
+        let mut init = as_other(&program("initdb"));
+        init.args([
+            "--auth=trust",
+            "--username=mediaflow",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+            "-D",
+        ]);
+        let made = init
+            .arg(&data)
+            .current_dir(folder.path())
+            .output()
+            .expect("initdb can be started");
+        assert!(
+            made.status.success(),
+            "initdb: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        Self::run(folder, settings)
+    }
+
+    fn run(folder: TempDir, settings: &[&str]) -> Self {
+        let port = free_port();
+        let mut command = as_other(&program("postgres"));
+        command.arg("-D").arg(folder.path().join("data"));
+        let number = format!("port={port}");
+        let own = [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "fsync=off",
+            "synchronous_commit=off",
+            "full_page_writes=off",
+            &number,
+        ];
+        for setting in own.iter().chain(settings) {
+            command.args(["-c", setting]);
+        }
+        let is_ready = || {
+            let mut ask = Command::new(program("pg_isready"));
+            ask.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
+            ask.stdout(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+        };
+        // QUIT ends it without a checkpoint, and unlike KILL leaves no shared memory behind.
+        let program = Program {
+            command,
+            end: "QUIT",
+        };
+        let server = Server::start(&program, folder, Duration::from_secs(60), is_ready);
+        Self { server, port }
+    }
+
+    /// The same cluster after its server was killed.
+    #[must_use]
+    pub fn restarted(self, settings: &[&str]) -> Self {
+        Self::run(self.server.into_folder(), settings)
+    }
+
+    /// A database that is empty, made when it is not there.
+    ///
+    /// # Panics
+    /// When the server does not make it.
+    #[must_use]
+    pub fn database(&self, name: &str) -> String {
+        let mut create = Command::new(program("createdb"));
+        create.args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &self.port.to_string(),
+            "-U",
+            "mediaflow",
+            name,
+        ]);
+        let made = create.output().expect("createdb can be started");
+        let said = String::from_utf8_lossy(&made.stderr);
+        assert!(
+            made.status.success() || said.contains("already exists"),
+            "createdb: {said}"
+        );
+        format!("postgres://mediaflow@127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// Its processes, to be stopped and killed.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+fn program(name: &str) -> PathBuf {
+    find(name, &PLACES, INSTALL).unwrap_or_else(|missing: Missing| panic!("{missing}"))
+}
+
+/// PostgreSQL refuses to run as root; then it runs as `nobody`.
+fn as_other(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"])
+        .arg(program);
+    command
+}
+
+fn give_away(folder: &Path) {
+    if is_root() {
+        let status = Command::new("chown")
+            .arg("nobody:nogroup")
+            .arg(folder)
+            .status();
+        assert!(
+            status.is_ok_and(|s| s.success()),
+            "chown {}",
+            folder.display()
+        );
+    }
+}
+
+fn is_root() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .any(|line| line.starts_with("Uid:\t") && line.split('\t').nth(2) == Some("0"))
+}
