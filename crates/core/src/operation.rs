@@ -6,7 +6,9 @@ mod format;
 mod streams;
 
 pub use format::Format;
-pub use streams::{Download, Downloads, Ladder, Loudness, Rung, SoundFile, Sounds, VideoCodec};
+pub use streams::{
+    Download, Downloads, Ladder, Loudness, Packaging, Rung, SoundFile, Sounds, VideoCodec,
+};
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

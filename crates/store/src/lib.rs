@@ -34,8 +34,8 @@ pub use review::{Generation, ReplayFilter, Review};
 pub use signals::Signals;
 pub use sqlite::SqliteStore;
 pub use streams::{
-    NewSegment, NewTrack, Playback, Quality, Segment, Streams, StreamsStatus, Track, TrackKind,
-    TrackStatus, master_edition,
+    NewSegment, NewTrack, Playback, Quality, Segment, StreamFile, Streams, StreamsStatus, Track,
+    TrackKind, TrackStatus, master_edition,
 };
 pub use upkeep::{Condemned, Purge, QueueDepth, StoreHealth, Swept, Upkeep};
 pub use work::{

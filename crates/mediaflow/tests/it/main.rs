@@ -21,4 +21,5 @@ mod serve;
 mod server;
 mod sign;
 mod sounds;
+mod transport;
 mod video;

@@ -109,6 +109,7 @@ fn add_own_paths(asset: AssetId, name: &str, sha256: Sha256, paths: &mut BTreeSe
     paths.insert(format!("/media/{asset}/{name}.vtt"));
     paths.insert(format!("/media/{asset}/{sha256}/{name}.vtt"));
     paths.insert(format!("/media/{asset}/{sha256}/{name}.m3u8"));
+    paths.insert(format!("/media/{asset}/{sha256}/{name}.ts.vtt"));
 }
 
 /// What readers see; given ones before found ones of the same name.

@@ -1,7 +1,7 @@
 //! A store with a clock that tests move, and the few things that tests keep doing to it.
 
 use mediaflow_core::failure::BACKOFF_MAX;
-use mediaflow_core::operation::{Facts, Format};
+use mediaflow_core::operation::{Facts, Format, Packaging};
 use mediaflow_core::transition::Expansion;
 use mediaflow_core::{
     AssetId, AssetOptions, Failure, Kind, ModerationPolicy, Operation, Queue, Recipe, RunSettings,
@@ -414,6 +414,7 @@ fn stream(claimed: &Claimed, track: &str, numbers: Range<u32>, output: &mut Outp
         said: serde_json::json!({ "frame_rate": "25" }),
         timescale: 90_000,
         segments,
+        packaging: Packaging::Cmaf,
         init: bytes(
             format!("{} {track}", claimed.asset),
             format!("{track}-init"),

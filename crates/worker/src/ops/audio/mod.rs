@@ -21,6 +21,7 @@ use crate::ops::video::verify::made;
 use crate::threads::MediaThreads;
 use mediaflow_core::{ErrorCode, Failure, Operation};
 use mediaflow_engine::store::{NewBlob, NewRendition, Output, RenditionBlob};
+use mediaflow_media::video::plan::Packaging;
 use mediaflow_media::video::{AudioStream, MediaInfo};
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result
                 let piece = Piece {
                     plan: &plan,
                     target_duration: plan::target_duration(&plan),
+                    packaging: Packaging::Cmaf,
                     is_alone: true,
                 };
                 piece.make(a, &film, &levels)

@@ -35,7 +35,7 @@ pub(super) fn run(attempt: &Attempt, plan: &AudioPlan, made: &Made) -> Result<Ou
             attempt.check()?;
             let path = folder.path().join("join.mp4");
             let pair = &segments[border as usize - 1..=border as usize];
-            std::fs::write(&path, join(attempt, init, pair)?).map_err(|error| {
+            std::fs::write(&path, join(attempt, Some(init), pair)?).map_err(|error| {
                 tracing::warn!(%error, "scratch cannot be written");
                 let message = "scratch cannot be written";
                 Failure::transient(ErrorCode::StorageUnavailable, message)

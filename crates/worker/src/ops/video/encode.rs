@@ -1,6 +1,7 @@
 //! `video.lead` and `video.encode`: one chunk of the plan, decoded again and compared before anybody is told of it.
 
 use super::film::{Film, ffmpeg, folder};
+use super::packaging;
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
 use mediaflow_core::{ErrorCode, Failure};
@@ -84,12 +85,17 @@ fn check(quality: Option<Quality>) -> Result<(), Failure> {
 fn record(
     attempt: &Attempt,
     plan: &Plan,
-    made: RungChunk,
+    mut made: RungChunk,
     quality: Option<Quality>,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let rung = &plan.rungs[made.rung];
     let codecs = codec_string(&made.init).map_err(from_media)?;
+    for segment in &mut made.segments {
+        plan.packaging
+            .wrap(&made.init, segment)
+            .map_err(from_media)?;
+    }
     let files = std::iter::once(made.init);
     let (files, said): (Vec<Vec<u8>>, Vec<_>) = files
         .map(|init| (init, None))
@@ -119,6 +125,7 @@ fn record(
                 }),
                 timescale: plan.grid.timescale,
                 segments: plan.segments,
+                packaging: packaging::recorded(plan.packaging),
                 init: blob,
             }),
             Some(segment) => output.segments.push(NewSegment {

@@ -1,6 +1,7 @@
 //! `video.plan`: which rungs and chunks there are. What it decides is frozen: chunks made anywhere fit each other.
 
 use super::film::{Film, ffmpeg, recorded, unreadable};
+use super::packaging;
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
 use mediaflow_core::operation::{Cost, Ladder, VideoCodec};
@@ -30,6 +31,7 @@ pub(super) fn run(attempt: &Attempt, film: &Film, ladder: &Ladder) -> Result<Out
             .fold(usual.frame_rate_max, u32::max),
         audio_channels_max: ladder.channels_max,
         pass_through: ladder.pass_through,
+        packaging: packaging::planned(ladder.packaging),
         processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
         ..usual
     };
