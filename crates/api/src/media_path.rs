@@ -6,9 +6,6 @@ use mediaflow_core::{AssetId, Sha256};
 use mediaflow_engine::store::{RenditionRecord, StreamFile};
 use percent_encoding::percent_decode_str;
 
-/// The profile of the file that is made to be taken away.
-pub(crate) const DOWNLOAD: &str = "download";
-
 /// What the names of captions and of their playlists begin with.
 pub(crate) const CAPTIONS: &str = "captions-";
 

@@ -7,7 +7,7 @@ mod streams;
 
 pub use format::Format;
 pub use streams::{
-    Download, Downloads, Ladder, Loudness, Packaging, Rung, SoundFile, Sounds, VideoCodec,
+    DOWNLOAD, Download, Downloads, Ladder, Loudness, Packaging, Rung, SoundFile, Sounds, VideoCodec,
 };
 
 use serde::{Deserialize, Serialize};

@@ -133,6 +133,9 @@ pub struct Rung {
     pub frame_rate_max: Option<u32>,
 }
 
+/// The profile of files that are made to be taken away.
+pub const DOWNLOAD: &str = "download";
+
 /// A finished stream as one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Download {

@@ -1,8 +1,8 @@
 //! Tracks and segments: recorded, listed, withdrawn.
 
-use super::blobs::{adopt, blob, orphan};
+use super::blobs::{adopt, blob, let_go, orphan};
 use super::live::Live;
-use super::rows::{id, json, named, sha};
+use super::rows::{json, named, sha};
 use super::shown::shown;
 use super::writer::Session;
 use super::{SqliteStore, captions};
@@ -13,7 +13,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use mediaflow_core::operation::Packaging;
-use mediaflow_core::{AssetId, BlobId, ErrorCode, Failure, Visibility};
+use mediaflow_core::{AssetId, ErrorCode, Failure, Visibility};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -130,13 +130,7 @@ pub(super) fn withdraw(s: &Session<'_>, asset: AssetId, end: u32) -> Result<(), 
         "DELETE FROM segments WHERE asset = ?1 AND generation < ?2 RETURNING blob",
         "DELETE FROM tracks WHERE asset = ?1 AND generation < ?2 RETURNING blob",
     ] {
-        let mut statement = s.conn.prepare_cached(sql)?;
-        let blobs = statement
-            .query_map(params![asset.as_bytes(), end], |row| id(row, "blob"))?
-            .collect::<Result<Vec<BlobId>, _>>()?;
-        for blob in blobs {
-            orphan(s, blob)?;
-        }
+        let_go(s, sql, params![asset.as_bytes(), end])?;
     }
     Ok(())
 }

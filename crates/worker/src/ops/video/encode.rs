@@ -3,20 +3,20 @@
 use super::film::{Film, ffmpeg, folder};
 use super::packaging;
 use crate::attempt::Attempt;
+use crate::config::processors;
 use crate::ops::failure::from_media;
 use mediaflow_core::{ErrorCode, Failure};
 use mediaflow_engine::store::{self, NewSegment, NewTrack, Output, TrackKind};
 use mediaflow_media::mp4::codec_string;
 use mediaflow_media::video::{Plan, Quality, RungChunk, SsimRange, encode_chunk, verify_chunk};
 use serde_json::json;
-use std::num::NonZero;
 use std::sync::Arc;
 
 /// Structural similarity below which a picture is not what the source shows. Noise at a low bit rate was measured
 /// down to 0.36 in a chunk's first pictures, in ffmpeg's own result too.
 const SSIM_MIN: f64 = 0.25;
 /// More gain little for one chunk.
-const THREADS_MAX: usize = 4;
+const THREADS_MAX: u32 = 4;
 
 pub(super) fn run(
     attempt: &Attempt,
@@ -59,14 +59,14 @@ pub(super) fn run(
 /// Threads of the chunk `number`; 0 is one for each processor. Encoders that share a picture between threads take some
 /// 5 % more processor time than one each, so threads are for films that have fewer chunks than there are processors.
 fn threads(plan: &Plan, number: usize) -> u32 {
-    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let processors = processors();
     let share = match number {
         // Somebody waits for the lead, and then for what completes its segment.
         0 => return 0,
         1 => processors / 2,
-        _ => processors / plan.chunks.len(),
+        _ => processors / u32::try_from(plan.chunks.len()).unwrap_or(u32::MAX),
     };
-    share.clamp(1, THREADS_MAX) as u32
+    share.clamp(1, THREADS_MAX)
 }
 
 fn check(quality: Option<Quality>) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use super::film::{Film, ffmpeg, recorded, unreadable};
 use super::packaging;
 use crate::attempt::Attempt;
+use crate::config::processors;
 use crate::ops::failure::from_media;
 use mediaflow_core::operation::{Cost, Ladder, VideoCodec};
 use mediaflow_core::transition::{Expansion, TASKS_MAX};
@@ -32,7 +33,7 @@ pub(super) fn run(attempt: &Attempt, film: &Film, ladder: &Ladder) -> Result<Out
         audio_channels_max: ladder.channels_max,
         pass_through: ladder.pass_through,
         packaging: packaging::planned(ladder.packaging),
-        processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        processors: processors(),
         ..usual
     };
     let plan = plan::plan(film.seekable(), &settings, ffmpeg.version()).map_err(from_media)?;

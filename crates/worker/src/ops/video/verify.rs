@@ -4,7 +4,7 @@
 use super::film::{ffmpeg, folder};
 use super::packaging;
 use crate::attempt::Attempt;
-use crate::ops::failure::{from_blob, from_engine, from_media};
+use crate::ops::failure::{from_engine, from_media, unwritten};
 use mediaflow_core::{ErrorCode, Failure};
 use mediaflow_engine::store::{BlobRow, Output, Track, TrackKind};
 use mediaflow_media::video::plan::Packaging;
@@ -46,7 +46,7 @@ pub(super) fn run(attempt: &Attempt, plan: &Plan, made: &Made) -> Result<Output,
             joins += 1;
             if number == 0 && count % DECODED == 0 {
                 let path = folder.path().join("join");
-                std::fs::write(&path, bytes).map_err(|e| unwritten(&e))?;
+                std::fs::write(&path, bytes).map_err(unwritten)?;
                 let frames = plan.segment(border - 1).start..plan.segment(border).end;
                 verify_stream(&ffmpeg, &path, plan, number, frames).map_err(from_media)?;
             }
@@ -59,7 +59,7 @@ pub(super) fn run(attempt: &Attempt, plan: &Plan, made: &Made) -> Result<Output,
     {
         let path = folder.path().join("start");
         let bytes = join(attempt, before(track, init), &segments[..1])?;
-        std::fs::write(&path, bytes).map_err(|e| unwritten(&e))?;
+        std::fs::write(&path, bytes).map_err(unwritten)?;
         verify_stream(&ffmpeg, &path, plan, 0, plan.segment(0)).map_err(from_media)?;
     }
     for (track, ..) in made.iter().filter(|(t, ..)| t.kind == TrackKind::Audio) {
@@ -98,14 +98,7 @@ pub(crate) fn join(
 ) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     for blob in init.into_iter().chain(segments) {
-        let key = blob.key.parse().map_err(|e| from_blob(&e))?;
-        let part = attempt.engine.blobs().read_all(&key);
-        bytes.extend(part.map_err(|e| from_blob(&e))?);
+        bytes.extend(attempt.read(blob)?);
     }
     Ok(bytes)
-}
-
-fn unwritten(error: &std::io::Error) -> Failure {
-    tracing::warn!(%error, "scratch cannot be written");
-    Failure::transient(ErrorCode::StorageUnavailable, "scratch cannot be written")
 }
