@@ -23,3 +23,4 @@ mod sign;
 mod sounds;
 mod transport;
 mod video;
+mod workers;
