@@ -5,8 +5,16 @@
 
 #![forbid(unsafe_code)]
 
+mod kafka;
 mod postgres;
 mod process;
+mod rabbitmq;
+mod redis;
+mod sqs;
 
+pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use process::{Server, free_port};
+pub use rabbitmq::RabbitMq;
+pub use redis::Redis;
+pub use sqs::Sqs;
