@@ -1,6 +1,8 @@
 //! One suite over every broker, against real servers: what is announced is heard, and whatever a broker does to its listeners, they
 //! come back by themselves.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, too")]
+
 mod claims;
 mod idle;
 mod kafka;
