@@ -7,6 +7,8 @@
 
 mod postgres;
 mod process;
+mod s3;
 
 pub use postgres::Postgres;
 pub use process::{Server, free_port};
+pub use s3::S3;

@@ -15,8 +15,8 @@ pub struct WorkerConfig {
     pub memory_bytes: u64,
     /// Of that memory, what may hold originals and decoded pixels between the tasks of one asset.
     pub scratch_bytes: u64,
-    /// Disk for copies of films whose containers have no index, in bytes: each is made once while it fits, and as
-    /// large as its original. Those that tasks are using may exceed it. In the folder `scratch` of the data folder.
+    /// Disk for originals of films and sound that are fetched from an object store, and for copies of films whose
+    /// containers have no index, in bytes: each is made once while it fits, and as large as its original. Those that tasks are using may exceed it. In the folder `scratch` of the data folder.
     pub scratch_disk_bytes: u64,
     /// Tasks that wait for somebody else (classifiers, CDNs) at the same time.
     pub network: u32,

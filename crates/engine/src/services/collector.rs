@@ -3,8 +3,8 @@
 
 use super::Round;
 use crate::{Engine, EngineError};
-use mediaflow_blob::BlobKey;
-use mediaflow_core::{ErrorCode, TaskId};
+use mediaflow_blob::{BlobKey, Blobs};
+use mediaflow_core::TaskId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
     let grace = Duration::from_secs(engine.parts.retention.unreferenced_s);
     let condemned = engine.store().condemn(grace, LIMIT).await?;
     for blob in &condemned {
-        engine.blobs().delete(&key(&blob.key)?).await?;
+        engine.blobs().collect(&key(&blob.key)?).await?;
         engine.store().forget(blob.id).await?;
     }
     let seen = SHARDS_SEEN.fetch_add(1, Ordering::Relaxed);
@@ -42,15 +42,15 @@ async fn delete_strays(
     shard: u8,
     grace: Duration,
 ) -> Result<(), EngineError> {
-    let blobs = engine.blobs().clone();
-    let grace = grace.max(RECORDING_MAX.min(engine.started.elapsed()));
-    let old = tokio::task::spawn_blocking(move || blobs.older_than(shard, grace))
-        .await
-        .map_err(|e| EngineError {
-            code: ErrorCode::Internal,
-            message: "listing blobs".into(),
-            reason: Some(Box::new(e)),
-        })??;
+    let recording_max = match engine.blobs() {
+        Blobs::Folder(_) => RECORDING_MAX.min(engine.started.elapsed()),
+        // Other processes write there too.
+        Blobs::Objects(_) => RECORDING_MAX,
+    };
+    let old = engine
+        .blobs()
+        .older_than(shard, grace.max(recording_max))
+        .await?;
     let names: Vec<String> = old.iter().map(|k| k.as_str().to_owned()).collect();
     let known = engine.store().known_keys(&names).await?;
     for stray in old
@@ -63,7 +63,7 @@ async fn delete_strays(
             continue;
         }
         tracing::info!(key = %stray, "deleting bytes that no row refers to");
-        engine.blobs().delete(stray).await?;
+        engine.blobs().collect(stray).await?;
     }
     Ok(())
 }

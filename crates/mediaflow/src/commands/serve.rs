@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::http;
 use crate::output;
 use mediaflow_api::{ApiParts, Metrics, router};
-use mediaflow_blob::FolderBlobs;
+use mediaflow_blob::{BlobError, Blobs, FolderBlobs, ObjectBlobs};
 use mediaflow_core::TenantId;
 use mediaflow_engine::services::Services;
 use mediaflow_engine::{Cdn, Engine, Parts, Recipes, Stills, SystemEnvironment};
@@ -61,8 +61,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
 
     let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment);
     let store = open_store(&data, Arc::clone(&environment)).await?;
-    let blobs = FolderBlobs::open(&data.blobs())
-        .map_err(|e| Fault::failed(format!("the data folder: {e}")))?;
+    let blobs = open_blobs(&config, &data).await?;
     let is_open = is_open(&*store, address).await?;
     let signer = config.delivery.open(&data)?;
     let watermark = Engine::pin_watermark(&store, &blobs, &config.watermark)
@@ -216,6 +215,23 @@ async fn open_store(
         .map_err(Fault::failed)?
         .map_err(|e| Fault::failed(format!("{}: {e}", data.path().display())))?;
     Ok(Arc::new(store))
+}
+
+async fn open_blobs(config: &Config, data: &DataFolder) -> Result<Blobs, Fault> {
+    let Some(address) = &config.blobs else {
+        let folder = FolderBlobs::open(&data.blobs());
+        let folder = folder.map_err(|e| Fault::failed(format!("the data folder: {e}")))?;
+        return Ok(folder.into());
+    };
+    let objects = ObjectBlobs::open(address, &config.object_store)
+        .map_err(|e| Fault::unusable(format!("blobs: {e}")))?;
+    match objects.check().await {
+        Ok(()) => {}
+        // It may come back, and until then much works without it.
+        Err(error @ BlobError::Unavailable { .. }) => tracing::warn!(%error, address),
+        Err(error) => return Err(Fault::failed(format!("{address}: {error}"))),
+    }
+    Ok(objects.into())
 }
 
 /// Whether callers need no key: on loopback, until the first key is made. Elsewhere there must be one.

@@ -10,6 +10,7 @@ pub(crate) use reference::reference;
 use crate::logging::LogConfig;
 use crate::signing::DeliveryConfig;
 use mediaflow_api::ApiConfig;
+use mediaflow_blob::ObjectStoreConfig;
 use mediaflow_engine::{
     CdnConfig, MetadataConfig, ModerationConfig, RetentionConfig, UploadLimits, WatermarkConfig,
 };
@@ -31,13 +32,17 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "address")]
     #[schemars(with = "String")]
     pub(crate) listen: SocketAddr,
-    /// The folder for the database, originals and renditions. A relative path begins at the configuration
+    /// The folder for the database, originals and renditions, keys and work under way. A relative path begins at the configuration
     /// file's folder. `--data` and `MEDIAFLOW_DATA` win over it.
     pub(crate) data: PathBuf,
     /// What happens where the kernel or a container withholds the means to sandbox decoders: `prefer` uses
     /// what there is and says what is missing, `require` refuses to start, `off` uses none.
     #[schemars(with = "String")]
     pub(crate) sandbox: SandboxMode,
+    /// Where originals and renditions are: `s3://bucket/prefix` (Amazon's or any other S3 server), `gs://bucket/prefix`
+    /// or `az://container/prefix`. Without it they are in the folder `blobs` of the data folder.
+    pub(crate) blobs: Option<String>,
+    pub(crate) object_store: ObjectStoreConfig,
     pub(crate) log: LogConfig,
     pub(crate) api: ApiConfig,
     pub(crate) worker: WorkerConfig,
@@ -57,6 +62,8 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             data: PathBuf::from("mediaflow-data"),
             sandbox: SandboxMode::Prefer,
+            blobs: None,
+            object_store: ObjectStoreConfig::default(),
             log: LogConfig::default(),
             api: ApiConfig::default(),
             worker: WorkerConfig::default(),
@@ -96,6 +103,7 @@ impl Config {
     /// # Errors
     /// Begins with the setting's name and says what it should be.
     fn check(&self) -> Result<(), String> {
+        self.object_store.check()?;
         self.log.check()?;
         self.api.check()?;
         self.worker.check()?;
