@@ -5,6 +5,9 @@
     reason = "a test that cannot go on should stop where it is"
 )]
 
+#[macro_use]
+mod stores;
+
 mod captioning;
 mod check;
 mod claiming;

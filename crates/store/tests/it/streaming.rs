@@ -4,6 +4,13 @@ use crate::given::{CHUNKS, Given, TENANT, output, step_of};
 use mediaflow_core::{AssetId, AssetState, EventType, TaskState};
 use mediaflow_store::{Claimed, Report, Streams, TaskFilter};
 
+on_every_store! {
+    a_plan_makes_as_many_tasks_as_there_are_chunks,
+    a_playlist_lists_what_is_there_without_a_gap_and_never_less,
+    what_another_encoder_begins_is_not_mixed_in,
+    a_deletion_takes_all_streams,
+}
+
 impl Given {
     async fn streams(&self, asset: AssetId) -> Streams {
         self.store.streams(asset).await.unwrap()
@@ -40,9 +47,7 @@ fn find<'a>(claimed: &'a [Claimed], step: &str, number: u32) -> &'a Claimed {
         .unwrap()
 }
 
-#[tokio::test]
-async fn a_plan_makes_as_many_tasks_as_there_are_chunks() {
-    let mut given = Given::new();
+async fn a_plan_makes_as_many_tasks_as_there_are_chunks(given: &mut Given) {
     let (asset, claimed) = given.planned().await;
     let mut chunks: Vec<u32> = claimed
         .iter()
@@ -59,9 +64,7 @@ async fn a_plan_makes_as_many_tasks_as_there_are_chunks() {
     assert_eq!(given.record(asset).await.state, AssetState::Ready);
 }
 
-#[tokio::test]
-async fn a_playlist_lists_what_is_there_without_a_gap_and_never_less() {
-    let mut given = Given::new();
+async fn a_playlist_lists_what_is_there_without_a_gap_and_never_less(given: &mut Given) {
     let (asset, claimed) = given.planned().await;
     assert_eq!(given.streams(asset).await.tracks.len(), 0);
     assert!(!given.record(asset).await.viewable);
@@ -123,9 +126,7 @@ async fn a_playlist_lists_what_is_there_without_a_gap_and_never_less() {
     assert!(none.is_none());
 }
 
-#[tokio::test]
-async fn what_another_encoder_begins_is_not_mixed_in() {
-    let mut given = Given::new();
+async fn what_another_encoder_begins_is_not_mixed_in(given: &mut Given) {
     let (asset, claimed) = given.planned().await;
     given.succeeds(find(&claimed, "encode", 0)).await;
     let other = find(&claimed, "encode", 1);
@@ -144,9 +145,7 @@ async fn what_another_encoder_begins_is_not_mixed_in() {
     assert_eq!(task.error.as_ref().unwrap().0, "output.mismatch");
 }
 
-#[tokio::test]
-async fn a_deletion_takes_all_streams() {
-    let mut given = Given::new();
+async fn a_deletion_takes_all_streams(given: &mut Given) {
     let (asset, claimed) = given.planned().await;
     for task in &claimed {
         given.succeeds(task).await;
