@@ -2,16 +2,16 @@
 
 use super::blobs::{adopt, orphan, usable};
 use super::live::Live;
-use super::renditions::{add_paths, purge};
+use super::renditions::purge;
 use super::rows::{clamp, id, sha};
 use super::search::index_words;
 use super::writer::Session;
+use crate::paths::{Paths, add_rendition};
 use crate::{MediaFacts, NewRendition, Output, RenditionBlob, StoreError};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{BlobId, EventDraft, EventType, Operation, Sha256, Verdict};
 use rusqlite::{OptionalExtension, params};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
 
 impl Live {
     /// Records renditions and facts of a step of this run.
@@ -21,7 +21,7 @@ impl Live {
         operation: &Operation,
         output: &Output,
     ) -> Result<(), StoreError> {
-        let mut replaced = BTreeSet::new();
+        let mut replaced = Paths::new();
         for rendition in &output.renditions {
             self.keep_rendition(s, operation, rendition, &mut replaced)?;
         }
@@ -135,7 +135,7 @@ impl Live {
         s: &Session<'_>,
         operation: &Operation,
         new: &NewRendition,
-        replaced: &mut BTreeSet<String>,
+        replaced: &mut Paths,
     ) -> Result<(), StoreError> {
         let blob = match &new.blob {
             RenditionBlob::New(new) => adopt(s, self.tenant, new)?,
@@ -166,7 +166,7 @@ impl Live {
         };
         orphan(s, old)?;
         if self.published == self.run.generation || self.run.is_showing() {
-            add_paths(replaced, self.asset, &new.profile, new.format, old_sha256);
+            add_rendition(replaced, self.asset, &new.profile, new.format, old_sha256);
         }
         if matches!(operation, Operation::Squeeze(_)) {
             let data = json!({
