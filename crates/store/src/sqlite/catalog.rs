@@ -7,6 +7,7 @@ use super::search::{add_tags, index_words, remove_tags};
 use super::shown::shown;
 use super::writer::Session;
 use super::{SqliteStore, events, record, renditions, search, tasks};
+use crate::frozen::Frozen;
 use crate::catalog::{in_recipe_order, original_gone};
 use crate::{
     AssetPage, AssetPatch, AssetRecord, BlobRow, Catalog, EventPage, Search, Servable, StoreError,
@@ -100,7 +101,7 @@ impl Catalog for SqliteStore {
 
 fn visible(
     conn: &Connection,
-    frozen: &super::Frozen,
+    frozen: &Frozen,
     asset: AssetId,
 ) -> Result<Vec<Servable>, StoreError> {
     let Some(shown) = shown(conn, asset)? else {

@@ -33,8 +33,8 @@ mod upkeep;
 mod work;
 mod writer;
 
+use crate::frozen::Frozen;
 use crate::{Environment, Signals, StoreError};
-use frozen::Frozen;
 use reader::Readers;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};

@@ -1,6 +1,6 @@
 //! An asset's rows.
 
-use super::frozen::Frozen;
+use crate::frozen::Frozen;
 use super::live;
 use super::rows::{id, json, maybe_json, named, sha, time};
 use crate::record::Found;

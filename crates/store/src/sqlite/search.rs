@@ -1,6 +1,6 @@
 //! Finding assets: one index leads, the other conditions filter, a keyset pages.
 
-use super::frozen::Frozen;
+use crate::frozen::Frozen;
 use super::record;
 use super::rows::{id, json, named};
 use super::writer::Session;

@@ -1,6 +1,6 @@
 //! Tasks for display, with their attempts.
 
-use super::frozen::Frozen;
+use crate::frozen::Frozen;
 use super::rows::{error, id, maybe_time, named, sha, time};
 use crate::query::{page_size, tasks_of_all, tasks_of_asset, tasks_page};
 use crate::{AttemptRecord, StoreError, TaskFilter, TaskPage, TaskRecord};

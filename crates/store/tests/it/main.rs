@@ -21,5 +21,6 @@ mod leases;
 mod lifecycle;
 mod moderating;
 mod opening;
+mod postgres;
 mod random;
 mod streaming;

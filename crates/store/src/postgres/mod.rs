@@ -1,0 +1,137 @@
+//! The store on PostgreSQL: many processes, one cluster.
+//!
+//! Every verb is one transaction at READ COMMITTED. Locks are taken in one order: the runs of the assets at hand by
+//! asset, their tasks by id, blobs, and last the virtual times of tenants, which everyone wants. What many callers
+//! want at the same moment is done together, with as many statements as for one.
+
+mod blobs;
+mod connect;
+mod frozen;
+mod intake;
+mod migrate;
+mod pins;
+mod relay;
+mod rows;
+mod session;
+
+use crate::frozen::Frozen;
+use crate::{Environment, Signals, StoreError};
+use connect::Pool;
+use relay::Relay;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+use session::{Lent, Repeat, Session, Working};
+
+/// Whose time leases and everything else go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The database's, the same for all processes.
+    Database,
+    /// The environment's, for tests that move it.
+    Environment,
+}
+
+/// How a database is used.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// Most connections of this process.
+    pub connections: usize,
+    /// A statement that takes longer is given up.
+    pub statement_timeout: Duration,
+    /// Whose time counts.
+    pub clock: Clock,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            connections: 10,
+            statement_timeout: Duration::from_secs(30),
+            clock: Clock::Database,
+        }
+    }
+}
+
+/// MediaFlow's truth in a PostgreSQL database that many processes share.
+///
+/// Opening it voids no leases: other processes may hold them.
+pub struct PostgresStore {
+    core: Arc<Core>,
+}
+
+/// What verbs and background tasks share.
+struct Core {
+    pool: Pool,
+    env: Arc<dyn Environment>,
+    clock: Clock,
+    frozen: Frozen,
+    bells: Bells,
+    relay: Relay,
+}
+
+/// Signals that are raised after a commit.
+struct Bells {
+    ready: watch::Sender<u64>,
+    event: watch::Sender<u64>,
+}
+
+impl PostgresStore {
+    /// Opens the database at `url` (`postgres://user@host/name`), making or migrating its tables as needed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it cannot be reached, [`StoreError::Database`] when it is of a newer version
+    /// or the URL cannot be read.
+    pub async fn open(
+        url: &str,
+        env: Arc<dyn Environment>,
+        options: PostgresOptions,
+    ) -> Result<Self, StoreError> {
+        let pool = Pool::new(url, &options)?;
+        let mut conn = pool.get().await?;
+        migrate::migrate(&mut conn).await?;
+        let position = relay::end(&conn).await?;
+        drop(conn);
+        let core = Arc::new(Core {
+            pool,
+            env,
+            clock: options.clock,
+            frozen: Frozen::default(),
+            bells: Bells {
+                ready: watch::Sender::new(0),
+                event: watch::Sender::new(position),
+            },
+            relay: Relay::default(),
+        });
+        relay::start(&core);
+        Ok(Self { core })
+    }
+
+    /// Runs a verb that changes something in a transaction, again where that is safe and helps.
+    async fn write<'e, T>(
+        &self,
+        repeat: Repeat,
+        verb: impl for<'s> Fn(&'s mut Session, Lent<'s, 'e>) -> Working<'s, T>,
+    ) -> Result<T, StoreError> {
+        session::write(&self.core, repeat, verb).await
+    }
+
+    /// Runs a verb that only reads, once more if its connection broke. Each statement sees what was committed before it.
+    async fn read<'e, T>(
+        &self,
+        query: impl for<'s> Fn(&'s Session, Lent<'s, 'e>) -> Working<'s, T>,
+    ) -> Result<T, StoreError> {
+        session::read(&self.core, query).await
+    }
+}
+
+impl Signals for PostgresStore {
+    fn on_ready(&self) -> watch::Receiver<u64> {
+        self.core.bells.ready.subscribe()
+    }
+
+    fn on_event(&self) -> watch::Receiver<u64> {
+        self.core.bells.event.subscribe()
+    }
+}
