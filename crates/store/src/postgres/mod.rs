@@ -6,13 +6,19 @@
 
 mod blobs;
 mod connect;
+mod events;
 mod frozen;
 mod intake;
+mod keys;
 mod migrate;
 mod pins;
 mod relay;
 mod rows;
 mod session;
+mod shown;
+mod streams;
+mod tasks;
+mod words;
 
 use crate::frozen::Frozen;
 use crate::{Environment, Signals, StoreError};

@@ -102,3 +102,14 @@ pub(super) fn clamp(value: impl TryInto<i64>) -> i64 {
 fn unreadable(message: String) -> StoreError {
     StoreError::Database(message.into())
 }
+
+/// Two columns that hold an error's code and text, or nothing.
+pub(super) fn error(
+    row: &Row,
+    code: &str,
+    message: &str,
+) -> Result<Option<(String, String)>, StoreError> {
+    let code: Option<String> = get(row, code)?;
+    let message: Option<String> = get(row, message)?;
+    Ok(code.map(|code| (code, message.unwrap_or_default())))
+}

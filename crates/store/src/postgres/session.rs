@@ -4,6 +4,7 @@ use super::connect::is_contention;
 use super::rows::time;
 use super::{Clock, Core};
 use crate::StoreError;
+use crate::query::{Arg, Query};
 use deadpool_postgres::Object;
 use futures_util::future::{BoxFuture, join_all};
 use mediaflow_core::Timestamp;
@@ -11,7 +12,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 
 /// Times that a transaction is tried which others are in the way of.
 const TRIES_MAX: u32 = 6;
@@ -131,6 +132,19 @@ impl Session {
         Ok(self.conn().execute(&statement, params).await?)
     }
 
+    /// All rows that a list's statement finds, which is planned for its values and not kept.
+    pub(super) async fn list(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
+        let mut sql = String::with_capacity(query.sql.len() + 16);
+        for (n, part) in query.sql.split('?').enumerate() {
+            if n > 0 {
+                sql.push_str(&format!("${n}"));
+            }
+            sql.push_str(part);
+        }
+        let params: Vec<_> = query.args.iter().map(typed).collect();
+        Ok(self.conn().query_typed(&sql, &params).await?)
+    }
+
     /// Runs statements one after the other without waiting between them; answers each one's rows.
     pub(super) async fn all(
         &self,
@@ -147,6 +161,16 @@ impl Session {
             .map(|(statement, params)| conn.query(statement, params));
         let answers = join_all(sent).await;
         Ok(answers.into_iter().collect::<Result<_, _>>()?)
+    }
+}
+
+fn typed(arg: &Arg) -> (&(dyn ToSql + Sync), Type) {
+    match arg {
+        Arg::Id(id) => (id, Type::UUID),
+        Arg::Text(text) => (text, Type::TEXT),
+        Arg::Number(number) => (number, Type::INT8),
+        Arg::Real(number) => (number, Type::FLOAT8),
+        Arg::Flag(flag) => (flag, Type::BOOL),
     }
 }
 

@@ -7,8 +7,8 @@ use super::search::{add_tags, index_words, remove_tags};
 use super::shown::shown;
 use super::writer::Session;
 use super::{SqliteStore, events, record, renditions, search, tasks};
-use crate::frozen::Frozen;
 use crate::catalog::{in_recipe_order, original_gone};
+use crate::frozen::Frozen;
 use crate::{
     AssetPage, AssetPatch, AssetRecord, BlobRow, Catalog, EventPage, Search, Servable, StoreError,
     TaskFilter, TaskPage,

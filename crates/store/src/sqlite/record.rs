@@ -1,8 +1,8 @@
 //! An asset's rows.
 
-use crate::frozen::Frozen;
 use super::live;
 use super::rows::{id, json, maybe_json, named, sha, time};
+use crate::frozen::Frozen;
 use crate::record::Found;
 use crate::{AssetRecord, MediaFacts, Original, StoreError};
 use mediaflow_core::operation::Facts;

@@ -1,9 +1,9 @@
 //! Finding assets: one index leads, the other conditions filter, a keyset pages.
 
-use crate::frozen::Frozen;
 use super::record;
 use super::rows::{id, json, named};
 use super::writer::Session;
+use crate::frozen::Frozen;
 use crate::query::{Arg, Query, cut, decode, during, narrow, page_size};
 use crate::record::words;
 use crate::{AssetPage, Search, StoreError};

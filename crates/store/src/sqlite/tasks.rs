@@ -1,7 +1,7 @@
 //! Tasks for display, with their attempts.
 
-use crate::frozen::Frozen;
 use super::rows::{error, id, maybe_time, named, sha, time};
+use crate::frozen::Frozen;
 use crate::query::{page_size, tasks_of_all, tasks_of_asset, tasks_page};
 use crate::{AttemptRecord, StoreError, TaskFilter, TaskPage, TaskRecord};
 use mediaflow_core::{AssetId, Queue, TaskId, TaskState, TenantId};

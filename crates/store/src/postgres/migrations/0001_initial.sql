@@ -105,14 +105,19 @@ CREATE TABLE tags (
 );
 CREATE INDEX tags_by_asset ON tags (asset);
 
--- Words of assets that are not deleted, apart from the assets because that index is slow to change.
+-- Words of assets that are not deleted, apart from the assets because their index is slow to change.
 CREATE TABLE asset_words (
     asset uuid PRIMARY KEY REFERENCES assets (id),
     tenant uuid NOT NULL,
     created_at bigint NOT NULL,
-    words tsvector NOT NULL
+    -- What the user says, and what inspection found.
+    said tsvector NOT NULL,
+    found tsvector NOT NULL DEFAULT '',
+    words tsvector NOT NULL GENERATED ALWAYS AS (said || found) STORED
 );
+-- Rare words are found by the one, frequent ones among the newest assets by the other.
 CREATE INDEX asset_words_found ON asset_words USING gin (words);
+CREATE INDEX asset_words_newest ON asset_words (tenant, created_at, asset);
 
 -- Recipes and settings are frozen into runs; equal ones are stored once, under the digest of their JSON.
 CREATE TABLE recipes (hash bytea PRIMARY KEY, json text NOT NULL);
