@@ -12,6 +12,7 @@ mod captions;
 mod catalog;
 mod error;
 mod frozen;
+mod giving;
 mod intake;
 mod keys;
 mod paths;
@@ -21,8 +22,10 @@ mod record;
 mod review;
 mod signals;
 mod sqlite;
+mod standing;
 mod streams;
 mod upkeep;
+mod verdict;
 mod work;
 
 pub use blob::{BlobRow, NewBlob};

@@ -25,12 +25,12 @@ const MAKE: &str = "INSERT INTO blobs (id, tenant, sha256, bytes, key, created_a
 /// The live row of each of these bytes, made where there is none. A condemned row is as good as gone.
 pub(super) async fn adopt(
     s: &Session,
-    new: impl IntoIterator<Item = (TenantId, &NewBlob)>,
+    new: &[(TenantId, &NewBlob)],
 ) -> Result<Adopted, StoreError> {
     // In one order everywhere: two that make the same rows wait for each other.
     let mut wanted: BTreeMap<(TenantId, Sha256), &NewBlob> = BTreeMap::new();
     for (tenant, blob) in new {
-        wanted.entry((tenant, blob.sha256)).or_insert(blob);
+        wanted.entry((*tenant, blob.sha256)).or_insert(blob);
     }
     let mut adopted = Adopted::new();
     while !wanted.is_empty() {

@@ -104,7 +104,7 @@ async fn give(
     let mut live = open(s, tenant, asset).await?;
     let mut changes = Changes::new(s);
     let paths = changing(s, &live, &new.name).await?;
-    let adopted = adopt(s, [(tenant, &new.blob)]).await?;
+    let adopted = adopt(s, &[(tenant, &new.blob)]).await?;
     let blob = &adopted[&(tenant, new.blob.sha256)];
     let before = remove(s, asset, &new.name).await?;
     s.execute(

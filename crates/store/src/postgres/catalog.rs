@@ -4,7 +4,7 @@ use super::changes::{Changes, Withdrawal, values};
 use super::flush::flush;
 use super::rows::{blob, get, id, named, number, sha, time, to_json};
 use super::shown::{of_shown, shown};
-use super::{PostgresStore, Repeat, Session, events, live, record, search, tasks};
+use super::{PostgresStore, Repeat, Session, events, indexing, live, record, search, tasks};
 use crate::catalog::{in_recipe_order, original_gone};
 use crate::{
     AssetPage, AssetPatch, AssetRecord, BlobRow, Catalog, EventPage, RenditionRecord, Search,
@@ -159,7 +159,7 @@ async fn change(
     if live.state == AssetState::Deleted {
         return Err(StoreError::AssetDeleted);
     }
-    let sql = "SELECT title, tags, metadata, visibility, watermark, focus, filename, created_at
+    let sql = "SELECT title, tags, metadata, visibility, watermark, focus, created_at
                FROM assets WHERE id = $1";
     let row = s.one(sql, &[&asset.0]).await?;
     let old = record::options(&row)?;
@@ -181,15 +181,10 @@ async fn change(
         ],
     )
     .await?;
-    let entry = search::Entry {
-        tenant,
-        asset,
-        created_at: time(&row, "created_at")?,
-        title: new.title.as_deref(),
-        filename: get(&row, "filename")?,
-        tags: &new.tags,
-    };
-    search::index_again(s, entry).await?;
+    let place = (tenant, asset, time(&row, "created_at")?);
+    search::set_tags(s, place, &new.tags).await?;
+    indexing::index(s, &[asset]).await?;
+
     let mut changes = Changes::new(s);
     if new.visibility == Visibility::Private && old.visibility == Visibility::Public {
         let hidden = (asset, live.published, Withdrawal::Hide);

@@ -4,27 +4,52 @@
 //! asset, their tasks by id, blobs, and last the virtual times of tenants, which everyone wants. What many callers
 //! want at the same moment is done together, with as many statements as for one.
 
+mod begin;
 mod blobs;
+mod captions;
+mod catalog;
+mod changes;
+mod claim;
 mod connect;
+mod effects;
 mod events;
+mod flush;
 mod frozen;
+mod hand;
+mod indexing;
 mod intake;
 mod keys;
+mod live;
 mod migrate;
+mod output;
 mod pins;
+mod queue;
+mod record;
 mod relay;
+mod report;
+mod review;
 mod rows;
+mod search;
 mod session;
 mod shown;
 mod streams;
 mod tasks;
+mod unit;
+mod upkeep;
+mod withdraw;
 mod words;
+mod work;
 
 use crate::frozen::Frozen;
-use crate::{Environment, Signals, StoreError};
+use crate::{Accepted, Claimed, Environment, Signals, StoreError};
 use connect::Pool;
+use intake::Upload;
+use mediaflow_core::TenantId;
+use queue::Queue;
 use relay::Relay;
-use std::sync::Arc;
+use report::Reported;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -75,6 +100,10 @@ struct Core {
     frozen: Frozen,
     bells: Bells,
     relay: Relay,
+    reports: Queue<Reported, Vec<Claimed>>,
+    uploads: Queue<Upload, Accepted>,
+    /// Those whose rows are known to be there.
+    tenants: Mutex<HashSet<TenantId>>,
 }
 
 /// Signals that are raised after a commit.
@@ -99,6 +128,8 @@ impl PostgresStore {
         migrate::migrate(&mut conn).await?;
         let position = relay::end(&conn).await?;
         drop(conn);
+        let (reports, reported) = Queue::new();
+        let (uploads, uploaded) = Queue::new();
         let core = Arc::new(Core {
             pool,
             env,
@@ -109,7 +140,12 @@ impl PostgresStore {
                 event: watch::Sender::new(position),
             },
             relay: Relay::default(),
+            reports,
+            uploads,
+            tenants: Mutex::default(),
         });
+        reported.start(&core, report::end_all);
+        uploaded.start(&core, intake::take_all);
         relay::start(&core);
         Ok(Self { core })
     }

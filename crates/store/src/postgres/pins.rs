@@ -47,7 +47,7 @@ async fn set(
             &[&tenant.0, &pin],
         )
         .await?;
-    let adopted = adopt(s, [(tenant, new)]).await?;
+    let adopted = adopt(s, &[(tenant, new)]).await?;
     let row = adopted
         .into_values()
         .next()

@@ -1,17 +1,15 @@
 //! Finding assets: one index leads, the other conditions filter, a keyset pages.
 //!
-//! Each search is planned with its values. For a rare word the word index leads and what it finds is sorted; a frequent one is
-//! looked for among the newest assets, where it is met soon.
+//! Each search is planned with its values. What few assets have is found by the word index and sorted; what many have is looked
+//! for among the newest, where it is met soon.
 
 use super::rows::{get, id};
 use super::session::Params;
 use super::{Session, record, words};
 use crate::query::{Arg, Query, cut, decode, during, narrow, page_size};
-use crate::record::words;
 use crate::{AssetPage, Search, StoreError};
 use mediaflow_core::{AssetId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// The last item of a page.
 #[derive(Clone, Serialize, Deserialize)]
@@ -21,11 +19,22 @@ struct Cursor {
     id: AssetId,
 }
 
+/// Most assets that words are sorted by time for.
+const FEW: i64 = 5000;
+
+/// Words to look for.
+pub(super) struct Wanted {
+    /// As [`words::expression`] writes them.
+    pub(super) query: String,
+    /// Whether at most [`FEW`] assets have them.
+    pub(super) is_rare: bool,
+}
+
 /// The statement of a search that is known to find something.
 pub(super) fn statement(
     tenant: TenantId,
     search: &Search,
-    words: Option<String>,
+    words: Option<Wanted>,
     size: usize,
 ) -> Result<Query, StoreError> {
     let own = || Arg::Id(tenant.0);
@@ -34,11 +43,21 @@ pub(super) fn statement(
     let mut query;
     if let Some(words) = words {
         (at, asset) = ("w.created_at", "w.asset");
-        query = Query::new(
-            "SELECT w.asset AS id, w.created_at FROM asset_words w JOIN assets a ON a.id = w.asset
-             WHERE w.words @@ ?::text::tsquery AND w.tenant = ?",
-            [Arg::Text(words), own()],
-        );
+        let sql = match words.is_rare {
+            true => {
+                "SELECT w.asset AS id, w.created_at FROM with_words(?, ?::text::tsquery, ?) w
+                 JOIN assets a ON a.id = w.asset WHERE true"
+            }
+            // The condition is one that the word index cannot answer.
+            false => {
+                "SELECT w.asset AS id, w.created_at FROM asset_words w JOIN assets a ON a.id = w.asset
+                 WHERE w.tenant = ? AND (w.words || '') @@ ?::text::tsquery"
+            }
+        };
+        query = Query::new(sql, [own(), Arg::Text(words.query)]);
+        if words.is_rare {
+            query.args.push(Arg::Number(FEW));
+        }
     } else if let Some(tag) = &search.tag {
         (at, asset) = ("g.created_at", "g.asset");
         query = Query::new(
@@ -85,7 +104,8 @@ pub(super) async fn page(
                 next_cursor: None,
             });
         }
-        words => words.flatten(),
+        Some(Some(query)) => Some(wanted(s, tenant, query).await?),
+        None => None,
     };
     let rows = s.list(&statement(tenant, search, words, size)?).await?;
     let cursors = rows.iter().map(|row| {
@@ -103,54 +123,33 @@ pub(super) async fn page(
     })
 }
 
-/// What an asset is found by, as its user says it.
-pub(super) struct Entry<'a> {
-    pub(super) tenant: TenantId,
-    pub(super) asset: AssetId,
-    pub(super) created_at: Timestamp,
-    pub(super) title: Option<&'a str>,
-    pub(super) filename: Option<&'a str>,
-    pub(super) tags: &'a [String],
+async fn wanted(s: &Session, tenant: TenantId, query: String) -> Result<Wanted, StoreError> {
+    let sql = "SELECT count(*) AS found FROM with_words($1, $2::text::tsquery, $3)";
+    let found: i64 = get(&s.one(sql, &[&tenant.0, &query, &(FEW + 1)]).await?, "found")?;
+    Ok(Wanted {
+        query,
+        is_rare: found <= FEW,
+    })
 }
 
-const WORDS: &str = "INSERT INTO asset_words (asset, tenant, created_at, said)
-     SELECT w.asset, w.tenant, w.created_at, w.said::tsvector
-     FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[]) w (asset, tenant, created_at, said)
-     ON CONFLICT (asset) DO UPDATE SET said = excluded.said";
-const TAGS: &str = "INSERT INTO tags (tenant, tag, created_at, asset)
-     SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::uuid[]) ON CONFLICT DO NOTHING";
-/// Has an asset `$1` found by what inspection found, as [`words::vector`] writes it.
-pub(super) const FOUND: &str = "UPDATE asset_words SET found = $2::text::tsvector WHERE asset = $1";
-
-/// Makes assets findable that were not.
-pub(super) async fn index(s: &Session, entries: &[Entry<'_>]) -> Result<(), StoreError> {
-    let assets: Vec<Uuid> = entries.iter().map(|e| e.asset.0).collect();
-    let tenants: Vec<Uuid> = entries.iter().map(|e| e.tenant.0).collect();
-    let times: Vec<i64> = entries.iter().map(|e| e.created_at.0).collect();
-    let texts = entries
-        .iter()
-        .map(|e| words(e.title, e.filename, e.tags, None));
-    let said: Vec<String> = texts.map(|text| words::vector(&text)).collect();
-    let mut tags = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for entry in entries {
-        for tag in entry.tags {
-            tags.0.push(entry.tenant.0);
-            tags.1.push(tag.as_str());
-            tags.2.push(entry.created_at.0);
-            tags.3.push(entry.asset.0);
-        }
-    }
-    let words: (&str, Params<'_>) = (WORDS, &[&assets, &tenants, &times, &said]);
-    let tags: (&str, Params<'_>) = (TAGS, &[&tags.0, &tags.1, &tags.2, &tags.3]);
-    s.all(&[words, tags]).await?;
+/// Has an asset found by these tags and no others.
+pub(super) async fn set_tags(
+    s: &Session,
+    (tenant, asset, created_at): (TenantId, AssetId, Timestamp),
+    tags: &[String],
+) -> Result<(), StoreError> {
+    let stale: Params<'_> = &[&asset.0, &tags];
+    let new: Params<'_> = &[&asset.0, &tags, &tenant.0, &created_at.0];
+    s.all(&[
+        ("DELETE FROM tags WHERE asset = $1 AND tag <> ALL($2)", stale),
+        (
+            "INSERT INTO tags (tenant, tag, created_at, asset)
+             SELECT $3, w.tag, $4, $1 FROM unnest($2::text[]) w (tag) ON CONFLICT DO NOTHING",
+            new,
+        ),
+    ])
+    .await?;
     Ok(())
-}
-
-/// Makes an asset findable by what its user says now.
-pub(super) async fn index_again(s: &Session, entry: Entry<'_>) -> Result<(), StoreError> {
-    let sql = "DELETE FROM tags WHERE asset = $1 AND tag <> ALL($2)";
-    s.execute(sql, &[&entry.asset.0, &entry.tags]).await?;
-    index(s, &[entry]).await
 }
 
 /// Makes an asset unfindable by words and tags.

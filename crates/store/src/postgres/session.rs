@@ -134,14 +134,7 @@ impl Session {
 
     /// All rows that a list's statement finds, which is planned for its values and not kept.
     pub(super) async fn list(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
-        let mut sql = String::with_capacity(query.sql.len() + 16);
-        for (n, part) in query.sql.split('?').enumerate() {
-            if n > 0 {
-                sql.push_str(&format!("${n}"));
-            }
-            sql.push_str(part);
-        }
-        let params: Vec<_> = query.args.iter().map(typed).collect();
+        let (sql, params) = bound(query);
         Ok(self.conn().query_typed(&sql, &params).await?)
     }
 
@@ -162,6 +155,18 @@ impl Session {
         let answers = join_all(sent).await;
         Ok(answers.into_iter().collect::<Result<_, _>>()?)
     }
+}
+
+/// A list's statement with its places numbered, and the values for them.
+pub(super) fn bound(query: &Query) -> (String, Vec<(&(dyn ToSql + Sync), Type)>) {
+    let mut sql = String::with_capacity(query.sql.len() + 16);
+    for (n, part) in query.sql.split('?').enumerate() {
+        if n > 0 {
+            sql.push_str(&format!("${n}"));
+        }
+        sql.push_str(part);
+    }
+    (sql, query.args.iter().map(typed).collect())
 }
 
 fn typed(arg: &Arg) -> (&(dyn ToSql + Sync), Type) {

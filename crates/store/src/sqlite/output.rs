@@ -8,10 +8,11 @@ use super::search::index_words;
 use super::writer::Session;
 use crate::paths::{Paths, add_rendition};
 use crate::{MediaFacts, NewRendition, Output, RenditionBlob, StoreError};
+use crate::verdict::reported;
 use mediaflow_core::operation::Facts;
-use mediaflow_core::{BlobId, EventDraft, EventType, Operation, Sha256, Verdict};
+use mediaflow_core::{BlobId, EventDraft, EventType, Operation, Sha256};
 use rusqlite::{OptionalExtension, params};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 impl Live {
     /// Records renditions and facts of a step of this run.
@@ -29,7 +30,7 @@ impl Live {
         self.keep_streams(s, output)?;
         self.keep_captions(s, output)?;
         if *operation == Operation::Moderate {
-            self.keep_facts(s, operation, &self.moderation(output))?;
+            self.keep_facts(s, operation, &reported(&self.settings, output))?;
         } else if !output.facts.is_null() {
             self.keep_facts(s, operation, &output.facts)?;
         }
@@ -119,17 +120,6 @@ impl Live {
         Ok(())
     }
 
-    /// The gate's document: the policy and the verdict, with what the task says beside them.
-    fn moderation(&self, output: &Output) -> Value {
-        let mut document: Map<String, Value> =
-            output.facts.as_object().cloned().unwrap_or_default();
-        document.insert("policy".into(), self.settings.moderation.as_str().into());
-        // As for the core: no verdict at all asks for a person.
-        let verdict = output.verdict.unwrap_or(Verdict::Review);
-        document.insert("verdict".into(), verdict.as_str().into());
-        Value::Object(document)
-    }
-
     fn keep_rendition(
         &mut self,
         s: &Session<'_>,
@@ -199,20 +189,4 @@ impl Live {
             )
             .optional()?)
     }
-}
-
-/// Adds a person's decision to the gate's document.
-pub(super) fn decided(
-    document: Option<&str>,
-    verdict: &str,
-    by: &str,
-    reason: Option<&str>,
-) -> Value {
-    let mut document: Map<String, Value> = document
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
-    document.insert("verdict".into(), verdict.into());
-    document.insert("decided_by".into(), by.into());
-    document.insert("reason".into(), reason.into());
-    Value::Object(document)
 }

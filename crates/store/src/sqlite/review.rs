@@ -2,12 +2,12 @@
 
 use super::SqliteStore;
 use super::live::{Beginning, Live};
-use super::output::decided;
 use super::rows::{id, maybe_json};
 use super::task::Hand;
 use super::writer::Session;
 use crate::query::replayable;
 use crate::{Generation, ReplayFilter, Review, StoreError};
+use crate::verdict::decided;
 use async_trait::async_trait;
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{

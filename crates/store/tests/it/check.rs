@@ -14,6 +14,7 @@ pub(crate) async fn rows(database: &Database) {
     runs(database).await;
     let own = match database.dbms() {
         Dbms::Sqlite => SQLITE,
+        Dbms::Postgres => POSTGRES,
     };
     for (what, sql) in EMPTY.iter().chain(own) {
         assert!(database.ask::<1>(sql).await.is_empty(), "{what}");
@@ -95,6 +96,32 @@ const SQLITE: &[(&str, &str)] = &[
         "no row refers to nothing",
         "SELECT 1 FROM pragma_foreign_key_check",
     ),
+];
+
+/// The same in PostgreSQL's own words, and what SQLite itself sees to by foreign keys.
+const POSTGRES: &[(&str, &str)] = &[
+    ("tags can be searched exactly as the assets say",
+     "SELECT 1 FROM assets a WHERE (SELECT count(*) FROM tags WHERE asset = a.id)
+      <> CASE WHEN a.state = 'deleted' THEN 0
+              ELSE (SELECT count(DISTINCT tag) FROM json_array_elements_text(a.tags::json) AS tag) END"),
+    ("assets that are not deleted can be searched by their words, and no others",
+     "SELECT 1 FROM assets a WHERE (a.state <> 'deleted') <> EXISTS (SELECT 1 FROM asset_words w
+      WHERE w.asset = a.id AND w.tenant = a.tenant AND w.created_at = a.created_at)"),
+    ("no run, task, attempt or event is of nothing",
+     "SELECT 1 FROM runs r WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.asset)
+      UNION ALL SELECT 1 FROM tasks t WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.asset = t.asset AND r.generation = t.generation)
+      UNION ALL SELECT 1 FROM attempts t WHERE NOT EXISTS (SELECT 1 FROM tasks k WHERE k.id = t.task)
+      UNION ALL SELECT 1 FROM events e WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = e.asset)
+      UNION ALL SELECT 1 FROM runs r WHERE NOT EXISTS (SELECT 1 FROM recipes WHERE hash = r.recipe)
+                                        OR NOT EXISTS (SELECT 1 FROM settings WHERE hash = r.settings)"),
+    ("nothing that was made is of no run, but captions that people gave",
+     "SELECT 1 FROM (SELECT asset, generation FROM renditions UNION ALL SELECT asset, generation FROM tracks
+                     UNION ALL SELECT asset, generation FROM facts
+                     UNION ALL SELECT asset, generation FROM captions WHERE generation > 0) m
+      WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.asset = m.asset AND r.generation = m.generation)"),
+    ("no segment is of no track",
+     "SELECT 1 FROM segments g WHERE NOT EXISTS (SELECT 1 FROM tracks t
+      WHERE t.asset = g.asset AND t.generation = g.generation AND t.name = g.track)"),
 ];
 
 async fn runs(database: &Database) {

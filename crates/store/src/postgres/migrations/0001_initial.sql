@@ -110,14 +110,15 @@ CREATE TABLE asset_words (
     asset uuid PRIMARY KEY REFERENCES assets (id),
     tenant uuid NOT NULL,
     created_at bigint NOT NULL,
-    -- What the user says, and what inspection found.
-    said tsvector NOT NULL,
-    found tsvector NOT NULL DEFAULT '',
-    words tsvector NOT NULL GENERATED ALWAYS AS (said || found) STORED
+    words tsvector NOT NULL
 );
 -- Rare words are found by the one, frequent ones among the newest assets by the other.
 CREATE INDEX asset_words_found ON asset_words USING gin (words);
 CREATE INDEX asset_words_newest ON asset_words (tenant, created_at, asset);
+-- Up to `most` assets with these words, always by the word index: PostgreSQL takes the beginning of a rare word for frequent.
+CREATE FUNCTION with_words(owner uuid, wanted tsquery, most bigint) RETURNS TABLE (asset uuid, created_at bigint)
+    LANGUAGE sql STABLE SET enable_seqscan = off SET enable_indexscan = off
+    AS 'SELECT asset, created_at FROM asset_words WHERE words @@ wanted AND tenant = owner LIMIT most';
 
 -- Recipes and settings are frozen into runs; equal ones are stored once, under the digest of their JSON.
 CREATE TABLE recipes (hash bytea PRIMARY KEY, json text NOT NULL);
@@ -176,6 +177,7 @@ CREATE TABLE tasks (
 CREATE UNIQUE INDEX tasks_by_step ON tasks (asset, generation, step, number);
 CREATE INDEX tasks_by_tenant ON tasks (tenant, id);
 CREATE INDEX tasks_ready ON tasks (queue, lane, rank) WHERE state = 'ready';
+CREATE INDEX tasks_ready_of_asset ON tasks (asset, lane, rank) WHERE state = 'ready';
 CREATE INDEX tasks_oldest ON tasks (queue, queued_at) WHERE state = 'ready';
 -- Without `lease_until`, so that a heartbeat changes no index; only so many run at a time.
 CREATE INDEX tasks_running ON tasks (lane) WHERE state = 'running';
