@@ -17,7 +17,10 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// The process's connections.
-pub(super) struct Pool(deadpool_postgres::Pool);
+pub(super) struct Pool {
+    connections: deadpool_postgres::Pool,
+    config: Config,
+}
 
 impl Pool {
     pub(super) fn new(url: &str, options: &PostgresOptions) -> Result<Self, StoreError> {
@@ -32,7 +35,7 @@ impl Pool {
             // Of several hosts the one that takes writes: after a failover it is another one.
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
         let recycling_method = RecyclingMethod::Fast;
-        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method });
+        let manager = Manager::from_config(config.clone(), NoTls, ManagerConfig { recycling_method });
         let ms = options.statement_timeout.as_millis();
         let prepare = format!(
             "SET statement_timeout = {ms}; SET idle_in_transaction_session_timeout = {ms}; SET lock_timeout = {};
@@ -54,12 +57,20 @@ impl Pool {
             .runtime(Runtime::Tokio1)
             .post_create(prepare)
             .build();
-        pool.map(Self)
-            .map_err(|e| StoreError::Database(Box::new(e)))
+        let connections = pool.map_err(|e| StoreError::Database(Box::new(e)))?;
+        Ok(Self {
+            connections,
+            config,
+        })
+    }
+
+    /// How a connection beside these is made.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
     }
 
     pub(super) async fn get(&self) -> Result<Object, StoreError> {
-        self.0.get().await.map_err(|error| match error {
+        self.connections.get().await.map_err(|error| match error {
             PoolError::Backend(e) | PoolError::PostCreateHook(HookError::Backend(e)) => e.into(),
             other => StoreError::Unavailable(Box::new(other)),
         })

@@ -34,6 +34,7 @@ mod session;
 mod shown;
 mod streams;
 mod tasks;
+mod tell;
 mod unit;
 mod upkeep;
 mod withdraw;
@@ -51,6 +52,7 @@ use report::Reported;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tell::Tell;
 use tokio::sync::watch;
 
 use session::{Lent, Repeat, Session, Working};
@@ -100,6 +102,7 @@ struct Core {
     frozen: Frozen,
     bells: Bells,
     relay: Relay,
+    tell: Arc<Tell>,
     reports: Queue<Reported, Vec<Claimed>>,
     uploads: Queue<Upload, Accepted>,
     /// Those whose rows are known to be there.
@@ -140,6 +143,7 @@ impl PostgresStore {
                 event: watch::Sender::new(position),
             },
             relay: Relay::default(),
+            tell: Arc::default(),
             reports,
             uploads,
             tenants: Mutex::default(),
@@ -147,6 +151,7 @@ impl PostgresStore {
         reported.start(&core, report::end_all);
         uploaded.start(&core, intake::take_all);
         relay::start(&core);
+        tell::start(&core);
         Ok(Self { core })
     }
 

@@ -88,10 +88,14 @@ async fn number_all(core: &Arc<Core>) -> Result<(), StoreError> {
     loop {
         let (position, given) =
             session::write(core, Repeat::Always, |s, _| give(s).boxed()).await?;
-        let is_new = *core.bells.event.borrow() < position;
-        if is_new {
-            core.bells.event.send_replace(position);
+        if given > 0 {
+            core.tell.news();
         }
+        core.bells.event.send_if_modified(|known| {
+            let is_new = *known < position;
+            *known = (*known).max(position);
+            is_new
+        });
         if given < EVENTS_MAX {
             return Ok(());
         }

@@ -92,6 +92,7 @@ impl Session {
                 .bells
                 .ready
                 .send_modify(|n| *n = n.wrapping_add(1));
+            self.core.tell.ready();
         }
         Ok(())
     }

@@ -125,7 +125,12 @@ impl Place {
         match self {
             Self::Sqlite { path, .. } => Arc::new(SqliteStore::open(path, env).unwrap()),
             Self::Postgres { url } => {
-                let store = PostgresStore::open(url, env, PostgresOptions::default()).await;
+                let options = PostgresOptions {
+                    connections: 4,
+                    clock: Clock::Environment,
+                    ..PostgresOptions::default()
+                };
+                let store = PostgresStore::open(url, env, options).await;
                 Arc::new(store.unwrap())
             }
         }
