@@ -59,8 +59,8 @@ impl<'a> Giving<'a> {
             if candidate.lane == IDLE_LANE && !(self.capacity.idle_lane && is_idle()?) {
                 break;
             }
-            let room = self.fits(&candidate)
-                && (!candidate.alone || (self.capacity.idle && !self.given));
+            let room =
+                self.fits(&candidate) && (!candidate.alone || (self.capacity.idle && !self.given));
             if room {
                 self.take(&candidate);
                 left -= 1;

@@ -24,16 +24,17 @@ pub(crate) fn counters(run: &Run) -> String {
 /// The steps that [`counters`] wrote.
 pub(crate) fn steps(json: &str) -> serde_json::Result<Vec<StepStatus>> {
     let rows: Counters = serde_json::from_str(json)?;
-    let steps = rows.into_iter().map(
-        |[total, succeeded, skipped, dead, cancelled, released]| StepStatus {
-            total,
-            succeeded,
-            skipped,
-            dead,
-            cancelled,
-            released: released != 0,
-        },
-    );
+    let steps =
+        rows.into_iter().map(
+            |[total, succeeded, skipped, dead, cancelled, released]| StepStatus {
+                total,
+                succeeded,
+                skipped,
+                dead,
+                cancelled,
+                released: released != 0,
+            },
+        );
     Ok(steps.collect())
 }
 

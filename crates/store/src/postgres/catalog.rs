@@ -72,6 +72,8 @@ impl Catalog for PostgresStore {
         after: u64,
         limit: u32,
     ) -> Result<EventPage, StoreError> {
+        // What this process committed gets its numbers first; no connection is held meanwhile.
+        self.core.relay.caught_up().await;
         self.read(move |s, _| events::history(s, tenant, asset, after, limit).boxed())
             .await
     }
@@ -82,11 +84,13 @@ impl Catalog for PostgresStore {
         after: u64,
         limit: u32,
     ) -> Result<EventPage, StoreError> {
+        self.core.relay.caught_up().await;
         self.read(move |s, _| events::feed(s, tenant, after, limit).boxed())
             .await
     }
 
     async fn feed_end(&self) -> Result<u64, StoreError> {
+        self.core.relay.caught_up().await;
         self.read(|s, _| events::end(s).boxed()).await
     }
 

@@ -4,7 +4,9 @@ use super::Session;
 use crate::Environment;
 use crate::paths::Paths;
 use mediaflow_core::operation::{Cost, Format};
-use mediaflow_core::{AssetId, BlobId, Failure, Run, Sha256, TaskId, TaskState, TenantId, Timestamp};
+use mediaflow_core::{
+    AssetId, BlobId, Failure, Run, Sha256, TaskId, TaskState, TenantId, Timestamp,
+};
 use std::sync::Arc;
 use tokio_postgres::types::ToSql;
 

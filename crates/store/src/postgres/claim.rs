@@ -2,8 +2,8 @@
 
 use super::Session;
 use super::live::facts;
-use super::session::Params;
 use super::rows::{blob, clamp, get, id, maybe_json, number, sha, time};
+use super::session::Params;
 use crate::giving::{Candidate, Giving, IDLE_LANE, LOOKAHEAD};
 use crate::{Capacity, Claimed, Lease, StoreError};
 use mediaflow_core::{AssetId, AssetOptions, Cost, Queue, TaskId};
@@ -25,7 +25,8 @@ const HEADS: &str = "SELECT c.* FROM unnest($1::text[]) q (queue) CROSS JOIN LAT
 const READY_OF_ASSETS: &str = "SELECT c.* FROM unnest($1::uuid[]) w (asset) CROSS JOIN LATERAL (
         SELECT id, asset, queue, lane, rank, memory_bytes, alone, queued_at FROM tasks
         WHERE state = 'ready' AND asset = w.asset ORDER BY lane, rank LIMIT $2 FOR UPDATE SKIP LOCKED) c";
-const BUSY: &str = "SELECT EXISTS (SELECT 1 FROM tasks WHERE state = 'ready' AND queue = ANY($1) AND lane < $2)
+const BUSY: &str =
+    "SELECT EXISTS (SELECT 1 FROM tasks WHERE state = 'ready' AND queue = ANY($1) AND lane < $2)
         OR EXISTS (SELECT 1 FROM tasks WHERE state = 'running' AND lane < $2) AS busy";
 /// Whoever meets another who moves the clock leaves it to him.
 const TICK: &str = "UPDATE clock SET vtime = $1
@@ -120,9 +121,7 @@ pub(super) async fn claim(
         .iter()
         .map(|(queues, limit)| [queues as _, limit as _])
         .collect();
-    let mut calls: Vec<(&str, Params<'_>)> = Vec::new();
-    calls.push((ONE_REQUEST, &lock[..]));
-    calls.push((HELD, &held[..]));
+    let mut calls: Vec<(&str, Params<'_>)> = vec![(ONE_REQUEST, &lock[..]), (HELD, &held[..])];
     calls.extend(ready.iter().map(|params| (READY, &params[..])));
     if capacity.idle_lane {
         calls.push((BUSY, &busy[..]));
@@ -251,7 +250,10 @@ async fn by_request(s: &Session, rows: &[Row]) -> Result<Given, StoreError> {
     let mut given = Given::new();
     for row in rows {
         let request: Vec<u8> = get(row, "request")?;
-        given.entry(request).or_default().push(claimed(s, row).await?);
+        given
+            .entry(request)
+            .or_default()
+            .push(claimed(s, row).await?);
     }
     Ok(given)
 }

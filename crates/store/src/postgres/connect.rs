@@ -35,7 +35,8 @@ impl Pool {
             // Of several hosts the one that takes writes: after a failover it is another one.
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
         let recycling_method = RecyclingMethod::Fast;
-        let manager = Manager::from_config(config.clone(), NoTls, ManagerConfig { recycling_method });
+        let manager =
+            Manager::from_config(config.clone(), NoTls, ManagerConfig { recycling_method });
         let ms = options.statement_timeout.as_millis();
         let prepare = format!(
             "SET statement_timeout = {ms}; SET idle_in_transaction_session_timeout = {ms}; SET lock_timeout = {};

@@ -1,11 +1,11 @@
 //! Writing what was decided: as many statements for a hundred tasks as for one, and none waits for the one before.
 
-use super::{Session, indexing};
 use super::changes::{Changes, StepOf};
 use super::live::Live;
 use super::rows::clamp;
 use super::session::Params;
 use super::withdraw;
+use super::{Session, indexing};
 use crate::StoreError;
 use crate::standing::counters;
 use mediaflow_core::{AssetState, TaskState, Verdict};
@@ -48,7 +48,8 @@ const TASKS: &str = "INSERT INTO tasks (id, tenant, asset, generation, step, num
           w (id, tenant, asset, generation, step, number, operation, queue, lane, state, memory_bytes, cpu_ms)";
 const EVENTS: &str = "INSERT INTO events (tenant, asset, sequence, id, type, data, at)
      SELECT w.*, $7 FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::text[]) w";
-const BY_CORE: &str = "UPDATE tasks t SET state = 'succeeded', queued_at = $4, started_at = $4, finished_at = $4
+const BY_CORE: &str =
+    "UPDATE tasks t SET state = 'succeeded', queued_at = $4, started_at = $4, finished_at = $4
      FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) w (asset, generation, step)
      WHERE t.asset = w.asset AND t.generation = w.generation AND t.step = w.step";
 const RUNS: &str = "UPDATE runs r SET state = w.state, verdict = w.verdict, steps = w.steps, showing = w.showing,
@@ -330,7 +331,8 @@ fn standing(batch: &mut Batch, lives: &[&mut Live], now: i64) {
             column!(changed, |l| AssetState::as_str(l.state)),
             column!(changed, |l| l.in_review),
             column!(changed, |l| i64::from(l.published)),
-            column!(changed, |l| (l.stored.0, l.stored.1) != (l.state, l.in_review)),
+            column!(changed, |l| (l.stored.0, l.stored.1)
+                != (l.state, l.in_review)),
             Box::new(now),
         ]
     });

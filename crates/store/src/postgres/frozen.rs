@@ -1,8 +1,8 @@
 //! Recipes and settings as runs froze them, read from their tables where they are not kept yet.
 
-use super::session::{self, Repeat, Session};
 use super::Core;
 use super::rows::{get, to_json};
+use super::session::{self, Repeat, Session};
 use crate::StoreError;
 use crate::frozen::Kept;
 use futures_util::FutureExt;
@@ -77,9 +77,7 @@ pub(super) async fn make_tenant(store: &Arc<Core>, tenant: TenantId) -> Result<(
     })
     .await?;
     let known = store.tenants.lock();
-    known
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(tenant);
+    known.unwrap_or_else(PoisonError::into_inner).insert(tenant);
     Ok(())
 }
 

@@ -84,7 +84,10 @@ pub(super) async fn load(
 }
 
 /// One task and its run, both locked.
-pub(super) async fn one(s: &Session, task: TaskId) -> Result<(Hand, super::live::Live), StoreError> {
+pub(super) async fn one(
+    s: &Session,
+    task: TaskId,
+) -> Result<(Hand, super::live::Live), StoreError> {
     let assets = assets(s, &[task]).await?;
     let lives = super::live::load(s, &assets).await?;
     let lease = Lease { task, fence: 0 };

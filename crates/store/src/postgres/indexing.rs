@@ -1,8 +1,8 @@
 //! The words that assets are found by, kept in line with their rows.
 
+use super::Session;
 use super::rows::{get, id, json};
 use super::words::vector;
-use super::Session;
 use crate::StoreError;
 use crate::record::words;
 use mediaflow_core::AssetId;
@@ -25,7 +25,12 @@ pub(super) async fn index(s: &Session, assets: &[AssetId]) -> Result<(), StoreEr
         let tags: Vec<String> = json(row, "tags")?;
         found.push(id(row, "id")?);
         let title = get(row, "title")?;
-        let text = words(title, get(row, "filename")?, &tags, get(row, "search_text")?);
+        let text = words(
+            title,
+            get(row, "filename")?,
+            &tags,
+            get(row, "search_text")?,
+        );
         texts.push(vector(&text));
     }
     s.execute(WRITE, &[&found, &texts]).await?;

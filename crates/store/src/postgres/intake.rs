@@ -76,7 +76,10 @@ pub(super) fn take_all<'a>(
     core: &'a Arc<Core>,
     uploads: &'a [Upload],
 ) -> BoxFuture<'a, Result<Vec<Done<Accepted>>, StoreError>> {
-    session::write(core, Repeat::BeforeCommit, move |s, _| take_in(s, uploads).boxed()).boxed()
+    session::write(core, Repeat::BeforeCommit, move |s, _| {
+        take_in(s, uploads).boxed()
+    })
+    .boxed()
 }
 
 const KEYS: &str = "INSERT INTO idempotency (tenant, key, digest, asset, created_at)
@@ -109,7 +112,9 @@ async fn take_in(s: &mut Session, uploads: &[Upload]) -> Result<Vec<Done<Accepte
     }
     flush::flush(s, changes, &mut []).boxed().await?;
     let done = done.into_iter();
-    Ok(done.map(|d| d.expect("every upload was answered")).collect())
+    Ok(done
+        .map(|d| d.expect("every upload was answered"))
+        .collect())
 }
 
 /// Takes the idempotency keys; answers those uploads that are not to be recorded.
@@ -133,7 +138,10 @@ async fn reserve(
     }
     let of = |at: &usize| {
         let key = uploads[*at].accept.idempotency.as_ref();
-        (&uploads[*at], key.expect("only uploads with a key are here"))
+        (
+            &uploads[*at],
+            key.expect("only uploads with a key are here"),
+        )
     };
     let tenants: Vec<Uuid> = keys.keys().map(|(tenant, _)| tenant.0).collect();
     let names: Vec<&str> = keys.keys().map(|(_, key)| *key).collect();

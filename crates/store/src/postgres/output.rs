@@ -26,7 +26,8 @@ pub(super) struct Blobs {
     existing: HashMap<(TenantId, BlobId), BlobRow>,
 }
 
-const USABLE: &str = "SELECT id AS blob_id, tenant, sha256 AS blob_sha256, bytes AS blob_bytes, key AS blob_key
+const USABLE: &str =
+    "SELECT id AS blob_id, tenant, sha256 AS blob_sha256, bytes AS blob_bytes, key AS blob_key
      FROM blobs WHERE id = ANY($1) AND condemned_at IS NULL ORDER BY id FOR KEY SHARE";
 const RENDITIONS: &str = "SELECT r.asset, r.profile, r.format, r.blob, b.sha256, b.bytes
      FROM runs n JOIN renditions r ON r.asset = n.asset AND r.generation = n.generation JOIN blobs b ON b.id = r.blob
@@ -142,7 +143,11 @@ pub(super) async fn recall(
         for row in s.query(RENDITIONS, &[&assets, &generations]).await? {
             if let Some(live) = lives.get_mut(&id(&row, "asset")?) {
                 let key = (get(&row, "profile")?, named(&row, "format", Format::parse)?);
-                let value = (id(&row, "blob")?, sha(&row, "sha256")?, number(&row, "bytes")?);
+                let value = (
+                    id(&row, "blob")?,
+                    sha(&row, "sha256")?,
+                    number(&row, "bytes")?,
+                );
                 live.renditions.insert(key, value);
             }
         }

@@ -112,7 +112,9 @@ async fn alone<I, A>(
         let done = run(core, std::slice::from_ref(&item)).await;
         let answer = match done.map(|mut done| done.pop()) {
             Ok(Some(Done::Answer(answer))) => answer,
-            Ok(_) => Err(StoreError::Database("a bug left a request for later".into())),
+            Ok(_) => Err(StoreError::Database(
+                "a bug left a request for later".into(),
+            )),
             Err(error) => Err(error),
         };
         drop(caller.send(answer));

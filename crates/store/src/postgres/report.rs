@@ -1,12 +1,12 @@
 //! Ends of attempts: those that arrive together are decided about together.
 
+use super::changes::{Changes, Ended};
 use super::hand::{self, Hand};
 use super::live::{self, Live};
 use super::output::{self, Blobs};
 use super::queue::Done;
 use super::session::{self, Repeat};
 use super::unit::{Decided, Unit};
-use super::changes::{Changes, Ended};
 use super::{Core, Session, claim};
 use crate::{Capacity, Claimed, Lease, Output, Report, StoreError};
 use futures_util::FutureExt;
@@ -60,7 +60,9 @@ async fn decide(
             false => Standing::Later,
         })
         .collect();
-    let blobs = hold(s, reports, &standings, &hands, &mut unit).boxed().await?;
+    let blobs = hold(s, reports, &standings, &hands, &mut unit)
+        .boxed()
+        .await?;
     let mut done = Vec::with_capacity(reports.len());
     let mut offers = Vec::new();
     let mut repeated = Vec::new();
@@ -125,7 +127,8 @@ fn standing(report: &Reported, hands: &HashMap<TaskId, Hand>, unit: &Unit) -> St
         };
     }
     let live = unit.lives.get(&hand.asset);
-    match live.is_some_and(|live| live.run.generation == hand.generation && live.run.state.is_open())
+    match live
+        .is_some_and(|live| live.run.generation == hand.generation && live.run.state.is_open())
     {
         true => Standing::Open,
         false => Standing::Refused(StoreError::StaleFence),
@@ -159,7 +162,9 @@ async fn hold(
         assets.sort_unstable();
         assets.dedup();
     }
-    output::recall(s, &mut unit.lives, &renditions, &tracks).boxed().await?;
+    output::recall(s, &mut unit.lives, &renditions, &tracks)
+        .boxed()
+        .await?;
     output::hold(s, &outputs).boxed().await
 }
 

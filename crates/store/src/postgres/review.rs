@@ -1,6 +1,7 @@
 //! Verbs of people: decide, replay, reprocess.
 
 use super::begin::{Beginning, begin};
+use super::changes::{Changes, values};
 use super::flush::flush;
 use super::frozen::freeze;
 use super::hand;
@@ -8,7 +9,6 @@ use super::live::{self, Live};
 use super::rows::{get, id, maybe_json};
 use super::unit::Unit;
 use super::{PostgresStore, Repeat, Session};
-use super::changes::{Changes, values};
 use crate::query::replayable;
 use crate::verdict::decided;
 use crate::{Generation, ReplayFilter, Review, StoreError};
@@ -56,7 +56,9 @@ impl Review for PostgresStore {
             match self.replay(tenant, task).await {
                 Ok(did) => replayed += u32::from(did),
                 // Somebody else was here since the list was made.
-                Err(StoreError::Conflict(_) | StoreError::TaskNotFound | StoreError::StaleFence) => {}
+                Err(
+                    StoreError::Conflict(_) | StoreError::TaskNotFound | StoreError::StaleFence,
+                ) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -125,7 +125,10 @@ pub(super) async fn page(
 
 async fn wanted(s: &Session, tenant: TenantId, query: String) -> Result<Wanted, StoreError> {
     let sql = "SELECT count(*) AS found FROM with_words($1, $2::text::tsquery, $3)";
-    let found: i64 = get(&s.one(sql, &[&tenant.0, &query, &(FEW + 1)]).await?, "found")?;
+    let found: i64 = get(
+        &s.one(sql, &[&tenant.0, &query, &(FEW + 1)]).await?,
+        "found",
+    )?;
     Ok(Wanted {
         query,
         is_rare: found <= FEW,
@@ -141,7 +144,10 @@ pub(super) async fn set_tags(
     let stale: Params<'_> = &[&asset.0, &tags];
     let new: Params<'_> = &[&asset.0, &tags, &tenant.0, &created_at.0];
     s.all(&[
-        ("DELETE FROM tags WHERE asset = $1 AND tag <> ALL($2)", stale),
+        (
+            "DELETE FROM tags WHERE asset = $1 AND tag <> ALL($2)",
+            stale,
+        ),
         (
             "INSERT INTO tags (tenant, tag, created_at, asset)
              SELECT $3, w.tag, $4, $1 FROM unnest($2::text[]) w (tag) ON CONFLICT DO NOTHING",

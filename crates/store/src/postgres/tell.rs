@@ -3,8 +3,8 @@
 //! A notification in a business transaction would have all commits wait for each other, so one is sent apart from them,
 //! and one for many.
 
-use super::{Core, session};
 use super::session::Repeat;
+use super::{Core, session};
 use crate::StoreError;
 use futures_util::FutureExt;
 use futures_util::stream::poll_fn;
@@ -63,7 +63,11 @@ async fn tell(core: Weak<Core>, tell: Arc<Tell>, own: Uuid) {
         let said = format!("{own} {} {position}", u8::from(ready));
         let said = said.as_str();
         let sent = session::read(&core, move |s, _| {
-            async move { s.execute("SELECT pg_notify('mediaflow', $1)", &[&said]).await }.boxed()
+            async move {
+                s.execute("SELECT pg_notify('mediaflow', $1)", &[&said])
+                    .await
+            }
+            .boxed()
         });
         if let Err(error) = sent.await {
             tracing::debug!(%error, "other processes could not be told");

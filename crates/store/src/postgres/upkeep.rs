@@ -1,9 +1,9 @@
 //! Verbs of the background services. Several processes may run each at once: they pass over what another has in hand.
 
+use super::changes::Changes;
 use super::rows::{clamp, get, id, json, maybe_time, number};
 use super::unit::{Decided, Unit};
 use super::{PostgresStore, Repeat, Session, blobs, flush, hand, live, report};
-use super::changes::Changes;
 use crate::{Condemned, Lease, Purge, QueueDepth, StoreError, StoreHealth, Swept, Upkeep};
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -57,8 +57,15 @@ impl Upkeep for PostgresStore {
         let sql = "SELECT key FROM blobs WHERE key = ANY($1)";
         self.read(move |s, _| {
             async move {
-                let rows = s.query(sql, &[&keys]).await?;
-                rows.iter().map(|row| get(row, "key")).collect()
+                let mut known = std::collections::HashSet::new();
+                for row in &s.query(sql, &[&keys]).await? {
+                    known.insert(get::<String>(row, "key")?);
+                }
+                Ok(keys
+                    .iter()
+                    .filter(|key| known.contains(*key))
+                    .cloned()
+                    .collect())
             }
             .boxed()
         })
@@ -85,7 +92,8 @@ impl Upkeep for PostgresStore {
                 let done = match again_after {
                     None => s.execute("DELETE FROM purges WHERE id = $1", &[&id]).await,
                     Some(pause) => {
-                        let sql = "UPDATE purges SET attempts = attempts + 1, due_at = $2 WHERE id = $1";
+                        let sql =
+                            "UPDATE purges SET attempts = attempts + 1, due_at = $2 WHERE id = $1";
                         s.execute(sql, &[&id, &s.now.after(pause).0]).await
                     }
                 };
@@ -126,7 +134,8 @@ fn before(now: Timestamp, age: Duration) -> i64 {
 
 const EXPIRED: &str = "SELECT id, fence FROM tasks WHERE state = 'running' AND lease_until <= $1
      ORDER BY lease_until LIMIT $2";
-const DUE: &str = "SELECT id FROM tasks WHERE state = 'waiting' AND retry_at IS NOT NULL AND retry_at <= $1
+const DUE: &str =
+    "SELECT id FROM tasks WHERE state = 'waiting' AND retry_at IS NOT NULL AND retry_at <= $1
      ORDER BY retry_at LIMIT $2 FOR UPDATE SKIP LOCKED";
 
 /// Answers how many leases were taken away, and how many had run out.
@@ -191,10 +200,12 @@ async fn fold(s: &mut Session) -> Result<(), StoreError> {
 }
 
 const CONDEMNED: &str =
-    "SELECT id, key FROM blobs WHERE condemned_at IS NOT NULL ORDER BY condemned_at LIMIT $1";
-const ORPHANS: &str = "SELECT blob FROM orphans WHERE since <= $1 ORDER BY since LIMIT $2 FOR UPDATE SKIP LOCKED";
+    "SELECT id, key FROM blobs WHERE condemned_at IS NOT NULL ORDER BY condemned_at, id LIMIT $1";
+const ORPHANS: &str =
+    "SELECT blob FROM orphans WHERE since <= $1 ORDER BY since LIMIT $2 FOR UPDATE SKIP LOCKED";
 /// Those that somebody is about to refer to are left for another time.
-const LOCK_BLOBS: &str = "SELECT id FROM blobs WHERE id = ANY($1) ORDER BY id FOR UPDATE SKIP LOCKED";
+const LOCK_BLOBS: &str =
+    "SELECT id FROM blobs WHERE id = ANY($1) ORDER BY id FOR UPDATE SKIP LOCKED";
 const CONDEMN: &str = "UPDATE blobs b SET condemned_at = $2 WHERE b.id = ANY($1)
        AND NOT EXISTS (SELECT 1 FROM assets WHERE original = b.id)
        AND NOT EXISTS (SELECT 1 FROM renditions WHERE blob = b.id)
@@ -213,9 +224,7 @@ async fn condemn(
     let old = s.query(CONDEMNED, &[&limit]).await?;
     let mut condemned: Vec<Condemned> = old.iter().map(one_condemned).collect::<Result<_, _>>()?;
     let left = limit - clamp(condemned.len());
-    let orphans = s
-        .query(ORPHANS, &[&before(s.now, grace), &left])
-        .await?;
+    let orphans = s.query(ORPHANS, &[&before(s.now, grace), &left]).await?;
     let orphans: Vec<Uuid> = orphans
         .iter()
         .map(|row| get(row, "blob"))
@@ -232,9 +241,12 @@ async fn condemn(
             (CONDEMN, &[&locked, &s.now.0]),
         ])
         .await?;
-    for row in &answers[1] {
-        condemned.push(one_condemned(row)?);
-    }
+    let mut new: Vec<Condemned> = answers[1]
+        .iter()
+        .map(one_condemned)
+        .collect::<Result<_, _>>()?;
+    new.sort_by_key(|condemned| condemned.id);
+    condemned.extend(new);
     Ok(condemned)
 }
 
@@ -245,7 +257,8 @@ fn one_condemned(row: &Row) -> Result<Condemned, StoreError> {
     })
 }
 
-const PURGES: &str = "SELECT id, asset, paths, attempts FROM purges WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2";
+const PURGES: &str =
+    "SELECT id, asset, paths, attempts FROM purges WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2";
 
 async fn purges(s: &mut Session, limit: u32) -> Result<Vec<Purge>, StoreError> {
     let rows = s.query(PURGES, &[&s.now.0, &i64::from(limit)]).await?;
@@ -311,7 +324,12 @@ async fn health(s: &Session) -> Result<StoreHealth, StoreError> {
     }
     let depth = |queue: &Queue| {
         let name = queue.as_str();
-        let of = |state: &str| tasks.get(&(name.into(), state.into())).copied().unwrap_or(0);
+        let of = |state: &str| {
+            tasks
+                .get(&(name.into(), state.into()))
+                .copied()
+                .unwrap_or(0)
+        };
         QueueDepth {
             queue: *queue,
             ready: of("ready"),

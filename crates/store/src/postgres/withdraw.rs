@@ -1,16 +1,18 @@
 //! What readers have seen goes away: rows are removed, and caches told to forget.
 
-use super::{Session, captions};
 use super::changes::{Changes, Withdrawal};
 use super::rows::{get, id, maybe_number, named, sha};
-use crate::paths::{self, Paths};
+use super::{Session, captions};
 use crate::StoreError;
-use mediaflow_core::operation::Format;
+use crate::paths::{self, Paths};
 use mediaflow_core::AssetId;
+use mediaflow_core::operation::Format;
 
-const RENDITIONS: &str = "SELECT r.profile, r.format, b.sha256 FROM renditions r JOIN blobs b ON b.id = r.blob
+const RENDITIONS: &str =
+    "SELECT r.profile, r.format, b.sha256 FROM renditions r JOIN blobs b ON b.id = r.blob
      WHERE r.asset = $1 AND r.generation < $2 AND r.generation IN (1, $3)";
-const STREAMS: &str = "SELECT t.name, NULL::bigint AS number, b.sha256 FROM tracks t JOIN blobs b ON b.id = t.blob
+const STREAMS: &str =
+    "SELECT t.name, NULL::bigint AS number, b.sha256 FROM tracks t JOIN blobs b ON b.id = t.blob
      WHERE t.asset = $1 AND t.generation < $2 AND t.generation IN (1, $3)
      UNION ALL
      SELECT g.track, g.number, b.sha256 FROM segments g JOIN blobs b ON b.id = g.blob
@@ -65,12 +67,7 @@ pub(super) async fn withdraw(
 }
 
 /// The paths of what readers may have seen, of generations before `end`.
-async fn seen(
-    s: &Session,
-    asset: AssetId,
-    published: u32,
-    end: i64,
-) -> Result<Paths, StoreError> {
+async fn seen(s: &Session, asset: AssetId, published: u32, end: i64) -> Result<Paths, StoreError> {
     let mut paths = Paths::new();
     let shown = i64::from(published);
     let answers = s

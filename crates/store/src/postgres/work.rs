@@ -68,13 +68,15 @@ impl Work for PostgresStore {
     }
 }
 
-const REUSABLE: &str = "SELECT w.derivation, f.* FROM unnest($2::bytea[]) w (derivation) CROSS JOIN LATERAL (
+const REUSABLE: &str =
+    "SELECT w.derivation, f.* FROM unnest($2::bytea[]) w (derivation) CROSS JOIN LATERAL (
         SELECT r.format, r.width, r.height, r.animated,
                b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
         FROM renditions r JOIN assets a ON a.id = r.asset JOIN blobs b ON b.id = r.blob
         WHERE r.tenant = $1 AND r.derivation = w.derivation AND b.condemned_at IS NULL
           AND a.state NOT IN ('rejected', 'deleted') LIMIT 1) f";
-const RECORDED: &str = "SELECT r.generation, r.profile, r.format, r.width, r.height, r.animated, r.derivation,
+const RECORDED: &str =
+    "SELECT r.generation, r.profile, r.format, r.width, r.height, r.animated, r.derivation,
             b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
      FROM renditions r JOIN blobs b ON b.id = r.blob
      WHERE r.asset = $1 AND r.generation = $2 ORDER BY r.profile, r.format";

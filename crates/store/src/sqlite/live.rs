@@ -8,8 +8,8 @@ use crate::StoreError;
 use crate::standing::{counters, shown};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{
-    AssetId, AssetState, Cost, EventDraft, Focus, Recipe, Run, RunSettings, RunState,
-    TaskState, TenantId, Verdict, transition,
+    AssetId, AssetState, Cost, EventDraft, Focus, Recipe, Run, RunSettings, RunState, TaskState,
+    TenantId, Verdict, transition,
 };
 use rusqlite::{Row, params};
 use std::sync::Arc;

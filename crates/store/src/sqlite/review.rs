@@ -6,8 +6,8 @@ use super::rows::{id, maybe_json};
 use super::task::Hand;
 use super::writer::Session;
 use crate::query::replayable;
-use crate::{Generation, ReplayFilter, Review, StoreError};
 use crate::verdict::decided;
+use crate::{Generation, ReplayFilter, Review, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{

@@ -217,11 +217,9 @@ async fn histories_have_no_gaps_and_the_feed_no_repeats(given: &mut Given) {
     let mut signal = given.store.on_event();
     let assets = [given.asset().await, given.asset().await];
     given.all_done().await;
+    let end = given.store.feed_end().await.unwrap();
     assert!(signal.has_changed().unwrap());
-    assert_eq!(
-        *signal.borrow_and_update(),
-        given.store.feed_end().await.unwrap()
-    );
+    assert_eq!(*signal.borrow_and_update(), end);
     for asset in assets {
         let mut after = 0;
         let mut kinds = Vec::new();
