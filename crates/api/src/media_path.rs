@@ -1,13 +1,10 @@
 //! What a delivery path asks for: `/media/{asset}/{name}`, `/media/{asset}/{hash}/{name}`, and both of them below
 //! `/media/s/{token}/`.
 
-use mediaflow_core::operation::Format;
+use mediaflow_core::operation::{Format, Packaging};
 use mediaflow_core::{AssetId, Sha256};
-use mediaflow_engine::store::RenditionRecord;
+use mediaflow_engine::store::{RenditionRecord, StreamFile};
 use percent_encoding::percent_decode_str;
-
-/// The profile of the file that is made to be taken away.
-pub(crate) const DOWNLOAD: &str = "download";
 
 /// What the names of captions and of their playlists begin with.
 pub(crate) const CAPTIONS: &str = "captions-";
@@ -36,8 +33,8 @@ pub(crate) enum File {
     Playlist,
     /// `dash.mpd`.
     Manifest,
-    /// Of the stream; without a number the initialisation segment.
-    Segment(Option<u32>),
+    /// Of the stream.
+    Segment(StreamFile),
     /// WebVTT: `captions-en.vtt`.
     Captions,
     /// Where each moment is on the storyboard's sheets, as JSON or WebVTT.
@@ -101,15 +98,25 @@ fn file(name: &str) -> Option<(&str, File)> {
         }
         "vtt" if stem.starts_with(CAPTIONS) => Some((stem, File::Captions)),
         "mp4" if stem.ends_with("-init") => {
-            Some((stem.strip_suffix("-init")?, File::Segment(None)))
+            Some((stem.strip_suffix("-init")?, File::Segment(StreamFile::Init)))
         }
-        "m4s" => {
-            let (track, number) = stem.rsplit_once('-')?;
-            let parsed: u32 = number.parse().ok()?;
-            (parsed.to_string() == number).then_some((track, File::Segment(Some(parsed))))
-        }
+        "m4s" => numbered(stem).map(|(track, n)| {
+            (
+                track,
+                File::Segment(StreamFile::Segment(Packaging::Cmaf, n)),
+            )
+        }),
+        "ts" => numbered(stem)
+            .map(|(track, n)| (track, File::Segment(StreamFile::Segment(Packaging::Ts, n)))),
         _ => Some((stem, File::Rendition(Some(Format::parse(extension)?)))),
     }
+}
+
+/// A stream's name and a segment's number, which has one spelling here.
+fn numbered(stem: &str) -> Option<(&str, u32)> {
+    let (track, number) = stem.rsplit_once('-')?;
+    let parsed: u32 = number.parse().ok()?;
+    (parsed.to_string() == number).then_some((track, parsed))
 }
 
 /// One decoded segment; `None` for those that mean something else to somebody on the way.
@@ -200,16 +207,29 @@ mod tests {
         assert_eq!(file("720p.m3u8"), ("720p".into(), File::Playlist));
         assert_eq!(
             file("audio-128-7.m4s"),
-            ("audio-128".into(), File::Segment(Some(7)))
+            (
+                "audio-128".into(),
+                File::Segment(StreamFile::Segment(Packaging::Cmaf, 7))
+            )
         );
-        assert_eq!(file("720p-init.mp4"), ("720p".into(), File::Segment(None)));
+        let segment = File::Segment(StreamFile::Segment(Packaging::Ts, 0));
+        assert_eq!(file("720p-0.ts"), ("720p".into(), segment));
+        let init = File::Segment(StreamFile::Init);
+        assert_eq!(file("720p-init.mp4"), ("720p".into(), init));
         assert_eq!(
             file("captions-pt-BR.vtt"),
             ("captions-pt-BR".into(), File::Captions)
         );
         let download = File::Rendition(Some(Format::Mp4));
         assert_eq!(file("download.mp4"), ("download".into(), download));
-        for bad in ["720p.m4s", "720p-07.m4s", "720p-x.m4s", "a.mpd", "a.ts"] {
+        for bad in [
+            "720p.m4s",
+            "720p-07.m4s",
+            "720p-x.m4s",
+            "a.mpd",
+            "a.ts",
+            "a-00.ts",
+        ] {
             assert_eq!(
                 parse(&format!("{ASSET}/{bad}")),
                 Err(NoPath::Unknown),

@@ -78,6 +78,7 @@ codes! {
     AssetDeleted "asset.deleted" 410 "The asset was deleted.";
     AssetNotFound "asset.not_found" 404 "There is no such asset.";
     TaskNotFound "task.not_found" 404 "There is no such task.";
+    WorkerNotFound "worker.not_found" 404 "No such worker was heard of in the last hour; each start has an id of its own.";
     RenditionNotFound "rendition.not_found" 404 "The asset has no such rendition, or it is not visible yet.";
     CaptionsNotFound "captions.not_found" 404 "No captions were given to the asset in this language.";
     RouteNotFound "route.not_found" 404 "There is nothing at this path.";

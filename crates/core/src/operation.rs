@@ -6,7 +6,9 @@ mod format;
 mod streams;
 
 pub use format::Format;
-pub use streams::{Download, Downloads, Ladder, Loudness, Rung, SoundFile, Sounds, VideoCodec};
+pub use streams::{
+    DOWNLOAD, Download, Downloads, Ladder, Loudness, Packaging, Rung, SoundFile, Sounds, VideoCodec,
+};
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -372,7 +374,7 @@ impl Operation {
             Self::Compress(_) => (5, 32 * MIB, 500),
             Self::Squeeze(_) => (6, 32 * MIB, 2000),
             // Of one picture: decoders and encoders hold several, and none holds the whole film.
-            // The times of all packets are held while a film is looked at.
+            // Some 40 bytes of each packet are held while a film is looked at: a two-hour film has a million of them.
             Self::VideoInspect | Self::VideoPlan(_) => (2, 192 * MIB, 100),
             Self::VideoPoster | Self::VideoStoryboard => (12, 96 * MIB, 500),
             // Measured: 40 bytes per pixel decode 4K of 10 bits with four threads. What is encoded is known to

@@ -3,15 +3,17 @@
 use crate::{Engine, EngineError};
 use async_trait::async_trait;
 use mediaflow_blob::BlobKey;
-use mediaflow_core::operation::Format;
+use mediaflow_core::operation::{Format, Packaging};
 use mediaflow_core::{AssetId, ErrorCode, Sha256, Visibility};
-use mediaflow_store::{Track, TrackKind};
+use mediaflow_store::{StreamFile, Track, TrackKind};
 
 /// What a picture is made from: a stream's own parts, never what was uploaded.
 #[derive(Debug, Clone)]
 pub struct StillSource {
-    /// The initialisation segment and the one segment that shows the moment.
+    /// The one segment that shows the moment, behind its initialisation segment where there is one.
     pub bytes: Vec<u8>,
+    /// What that is wrapped in.
+    pub packaging: Packaging,
     /// Of the moment, after the segment's first picture.
     pub seconds: f64,
     /// Longest side of the picture, in pixels.
@@ -35,6 +37,7 @@ pub struct Moment {
     pub visibility: Visibility,
     asset: AssetId,
     track: String,
+    packaging: Packaging,
     number: u32,
     seconds: f64,
     side_max: u32,
@@ -92,6 +95,7 @@ impl Engine {
                     visibility: streams.visibility,
                     asset,
                     track: track.name.clone(),
+                    packaging: track.packaging,
                     number,
                     seconds: seconds - begin,
                     side_max: side_max(track, width),
@@ -116,9 +120,11 @@ impl Engine {
         format: Format,
     ) -> Result<Vec<u8>, EngineError> {
         let mut bytes = Vec::new();
-        for number in [None, Some(moment.number)] {
+        let init = (moment.packaging == Packaging::Cmaf).then_some(StreamFile::Init);
+        let segment = StreamFile::Segment(moment.packaging, moment.number);
+        for file in init.into_iter().chain([segment]) {
             let store = &self.parts.store;
-            let found = store.segment(moment.asset, &moment.track, number).await?;
+            let found = store.segment(moment.asset, &moment.track, file).await?;
             let gone = || EngineError::new(ErrorCode::RenditionNotFound, "the video is gone");
             let (blob, _) = found.ok_or_else(gone)?;
             let key: BlobKey = blob.key.parse()?;
@@ -126,6 +132,7 @@ impl Engine {
         }
         let source = StillSource {
             bytes,
+            packaging: moment.packaging,
             seconds: moment.seconds,
             side_max: moment.side_max,
             format,

@@ -13,6 +13,7 @@ pub mod image;
 pub mod mp4;
 pub mod sandbox;
 pub mod sniff;
+pub mod ts;
 pub mod video;
 
 pub use error::{ErrorKind, MediaError};

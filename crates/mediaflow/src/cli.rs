@@ -1,6 +1,6 @@
 //! The command line as data. What each command does is in `commands`.
 
-use crate::commands::{config, ingest, keys, recipes, sign};
+use crate::commands::{config, ingest, keys, recipes, sign, workers};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -42,6 +42,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: keys::Verb,
     },
+    /// Show who works on what; drain and stop workers
+    Workers(workers::Workers),
     /// Print a signed, expiring URL of a private asset
     Sign(sign::Sign),
     /// Check and show recipes

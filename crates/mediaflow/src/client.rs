@@ -1,5 +1,7 @@
 //! A small client of the HTTP API, for the command line.
 
+use crate::fault::Fault;
+use clap::Args;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use reqwest::header::{
@@ -22,6 +24,31 @@ pub(crate) struct Client {
     base: Url,
 }
 
+/// Which server a command asks, for all commands that ask one.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Server {
+    /// Where MediaFlow answers
+    #[arg(long, global = true, value_name = "URL", env = "MEDIAFLOW_SERVER", default_value = DEFAULT_SERVER)]
+    pub(crate) server: String,
+    /// The API key, where the server wants one
+    #[arg(
+        long,
+        global = true,
+        value_name = "KEY",
+        env = "MEDIAFLOW_API_KEY",
+        hide_env_values = true
+    )]
+    key: Option<String>,
+}
+
+impl Server {
+    /// # Errors
+    /// The address or the key cannot be used.
+    pub(crate) fn client(&self) -> Result<Client, Fault> {
+        Client::new(&self.server, self.key.as_deref()).map_err(Fault::unusable)
+    }
+}
+
 /// Why a request did not get what it asked for.
 #[derive(Debug, Clone)]
 pub(crate) enum Trouble {
@@ -36,6 +63,15 @@ pub(crate) enum Trouble {
         /// Whether, and when, to try again.
         again: Option<Duration>,
     },
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreachable(message) => f.write_str(message),
+            Self::Refused { code, message, .. } => write!(f, "{message} ({code})"),
+        }
+    }
 }
 
 /// One event of a live stream.
@@ -111,10 +147,21 @@ impl Client {
         json(self.send(request).await?).await
     }
 
+    /// What a path of the API answers.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Trouble> {
+        let request = self.http.get(self.at(path));
+        json(self.send(request.timeout(SILENCE_MAX)).await?).await
+    }
+
+    /// What a path of the API answers to a request without a body.
+    pub(crate) async fn post(&self, path: &str) -> Result<Value, Trouble> {
+        let request = self.http.post(self.at(path));
+        json(self.send(request.timeout(SILENCE_MAX)).await?).await
+    }
+
     /// Everything known of an asset.
     pub(crate) async fn asset(&self, id: &str) -> Result<Value, Trouble> {
-        let request = self.http.get(self.at(&format!("v1/assets/{id}")));
-        json(self.send(request.timeout(SILENCE_MAX)).await?).await
+        self.get(&format!("v1/assets/{id}")).await
     }
 
     /// An asset's events as they happen, after the one with the id `after`.

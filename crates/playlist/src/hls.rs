@@ -5,10 +5,11 @@
 
 mod master;
 mod media;
+pub mod mpeg_ts;
 
 pub use master::{AudioVariant, CaptionsVariant, KeyFrameVariant, Master, VideoVariant};
 pub use media::{
-    MediaPlaylist, PlaylistKind, PlaylistSegment, captions_playlist, key_frame_playlist,
+    MediaPlaylist, PlaylistKind, PlaylistSegment, Setup, captions_playlist, key_frame_playlist,
 };
 
 /// Most bits per second over any segment, and the mean over all: BANDWIDTH, AVERAGE-BANDWIDTH.

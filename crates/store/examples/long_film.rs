@@ -5,7 +5,7 @@
 
 #![allow(clippy::print_stdout)] // its figures are what it is for
 
-use mediaflow_core::operation::Facts;
+use mediaflow_core::operation::{Facts, Packaging};
 use mediaflow_core::transition::Expansion;
 use mediaflow_core::{
     AssetOptions, Kind, ModerationPolicy, Operation, Queue, Recipe, RunSettings, Sha256, TenantId,
@@ -127,6 +127,7 @@ fn made(task: &Claimed, segments: u32) -> Output {
 fn stream(task: &Claimed, track: &str, numbers: Range<u32>, segments: u32, output: &mut Output) {
     let is_audio = track.starts_with("audio");
     output.tracks.push(NewTrack {
+        packaging: Packaging::Cmaf,
         name: track.into(),
         kind: if is_audio {
             TrackKind::Audio

@@ -3,13 +3,14 @@
 //! A store's functions are the domain's verbs. Each is one transaction, and the verb calls the core
 //! inside it. The interface is split by who uses it: [`Intake`] takes uploads in, [`Work`] is for workers,
 //! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Captioning`] for captions, [`Review`] is for people who decide and replay, [`Upkeep`] for the
-//! background services, [`Keys`] for access and [`Signals`] for whoever waits for any of it.
+//! background services, [`Keys`] for access, [`Cluster`] for processes that share a store, and [`Signals`] for whoever waits for any of it.
 
 #![forbid(unsafe_code)]
 
 mod blob;
 mod captions;
 mod catalog;
+mod cluster;
 mod error;
 mod frozen;
 mod giving;
@@ -35,6 +36,7 @@ pub use catalog::{
     MediaFilter, Original, RenditionRecord, RunRecord, Search, Servable, TaskFilter, TaskPage,
     TaskRecord,
 };
+pub use cluster::{Cluster, Presence, RunningTask, Wish, WorkerRecord};
 pub use error::StoreError;
 pub use intake::{Accept, Accepted, Idempotency, Intake};
 pub use keys::{KeyRecord, Keys, NewKey, Scope};
@@ -43,8 +45,8 @@ pub use review::{Generation, ReplayFilter, Review};
 pub use signals::Signals;
 pub use sqlite::SqliteStore;
 pub use streams::{
-    NewSegment, NewTrack, Playback, Quality, Segment, Streams, StreamsStatus, Track, TrackKind,
-    TrackStatus, master_edition,
+    NewSegment, NewTrack, Playback, Quality, Segment, StreamFile, Streams, StreamsStatus, Track,
+    TrackKind, TrackStatus, master_edition,
 };
 pub use upkeep::{Condemned, Purge, QueueDepth, StoreHealth, Swept, Upkeep};
 pub use work::{
@@ -56,12 +58,13 @@ use mediaflow_core::Timestamp;
 
 /// Everything a database must do for MediaFlow.
 pub trait Store:
-    Intake + Work + Catalog + Playback + Captioning + Review + Upkeep + Keys + Signals
+    Intake + Work + Catalog + Playback + Captioning + Review + Upkeep + Keys + Cluster + Signals
 {
 }
 
-impl<T: Intake + Work + Catalog + Playback + Captioning + Review + Upkeep + Keys + Signals> Store
-    for T
+impl<
+    T: Intake + Work + Catalog + Playback + Captioning + Review + Upkeep + Keys + Cluster + Signals,
+> Store for T
 {
 }
 

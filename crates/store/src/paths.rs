@@ -2,7 +2,7 @@
 
 use crate::streams::edition;
 use crate::{CaptionsRecord, master_edition};
-use mediaflow_core::operation::Format;
+use mediaflow_core::operation::{Format, Packaging};
 use mediaflow_core::{AssetId, Sha256};
 use std::collections::BTreeSet;
 
@@ -28,25 +28,30 @@ pub(crate) fn add_track(
     paths: &mut Paths,
     asset: AssetId,
     published: u32,
-    name: &str,
+    (name, packaging): (&str, Packaging),
     init: Sha256,
 ) {
     let finished = edition(asset, published);
     paths.insert(format!("/media/{asset}/{name}.m3u8"));
     paths.insert(format!("/media/{asset}/{finished}/{name}.m3u8"));
     paths.insert(format!("/media/{asset}/{finished}/{name}-key.m3u8"));
-    paths.insert(format!("/media/{asset}/{init}/{name}-init.mp4"));
+    if packaging == Packaging::Cmaf {
+        paths.insert(format!("/media/{asset}/{init}/{name}-init.mp4"));
+    }
 }
 
 /// That of a segment.
 pub(crate) fn add_segment(
     paths: &mut Paths,
     asset: AssetId,
-    track: &str,
+    (track, packaging): (&str, Packaging),
     number: u32,
     sha256: Sha256,
 ) {
-    paths.insert(format!("/media/{asset}/{sha256}/{track}-{number}.m4s"));
+    let extension = packaging.extension();
+    paths.insert(format!(
+        "/media/{asset}/{sha256}/{track}-{number}.{extension}"
+    ));
 }
 
 /// Those of captions.
@@ -54,6 +59,7 @@ pub(crate) fn add_captions(paths: &mut Paths, asset: AssetId, name: &str, sha256
     paths.insert(format!("/media/{asset}/{name}.vtt"));
     paths.insert(format!("/media/{asset}/{sha256}/{name}.vtt"));
     paths.insert(format!("/media/{asset}/{sha256}/{name}.m3u8"));
+    paths.insert(format!("/media/{asset}/{sha256}/{name}.ts.vtt"));
 }
 
 /// Those of what names all streams and captions, of the published generation too, where there is one.

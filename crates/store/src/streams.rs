@@ -2,6 +2,7 @@
 
 use crate::{BlobRow, CaptionsRecord, NewBlob, StoreError};
 use async_trait::async_trait;
+use mediaflow_core::operation::Packaging;
 use mediaflow_core::{AssetId, Sha256, Visibility};
 use serde_json::Value;
 
@@ -31,6 +32,15 @@ impl TrackKind {
     }
 }
 
+/// A file of a stream that players fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamFile {
+    /// The initialisation segment of CMAF.
+    Init,
+    /// The segment of that number, from 0, wrapped in that.
+    Segment(Packaging, u32),
+}
+
 /// A stream as every task that makes a part of it describes it.
 #[derive(Debug, Clone)]
 pub struct NewTrack {
@@ -50,7 +60,9 @@ pub struct NewTrack {
     pub timescale: u32,
     /// How many segments it will have.
     pub segments: u32,
-    /// The initialisation segment: the same bytes from every task, or its report is refused.
+    /// What its segments are wrapped in.
+    pub packaging: Packaging,
+    /// The initialisation segment: the same bytes from every task, or its report is refused. Readers see that of CMAF only.
     pub init: NewBlob,
 }
 
@@ -99,6 +111,8 @@ pub struct Track {
     pub said: Value,
     /// Units of time in a second.
     pub timescale: u32,
+    /// What its segments are wrapped in.
+    pub packaging: Packaging,
     /// The initialisation segment.
     pub init: Sha256,
     /// In their order.
@@ -175,6 +189,8 @@ pub struct TrackStatus {
     pub height: Option<u32>,
     /// What else a playlist says.
     pub said: Value,
+    /// What its segments are wrapped in.
+    pub packaging: Packaging,
     /// The initialisation segment.
     pub init: Sha256,
     /// Whether its first segment is there, so that it can be played from its beginning.
@@ -194,12 +210,12 @@ pub trait Playback: Send + Sync {
     /// The same without segments; the cost does not grow with the film.
     async fn streams_status(&self, asset: AssetId) -> Result<StreamsStatus, StoreError>;
 
-    /// A segment (or, without a number, the initialisation segment) that readers may see.
+    /// A file that readers may see.
     async fn segment(
         &self,
         asset: AssetId,
         track: &str,
-        number: Option<u32>,
+        file: StreamFile,
     ) -> Result<Option<(BlobRow, Visibility)>, StoreError>;
 
     /// All that a generation has recorded, shown or not, for the tasks that check it: each track with its

@@ -6,7 +6,7 @@ use crate::toolbox::Toolbox;
 use mediaflow_core::{ErrorCode, Failure, Sha256};
 use mediaflow_engine::Engine;
 use mediaflow_engine::blob::{BlobKey, Written};
-use mediaflow_engine::store::{Claimed, NewBlob};
+use mediaflow_engine::store::{BlobRow, Claimed, NewBlob};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -89,12 +89,7 @@ impl Attempt {
     pub(crate) fn original(&self) -> Result<Arc<Vec<u8>>, Failure> {
         self.scratch.original(|| {
             let original = &self.task.original;
-            let key: BlobKey = original.key.parse().map_err(|e| from_blob(&e))?;
-            let bytes = self
-                .engine
-                .blobs()
-                .read_all(&key)
-                .map_err(|e| from_blob(&e))?;
+            let bytes = self.read(original)?;
             if bytes.len() as u64 != original.bytes {
                 let message = format!(
                     "the original has {} bytes on disk, {} were recorded",
@@ -105,6 +100,13 @@ impl Attempt {
             }
             Ok(bytes)
         })
+    }
+
+    /// The bytes of a blob. Blocks.
+    pub(crate) fn read(&self, blob: &BlobRow) -> Result<Vec<u8>, Failure> {
+        let key: BlobKey = blob.key.parse().map_err(|e| from_blob(&e))?;
+        let bytes = self.engine.blobs().read_all(&key);
+        bytes.map_err(|e| from_blob(&e))
     }
 
     /// Writes outputs under keys of this attempt alone and makes them durable. Blocks.

@@ -67,10 +67,15 @@ impl WorkerConfig {
         if self.cpu > 0 {
             return self.cpu;
         }
-        std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1))
+        processors()
     }
 
     pub(crate) fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_s)
     }
+}
+
+/// Processors of this machine, or what a quota leaves of them.
+pub(crate) fn processors() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1))
 }

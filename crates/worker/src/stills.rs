@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 use mediaflow_core::ErrorCode;
-use mediaflow_core::operation::Format;
+use mediaflow_core::operation::{Format, Packaging};
 use mediaflow_engine::{StillSource, Stills};
 use mediaflow_media::MediaError;
 use mediaflow_media::image::encode::{Metadata, avif, jpeg, webp};
-use mediaflow_media::video::{self, Ffmpeg, FfmpegLimits, MediaLimits};
+use mediaflow_media::video::{
+    self, Container, Ffmpeg, FfmpegLimits, MediaLimits, REMUXED_MEDIA_TYPE,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -19,6 +21,8 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const TIME_MAX: Duration = Duration::from_secs(10);
 /// What the parts of our own streams are.
 const MEDIA_TYPE: &str = "video/mp4";
+/// The plain name of a copy with an index.
+const INDEXED: &str = "indexed.mkv";
 
 /// Makes pictures.
 pub struct MediaStills {
@@ -67,7 +71,17 @@ impl Stills for MediaStills {
             let folder = tempfile::tempdir_in(scratch).map_err(unwritable)?;
             let path = folder.path().join("part.mp4");
             std::fs::write(&path, &source.bytes).map_err(unwritable)?;
-            let info = video::inspect(&ffmpeg, &path, MEDIA_TYPE, &limits)
+            // Times in a transport stream are found by guessing: it gets an index first.
+            let (path, media_type) = match source.packaging {
+                Packaging::Ts => {
+                    let container = Container::MpegTs;
+                    video::remux(&ffmpeg, &path, container, folder.path(), INDEXED)
+                        .map_err(code)?;
+                    (folder.path().join(INDEXED), REMUXED_MEDIA_TYPE)
+                }
+                Packaging::Cmaf => (path, MEDIA_TYPE),
+            };
+            let info = video::inspect(&ffmpeg, &path, media_type, &limits)
                 .map_err(code)?
                 .info;
             let pixels = video::frame_at(&ffmpeg, &path, &info, source.seconds, source.side_max);

@@ -5,17 +5,18 @@ use crate::attempt::{Attempt, Spent, timed_out};
 use crate::budget::{Budget, Share};
 use crate::heartbeat::{Leases, beat};
 use crate::ops;
+use crate::presence::tell;
 use crate::scratch::Scratch;
 use crate::threads::MediaThreads;
 use crate::toolbox::Toolbox;
-use mediaflow_core::{ErrorCode, Failure, FailureKind, Operation, WorkerId};
+use mediaflow_core::{ErrorCode, Failure, FailureKind, Operation, Queue, WorkerId};
 use mediaflow_engine::Engine;
 use mediaflow_engine::metrics::Metrics;
-use mediaflow_engine::store::{Capacity, Claimed, Lease, Report, StoreError};
+use mediaflow_engine::store::{Capacity, Claimed, Lease, Presence, Report, StoreError, Wish};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -45,6 +46,7 @@ struct Shared {
     threads: MediaThreads,
     metrics: Arc<Metrics>,
     freed: Notify,
+    wish: watch::Sender<Wish>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -73,6 +75,7 @@ impl Worker {
             threads: MediaThreads::start(config.cpu_slots())?,
             metrics,
             freed: Notify::new(),
+            wish: watch::Sender::new(Wish::Work),
             tasks: TaskTracker::new(),
             stop,
             config,
@@ -100,7 +103,15 @@ impl Worker {
             shared.config.lease(),
             beating.clone(),
         ));
+        let present = tokio::spawn(tell(
+            Arc::clone(shared.engine.store()),
+            shared.presence(),
+            shared.wish.clone(),
+            shared.stop.clone(),
+            beating.clone(),
+        ));
         let mut ready = shared.engine.store().on_ready();
+        let mut wish = shared.wish.subscribe();
         loop {
             ready.mark_unchanged();
             shared.claim().await;
@@ -108,6 +119,7 @@ impl Worker {
                 () = shared.stop.cancelled() => break,
                 _ = ready.changed() => {}
                 () = shared.freed.notified() => {}
+                _ = wish.changed() => {}
                 () = tokio::time::sleep(Duration::from_millis(shared.config.poll_ms)) => {}
             }
         }
@@ -119,14 +131,32 @@ impl Worker {
             tracing::warn!("some tasks did not end in time; their leases are left to expire");
         }
         beating.cancel();
-        // It only ever ends by the token.
+        // They only ever end by the token.
         let _ = heart.await;
+        let _ = present.await;
     }
 }
 
 impl Shared {
+    fn presence(&self) -> Presence {
+        Presence {
+            id: self.id,
+            name: self.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            queues: Queue::ALL.to_vec(),
+            cpu: self.config.cpu_slots(),
+            memory_bytes: self.budget.memory_total(),
+            started_at: self.engine.environment().now(),
+        }
+    }
+
+    /// Whether it may take on more.
+    fn is_claiming(&self) -> bool {
+        !self.stop.is_cancelled() && *self.wish.borrow() == Wish::Work
+    }
+
     async fn claim(self: &Arc<Self>) {
-        if self.stop.is_cancelled() {
+        if !self.is_claiming() {
             return;
         }
         let mut share = self.budget.take_all();
@@ -287,8 +317,7 @@ impl Shared {
         loop {
             share.join(self.budget.take_all());
             let capacity = self.capacity(&share);
-            let offer =
-                (!self.stop.is_cancelled() && !capacity.slots.is_empty()).then_some(&capacity);
+            let offer = (self.is_claiming() && !capacity.slots.is_empty()).then_some(&capacity);
             match self
                 .engine
                 .store()

@@ -1,7 +1,7 @@
 //! `GET /media/...`: renditions for pages, caches and CDNs.
 
 use super::{moments, streams};
-use crate::media_path::{DOWNLOAD, File, MediaPath, NoPath, name, parse};
+use crate::media_path::{File, MediaPath, NoPath, name, parse};
 use crate::negotiate::choose;
 use crate::problem::{Problem, ProblemView};
 use crate::send::{Sending, value};
@@ -10,7 +10,7 @@ use crate::{Context, Shared};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::Response;
-use mediaflow_core::operation::Format;
+use mediaflow_core::operation::{DOWNLOAD, Format};
 use mediaflow_core::{ErrorCode, Timestamp, Visibility};
 use mediaflow_engine::store::{RenditionRecord, Servable};
 use std::time::Duration;

@@ -33,6 +33,7 @@ pub(crate) async fn landing() -> Json<Landing> {
             ("assets", "/v1/assets"),
             ("events", "/v1/events"),
             ("tasks", "/v1/tasks"),
+            ("workers", "/v1/workers"),
             ("openapi", "/openapi.json"),
             ("health", "/healthz"),
             ("ready", "/readyz"),

@@ -11,6 +11,7 @@ pub(crate) mod original;
 mod streams;
 pub(crate) mod tasks;
 pub(crate) mod upload;
+pub(crate) mod workers;
 
 use crate::problem::Problem;
 use crate::{Shared, cors, observe, openapi};
@@ -19,7 +20,7 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
-use mediaflow_core::{AssetId, ErrorCode, TaskId};
+use mediaflow_core::{AssetId, ErrorCode, TaskId, WorkerId};
 use std::str::FromStr;
 
 pub(crate) fn router(context: Shared) -> Router {
@@ -48,6 +49,10 @@ pub(crate) fn router(context: Shared) -> Router {
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/replay", post(tasks::replay_all))
         .route("/v1/tasks/{id}/replay", post(tasks::replay))
+        .route("/v1/workers", get(workers::list))
+        .route("/v1/workers/{id}/drain", post(workers::drain))
+        .route("/v1/workers/{id}/resume", post(workers::resume))
+        .route("/v1/workers/{id}/stop", post(workers::stop))
         .fallback(async || Problem::plain(ErrorCode::RouteNotFound))
         .method_not_allowed_fallback(async || Problem::plain(ErrorCode::MethodNotAllowed))
         // Uploads have a limit of their own, which the engine counts; JSON bodies theirs.
@@ -79,4 +84,5 @@ macro_rules! ids {
 ids! {
     AssetPath AssetId AssetNotFound;
     TaskPath TaskId TaskNotFound;
+    WorkerPath WorkerId WorkerNotFound;
 }

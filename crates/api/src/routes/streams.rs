@@ -7,13 +7,15 @@ use crate::media_path::{File, MediaPath};
 use crate::problem::Problem;
 use crate::range::is_known;
 use crate::send::{SAFE, Sending, value};
-use crate::view::playlists::{self, Place};
+use crate::view::playlists::{self, MAPPED, Place};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use mediaflow_core::operation::Format;
+use mediaflow_core::operation::{Format, Packaging};
 use mediaflow_core::{ErrorCode, Sha256, Timestamp, Visibility};
-use mediaflow_engine::store::{StoreError, Streams, master_edition};
+use mediaflow_engine::blob::BlobKey;
+use mediaflow_engine::store::{StoreError, StreamFile, Streams, master_edition};
+use mediaflow_playlist::hls::mpeg_ts;
 
 const HLS: &str = "application/vnd.apple.mpegurl";
 const DASH: &str = "application/dash+xml";
@@ -33,7 +35,7 @@ pub(super) async fn get(
         signed_until,
     };
     match path.file {
-        File::Segment(number) => request.segment(number).await,
+        File::Segment(file) => request.segment(file).await,
         File::Captions => request.captions().await,
         File::Storyboard { is_vtt } => request.storyboard(is_vtt).await,
         File::Playlist | File::Manifest => request.playlist().await,
@@ -50,20 +52,24 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    async fn segment(&self, number: Option<u32>) -> Result<Response, Problem> {
+    async fn segment(&self, file: StreamFile) -> Result<Response, Problem> {
         let store = self.context.engine.store();
-        let found = store.segment(self.path.asset, &self.path.profile, number);
+        let found = store.segment(self.path.asset, &self.path.profile, file);
         let (blob, visibility) = found.await.map_err(unknown)?.ok_or_else(missing)?;
         self.check(visibility)?;
         // Only the address with the digest names a segment: what stands there can be kept for ever.
         if self.path.sha256 != Some(blob.sha256) {
             return Err(missing());
         }
+        let media_type = match file {
+            StreamFile::Init | StreamFile::Segment(Packaging::Cmaf, _) => "video/mp4",
+            StreamFile::Segment(Packaging::Ts, _) => "video/mp2t",
+        };
         let sending = Sending {
             key: &blob.key,
             bytes: blob.bytes,
             sha256: blob.sha256,
-            headers: self.said("video/mp4", self.path.is_canonical),
+            headers: self.said(media_type, self.path.is_canonical),
         };
         sending
             .answer(self.context, self.method, self.headers)
@@ -73,7 +79,10 @@ impl Request<'_> {
     async fn captions(&self) -> Result<Response, Problem> {
         let store = self.context.engine.store();
         let found = store.captions(self.path.asset).await.map_err(unknown)?;
-        let named = found.into_iter().find(|c| c.name == self.path.profile);
+        let profile = &*self.path.profile;
+        let plain = profile.strip_suffix(MAPPED);
+        let name = plain.unwrap_or(profile);
+        let named = found.into_iter().find(|c| c.name == name);
         let captions = named.ok_or_else(missing)?;
         self.check(captions.visibility)?;
         let asked = self.path.sha256;
@@ -81,6 +90,12 @@ impl Request<'_> {
             return Err(missing());
         }
         let is_lasting = asked.is_some() && self.path.is_canonical;
+        if plain.is_some() {
+            let key: BlobKey = captions.key.parse()?;
+            let bytes = self.context.engine.blobs().get(&key).await?;
+            let text = mpeg_ts::with_map(&String::from_utf8_lossy(&bytes));
+            return self.text(Format::Vtt.media_type(), text, is_lasting);
+        }
         let sending = Sending {
             key: &captions.key,
             bytes: captions.bytes,

@@ -4,9 +4,10 @@ mod addresses;
 
 use super::task::TaskView;
 use crate::Context;
-use crate::media_path::{DOWNLOAD, name};
+use crate::media_path::name;
 use crate::origin::Origin;
 use addresses::Addresses;
+use mediaflow_core::operation::DOWNLOAD;
 use mediaflow_core::{AssetId, Focus, Kind};
 use mediaflow_engine::store::{
     AssetRecord, CaptionsRecord, MediaFacts, Original, Servable, StreamsStatus, TaskRecord,

@@ -3,6 +3,7 @@
 //!
 //! At stable addresses playlists grow, and stay what they were to who began early; at those with a digest they are finished.
 
+use mediaflow_core::operation::Packaging;
 use mediaflow_engine::store::{
     CaptionsRecord, Streams, StreamsStatus, Track, TrackKind, TrackStatus,
 };
@@ -10,11 +11,14 @@ use mediaflow_playlist::FrameRate;
 use mediaflow_playlist::dash::{self, AudioSet, Manifest, Picture, Representation};
 use mediaflow_playlist::hls::{
     AudioVariant, CaptionsVariant, KeyFrameVariant, Master, MediaPlaylist, PlaylistKind,
-    PlaylistSegment, VideoVariant, bandwidth, captions_playlist, key_frame_playlist,
+    PlaylistSegment, Setup, VideoVariant, bandwidth, captions_playlist, key_frame_playlist,
+    mpeg_ts,
 };
 
 /// Appended to a stream's name: its playlist of first pictures.
 const KEY_FRAMES: &str = "-key";
+/// Appended to the name of captions: with a map to the clock of MPEG-TS.
+pub(crate) const MAPPED: &str = ".ts";
 
 /// Where a playlist stands, and so how it names others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +48,10 @@ pub(crate) fn master(
 ) -> Option<String> {
     let audio: Vec<&Track> = playable(streams, TrackKind::Audio);
     let video: Vec<&Track> = playable(streams, TrackKind::Video);
-    let mut master = Master::default();
+    let mut master = Master {
+        is_mpeg_ts: is_mpeg_ts(streams),
+        ..Master::default()
+    };
     // What is finished has a lasting address.
     let streams_at = match streams.published {
         true => format!("{}{}/", place.root(), streams.edition),
@@ -155,8 +162,11 @@ pub(crate) fn finished(streams: &Streams, name: &str) -> Option<String> {
     }
     let track = find(name.strip_suffix(KEY_FRAMES)?)?;
     (track.kind == TrackKind::Video).then(|| {
-        let (init, segments) = (init(track, Place::Lasting), segments(track, Place::Lasting));
-        key_frame_playlist(target_duration(track), &init, &segments)
+        let (setup, segments) = (
+            setup(track, Place::Lasting),
+            segments(track, Place::Lasting),
+        );
+        key_frame_playlist(target_duration(track), &setup, &segments)
     })
 }
 
@@ -164,7 +174,7 @@ fn media(track: &Track, kind: PlaylistKind, place: Place) -> String {
     MediaPlaylist {
         kind,
         target_duration: target_duration(track),
-        init_uri: &init(track, place),
+        setup: &setup(track, place),
         segments: &segments(track, place),
     }
     .write()
@@ -178,10 +188,11 @@ fn target_duration(track: &Track) -> u32 {
 pub(crate) fn captions(streams: &Streams, captions: &CaptionsRecord) -> Option<String> {
     let video = playable(streams, TrackKind::Video);
     let first = video.first().filter(|_| streams.published)?;
-    Some(captions_playlist(
-        seconds(first),
-        &file(captions, Place::Lasting),
-    ))
+    let uri = match is_mpeg_ts(streams) {
+        true => format!("../{}/{}{MAPPED}.vtt", captions.sha256, captions.name),
+        false => file(captions, Place::Lasting),
+    };
+    Some(captions_playlist(seconds(first), &uri))
 }
 
 fn file(captions: &CaptionsRecord, place: Place) -> String {
@@ -202,9 +213,15 @@ fn labelled(captions: &[CaptionsRecord]) -> Vec<(String, &CaptionsRecord)> {
     found
 }
 
-/// The manifest; `None` before everything is published.
+/// Whether [`dash`] has something to name: everything is published, in segments that DASH knows.
+pub(crate) fn has_dash(status: &StreamsStatus) -> bool {
+    let mut tracks = status.tracks.iter();
+    status.published && tracks.all(|t| t.packaging == Packaging::Cmaf)
+}
+
+/// The manifest; `None` where there is none.
 pub(crate) fn dash(streams: &Streams, captions: &[CaptionsRecord], place: Place) -> Option<String> {
-    if !streams.published {
+    if !streams.published || is_mpeg_ts(streams) {
         return None;
     }
     let video = playable(streams, TrackKind::Video);
@@ -232,12 +249,13 @@ pub(crate) fn dash(streams: &Streams, captions: &[CaptionsRecord], place: Place)
         let language = text(track, "language").map(str::to_owned);
         let channels = number(track, "channels").unwrap_or(2);
         let same = |set: &&mut AudioSet| set.language == language && set.channels == channels;
+        let made = representation(track, place);
         match manifest.audio.iter_mut().find(same) {
-            Some(set) => set.representations.push(representation(track, place)),
+            Some(set) => set.representations.push(made),
             None => manifest.audio.push(AudioSet {
                 language,
                 channels,
-                representations: vec![representation(track, place)],
+                representations: vec![made],
             }),
         }
     }
@@ -326,6 +344,18 @@ fn init(track: &Track, place: Place) -> String {
     format!("{}{}/{}-init.mp4", place.root(), track.init, track.name)
 }
 
+fn setup(track: &Track, place: Place) -> Setup {
+    match track.packaging {
+        Packaging::Cmaf => Setup::Apart(init(track, place)),
+        Packaging::Ts => Setup::InSegments(mpeg_ts::TABLES_BYTES),
+    }
+}
+
+fn is_mpeg_ts(streams: &Streams) -> bool {
+    let mut tracks = streams.tracks.iter();
+    tracks.any(|t| t.packaging == Packaging::Ts)
+}
+
 fn length(track: &Track, ticks: u64) -> f64 {
     ticks as f64 / f64::from(track.timescale.max(1))
 }
@@ -349,10 +379,16 @@ fn key_sizes(track: &Track) -> Vec<(u64, f64)> {
 }
 
 fn segments(track: &Track, place: Place) -> Vec<PlaylistSegment> {
+    let extension = track.packaging.extension();
     let segments = track.segments.iter().enumerate();
     segments
         .map(|(number, s)| PlaylistSegment {
-            uri: format!("{}{}/{}-{number}.m4s", place.root(), s.sha256, track.name),
+            uri: format!(
+                "{}{}/{}-{number}.{extension}",
+                place.root(),
+                s.sha256,
+                track.name
+            ),
             seconds: length(track, s.duration),
             key_frame_bytes: s.key_bytes,
         })

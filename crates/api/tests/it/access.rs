@@ -93,6 +93,7 @@ async fn each_scope_allows_its_own() {
         ("GET", "/v1/tasks".to_owned(), Scope::Read),
         ("POST", format!("{NOBODY}/moderation"), Scope::Moderate),
         ("POST", "/v1/tasks/replay".to_owned(), Scope::Admin),
+        ("GET", "/v1/workers".to_owned(), Scope::Admin),
         (
             "POST",
             format!("{}/replay", NOBODY.replace("assets", "tasks")),

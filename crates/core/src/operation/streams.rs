@@ -48,6 +48,53 @@ pub struct Ladder {
     /// Processor seconds that one task should take, which sets how many segments it makes; 60 unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk_cpu_s: Option<u32>,
+    /// What segments are wrapped in.
+    #[serde(
+        rename = "segments",
+        default,
+        skip_serializing_if = "Packaging::is_default"
+    )]
+    pub packaging: Packaging,
+}
+
+/// What a video's segments are wrapped in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Packaging {
+    /// Fragments of MP4 behind an initialisation segment (CMAF): HLS and DASH.
+    #[default]
+    Cmaf,
+    /// MPEG-2 transport streams: HLS for old players.
+    Ts,
+}
+
+impl Packaging {
+    /// As in recipes and databases.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cmaf => "cmaf",
+            Self::Ts => "ts",
+        }
+    }
+
+    /// The packaging of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Cmaf, Self::Ts]
+            .into_iter()
+            .find(|p| p.as_str() == name)
+    }
+
+    /// Of its segments' files.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Cmaf => "m4s",
+            Self::Ts => "ts",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 const fn stereo() -> u8 {
@@ -85,6 +132,9 @@ pub struct Rung {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame_rate_max: Option<u32>,
 }
+
+/// The profile of files that are made to be taken away.
+pub const DOWNLOAD: &str = "download";
 
 /// A finished stream as one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

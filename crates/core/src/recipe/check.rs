@@ -6,7 +6,7 @@ use streams::{files, loudness, rungs, sounds};
 
 use super::parse::{Place, RawStep};
 use super::{Condition, Recipe, RecipeError, STEPS_MAX};
-use crate::operation::{Download, Encoding, Fit, Format, Variant};
+use crate::operation::{Download, Encoding, Fit, Format, Packaging, Variant};
 use crate::{Kind, Operation};
 
 /// Names are used in URLs and logs.
@@ -124,7 +124,7 @@ pub(super) fn parameters(place: &Place, operation: &Operation) -> Result<(), Rec
             if ladder.chunk_cpu_s.is_some_and(|s| !(1..=600).contains(&s)) {
                 return Err(place.error("`chunk_cpu_s` must be 1 to 600"));
             }
-            rungs(&ladder.rungs).map_err(|m| place.error(m))
+            rungs(&ladder.rungs, ladder.packaging).map_err(|m| place.error(m))
         }
         Operation::AudioPlan(wanted) => sounds(wanted).map_err(|m| place.error(m)),
         Operation::AudioLoudness(wanted) => loudness(wanted).map_err(|m| place.error(m)),
@@ -258,6 +258,12 @@ pub(super) fn meaning(
             }
         }
         fits_kind(recipe, index).map_err(|m| place.error(m))?;
+        let is_download = matches!(step.operation, Operation::VideoDownload(_));
+        if is_download && recipe.steps.iter().any(|s| wraps_in_ts(&s.operation)) {
+            return Err(place.error(
+                "`video.download` is made of CMAF; remove it, or `segments = \"ts\"` from `video.plan`",
+            ));
+        }
         let takes_variants = matches!(
             step.operation,
             Operation::Watermark | Operation::Compress(_) | Operation::Squeeze(_)
@@ -298,6 +304,10 @@ pub(super) fn meaning(
         }
     }
     Ok(())
+}
+
+fn wraps_in_ts(operation: &Operation) -> bool {
+    matches!(operation, Operation::VideoPlan(ladder) if ladder.packaging == Packaging::Ts)
 }
 
 /// Pictures are made from an upload that is one, from a video's poster or from a recording's cover.

@@ -2,8 +2,8 @@
 
 use super::{ATTEMPTS_DEFAULT, ColorPolicy, Condition, Recipe, Step, check};
 use crate::operation::{
-    Compress, Download, Downloads, Encoding, Ladder, Loudness, Resize, Rung, SoundFile, Sounds,
-    Variant,
+    Compress, Download, Downloads, Encoding, Ladder, Loudness, Packaging, Resize, Rung, SoundFile,
+    Sounds, Variant,
 };
 use crate::{Kind, Operation};
 use serde::Deserialize;
@@ -64,6 +64,7 @@ pub(super) struct RawStep {
     true_peak_dbtp: Option<f64>,
     files: Option<Vec<SoundFile>>,
     chunk_cpu_s: Option<u32>,
+    segments: Option<Packaging>,
 }
 
 /// Where in the file a step stands, for messages.
@@ -183,6 +184,7 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
             channels_max: raw.channels_max.unwrap_or(2),
             pass_through: raw.pass_through.unwrap_or(true),
             chunk_cpu_s: raw.chunk_cpu_s,
+            packaging: raw.segments.unwrap_or_default(),
         }),
         "video.lead" => Operation::VideoLead,
         "video.encode" => Operation::VideoEncode,
@@ -283,6 +285,7 @@ fn operation(place: &Place, raw: &RawStep) -> Result<Operation, RecipeError> {
             is_plan,
             "video.plan",
         ),
+        ("segments", raw.segments.is_some(), is_plan, "video.plan"),
     ] {
         if given && !belongs {
             return Err(place.error(format!("`{field}` belongs to {owner}; remove it here")));

@@ -98,6 +98,40 @@ fn the_recipe_of_sounds_is_sound_and_knows_what_belongs_to_it() {
 }
 
 #[test]
+fn the_form_of_segments_is_the_plan_s_to_say() {
+    let text = include_str!("../../../../recipes/video.toml");
+    let plain = Recipe::parse(text).expect("the built-in recipe parses");
+    let with = |line: &str| text.replace("rungs = [", &format!("{line}\nrungs = ["));
+    let said = Recipe::parse(&with("segments = \"cmaf\"")).expect("the default may be said");
+    assert_eq!(said.hash(), plain.hash());
+    let other = Recipe::parse(&with("segments = \"ts\"")).expect("the other may, too");
+    assert_ne!(other.hash(), plain.hash());
+    refused(
+        &with("segments = \"mp4\""),
+        "step \"plan\": unknown variant `mp4`, expected `cmaf` or `ts`",
+    );
+    refused(
+        &text.replace(
+            "operation = \"video.lead\"",
+            "operation = \"video.lead\"\nsegments = \"ts\"",
+        ),
+        "step \"lead\": `segments` belongs to video.plan; remove it here",
+    );
+    refused(
+        &with("segments = \"ts\"").replacen("height = 360,", "height = 360, codec = \"hevc\",", 1),
+        "know h264 only",
+    );
+    let download = "[[steps]]\nname = \"download\"\noperation = \"video.download\"\nneeds = [\"verify\"]\n\n[[steps]]\nname = \"distribute\"";
+    let both = with("segments = \"ts\"")
+        .replace("[[steps]]\nname = \"distribute\"", download)
+        .replace(
+            "needs = [\"verify\", ",
+            "needs = [\"verify\", \"download\", ",
+        );
+    refused(&both, "step \"download\": `video.download` is made of CMAF");
+}
+
+#[test]
 fn the_hash_ignores_how_it_is_written() {
     let plain = Recipe::parse(IMAGE).expect("parses");
     let commented = Recipe::parse(&format!("# another comment\n\n{IMAGE}")).expect("parses");

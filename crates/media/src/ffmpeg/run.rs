@@ -145,6 +145,7 @@ impl Ffmpeg {
                 memory_bytes: limits.memory_bytes,
                 file_bytes: limits.file_bytes,
                 open_files: 256,
+                nice: limits.nice,
             },
             mode: self.mode,
             spent: self.spent.clone(),

@@ -24,6 +24,8 @@ pub struct FfmpegLimits {
     pub file_bytes: u64,
     /// Largest picture that is decoded, in pixels (`limit.pixels`).
     pub pixels_max: u64,
+    /// How far it gives way to other processes: 0, as its parent, to 19.
+    pub nice: u8,
 }
 
 impl Default for FfmpegLimits {
@@ -35,6 +37,7 @@ impl Default for FfmpegLimits {
             memory_bytes: 6 << 30,
             file_bytes: 16 << 30,
             pixels_max: 8192 * 4320,
+            nice: 0,
         }
     }
 }

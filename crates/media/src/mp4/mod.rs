@@ -10,10 +10,12 @@ mod codec;
 mod fragment;
 mod init;
 mod samples;
+mod setup;
 mod tables;
 
 pub use codec::codec_string;
 pub(crate) use fragment::{Fragment, FragmentSample};
 pub(crate) use init::{AudioTrackHeader, VideoTrackHeader};
 pub(crate) use samples::{FragmentedFile, Sample};
+pub(crate) use setup::{CodecSetup, TrackSetup};
 pub(crate) use tables::{handlers, read as read_tables};

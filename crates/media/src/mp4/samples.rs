@@ -19,6 +19,10 @@ pub(crate) struct Sample {
     pub(crate) range: Range<usize>,
     /// When it is shown, in ticks.
     pub(crate) pts: i64,
+    /// When it is decoded, in ticks.
+    pub(crate) dts: i64,
+    /// In ticks.
+    pub(crate) duration: u32,
     /// Whether decoding can start at it.
     pub(crate) is_sync: bool,
 }
@@ -51,6 +55,13 @@ impl<'a> FragmentedFile<'a> {
         let found = find(self.data, entry.body.start + 78..entry.body.end, &[kind])?
             .ok_or_else(|| broken("no decoder configuration"))?;
         Ok(coding(&self.data[found]))
+    }
+
+    /// The number of the first fragment, from 1.
+    pub(crate) fn sequence(&self) -> Result<u32, MediaError> {
+        let header = find(self.data, 0..self.data.len(), &[b"moof", b"mfhd"])?;
+        let header = header.ok_or_else(|| broken("no fragment"))?;
+        u32_at(self.data, header.start + 4)
     }
 
     /// All samples of all fragments.
@@ -151,6 +162,8 @@ impl<'a> FragmentedFile<'a> {
             samples.push(Sample {
                 range,
                 pts: decode_time + i64::from(shown_after),
+                dts: decode_time,
+                duration,
                 is_sync: sample_flags & 0x1_0000 == 0,
             });
             decode_time += i64::from(duration);

@@ -17,6 +17,7 @@ use crate::{ErrorKind, MediaError};
 pub(super) struct Confinement {
     parent: libc::pid_t,
     limits: [(libc::__rlimit_resource_t, u64, u64); 6],
+    nice: libc::c_int,
     landlock: Option<OwnedFd>,
     filters: Option<Filters>,
 }
@@ -72,6 +73,7 @@ impl Confinement {
                 (libc::RLIMIT_NOFILE, l.open_files, l.open_files),
                 (libc::RLIMIT_MEMLOCK, 0, 0),
             ],
+            nice: l.nice.into(),
             landlock,
             filters,
         })
@@ -87,6 +89,8 @@ impl Confinement {
         }
         // SAFETY: plain system calls on integers.
         unsafe {
+            // Giving way cannot fail but where it has ended already.
+            libc::nice(self.nice);
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0))?;
             // The parent may have died before that call; then nobody will ever send the signal.
             if libc::getppid() != self.parent {

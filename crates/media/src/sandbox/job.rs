@@ -38,6 +38,8 @@ pub struct ProcessLimits {
     pub file_bytes: u64,
     /// Most open files at once.
     pub open_files: u64,
+    /// How far it gives way to other processes: 0, as its parent, to 19.
+    pub nice: u8,
 }
 
 /// One run of one program.

@@ -11,30 +11,19 @@ const BEHIND: f64 = 1.0;
 /// of `frames` to some behind the last; their times stay on the source's clock.
 pub(super) fn copy(plan: &Plan, frames: &Range<u64>, name: &str) -> Vec<String> {
     let end = plan.source.start_seconds() + frames.end as f64 / plan.grid.rate.as_f64() + BEHIND;
-    [
+    let mut args = [
         "-map",
         &format!("0:{}", plan.source.stream),
         "-c",
         "copy",
         "-to",
         &format!("{end:.6}"),
-        "-video_track_timescale",
-        &plan.grid.timescale.to_string(),
-        "-map_metadata",
-        "-1",
-        "-map_chapters",
-        "-1",
-        "-fflags",
-        "+bitexact",
-        // Without the last two a film would begin at zero wherever it was cut.
-        "-movflags",
-        "+frag_keyframe+empty_moov+default_base_moof+frag_discont+negative_cts_offsets",
-        "-f",
-        "mp4",
-        name,
     ]
     .map(str::to_owned)
-    .to_vec()
+    .to_vec();
+    // Without these flags a film would begin at zero wherever it was cut.
+    args.extend(fragments(plan, "+frag_discont+negative_cts_offsets", name));
+    args
 }
 
 /// Output options for `rung`, from the map to the format, for a file of this `name`.
@@ -68,6 +57,15 @@ pub(super) fn args(
         "passthrough",
         "-enc_time_base",
         &ticks,
+    ];
+    args.extend(common.map(str::to_owned));
+    args.extend(fragments(plan, "", name));
+    args
+}
+
+/// A file of fragments, one for each key picture, that says nothing of who made it.
+fn fragments(plan: &Plan, more_flags: &str, name: &str) -> [String; 13] {
+    [
         "-video_track_timescale",
         &plan.grid.timescale.to_string(),
         "-map_metadata",
@@ -77,13 +75,12 @@ pub(super) fn args(
         "-fflags",
         "+bitexact",
         "-movflags",
-        "+frag_keyframe+empty_moov+default_base_moof",
+        &format!("+frag_keyframe+empty_moov+default_base_moof{more_flags}"),
         "-f",
         "mp4",
         name,
-    ];
-    args.extend(common.map(str::to_owned));
-    args
+    ]
+    .map(str::to_owned)
 }
 
 /// The encoder, its quality, and where key pictures are: at each border of segments and nowhere

@@ -125,11 +125,15 @@ impl Packets {
     pub(super) fn video(mut self, time_base: Ratio, hints: &[Ratio]) -> (VideoTimeline, Ratio) {
         let mut key_pts: Vec<i64> = self.keys.iter().map(|&key| self.times[key]).collect();
         key_pts.sort_unstable();
-        let stored = self.times.clone();
+        let mut stored = self.times.clone();
         self.times.sort_unstable();
         let first_pts = self.times.first().copied().unwrap_or(0);
         let frames = self.times.len() as u64;
         let constant_rate = is_constant(&self.times);
+        if !constant_rate {
+            // What is not needed is not held: a file may have millions of packets.
+            stored = Vec::new();
+        }
         let usual = self.usual_step();
         let rate = self.rate(time_base, hints, constant_rate, usual);
         let layout = constant_rate.then(|| self.layout(&stored, rate));
@@ -151,19 +155,13 @@ impl Packets {
 
     /// `stored` are the times in the order of the file; by now `self.times` is in that of showing.
     fn layout(&self, stored: &[i64], rate: Ratio) -> PacketLayout {
-        let turns: Vec<usize> = stored
-            .iter()
-            .map(|time| self.times.partition_point(|earlier| earlier < time))
-            .collect();
-        let ahead = turns
-            .iter()
-            .enumerate()
-            .map(|(n, turn)| n.saturating_sub(*turn));
-        let mut latest = 0;
-        let is_closed = turns.iter().enumerate().all(|(n, &turn)| {
+        let turn = |time: &i64| self.times.partition_point(|earlier| earlier < time);
+        let (mut ahead, mut latest, mut is_closed) = (0, 0, true);
+        for (n, turn) in stored.iter().map(turn).enumerate() {
+            ahead = ahead.max(n.saturating_sub(turn));
             latest = latest.max(turn);
-            self.keys.binary_search(&n).is_err() || (turn == n && latest == n)
-        });
+            is_closed &= self.keys.binary_search(&n).is_err() || (turn == n && latest == n);
+        }
         let second = (rate.as_f64().round() as usize).max(1);
         let mut bytes: u64 = 0;
         let mut peak = 0;
@@ -176,7 +174,7 @@ impl Packets {
         }
         PacketLayout {
             is_closed,
-            reordered: ahead.max().unwrap_or(0) as u32,
+            reordered: ahead as u32,
             bit_rate_peak: peak * 8,
         }
     }
@@ -203,12 +201,13 @@ impl Packets {
         let (_, median, _) = steps.select_nth_unstable(middle);
         // A coarse clock makes steps of 33 and 34: their mean is nearer to the truth.
         let median = *median;
-        let near: Vec<i64> = steps
+        let near = steps
             .iter()
-            .copied()
-            .filter(|step| (step - median).abs() <= 1.max(median / 20))
-            .collect();
-        (near.iter().sum::<i64>() as f64 / near.len() as f64).max(f64::MIN_POSITIVE)
+            .filter(|step| (*step - median).abs() <= 1.max(median / 20));
+        let (sum, count) = near.fold((0.0, 0.0), |(sum, count), step| {
+            (sum + *step as f64, count + 1.0)
+        });
+        (sum / count).max(f64::MIN_POSITIVE)
     }
 
     fn rate(&self, time_base: Ratio, hints: &[Ratio], constant: bool, usual: f64) -> Ratio {

@@ -7,11 +7,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::input as source_input;
-use super::plan::{AUDIO_BLOCK, Chunk, Plan, PlannedRung};
+use super::plan::{AUDIO_BLOCK, Chunk, Packaging, Plan, PlannedRung};
 use super::{Container, Ffmpeg, RungChunk, filters};
 use crate::MediaError;
 use crate::ffmpeg::Input;
 use crate::mp4::FragmentedFile;
+use crate::ts;
 
 /// Seconds of the source that are decoded before the first compared picture.
 const BEFORE: f64 = 0.5;
@@ -218,7 +219,11 @@ impl Check<'_> {
 
     fn check_times(&self, n: usize) -> Result<(), MediaError> {
         let text = self.read(&self.times(n))?;
-        let mut timing = Timing::new(self.plan, self.made[n].rung, self.frames.clone());
+        let mut timing = Timing {
+            // What is compared has not been wrapped yet.
+            packaging: Packaging::Cmaf,
+            ..Timing::new(self.plan, self.made[n].rung, self.frames.clone())
+        };
         for (time, _) in text.lines().filter_map(listed) {
             timing.next(time)?;
         }
@@ -261,6 +266,7 @@ impl Check<'_> {
 /// Pictures that come at their times, one by one.
 struct Timing<'a> {
     plan: &'a Plan,
+    packaging: Packaging,
     every: u64,
     frames: Range<u64>,
     seen: u64,
@@ -270,6 +276,7 @@ impl<'a> Timing<'a> {
     fn new(plan: &'a Plan, rung: usize, frames: Range<u64>) -> Self {
         Self {
             plan,
+            packaging: plan.packaging,
             every: u64::from(plan.rungs[rung].every),
             frames,
             seen: 0,
@@ -279,7 +286,8 @@ impl<'a> Timing<'a> {
     fn next(&mut self, time: i64) -> Result<(), MediaError> {
         let picture = self.frames.start + self.seen * self.every;
         let due = picture * u64::from(self.plan.grid.frame_ticks);
-        if time != due as i64 {
+        let timescale = self.plan.grid.timescale;
+        if !self.packaging.is_time(time, due, timescale) {
             let message = format!("picture {picture} is shown at tick {time} and not {due}");
             return Err(MediaError::encoder(message));
         }
@@ -306,7 +314,8 @@ fn lost(error: &std::io::Error) -> MediaError {
 }
 
 /// Decodes the file `path`, which must show exactly the pictures `frames` of the grid in the rung
-/// number `rung`, each at its time. A whole rung is checked by all its segments in one file.
+/// number `rung`, each at its time. A whole rung is checked by all its segments in one file, in the
+/// plan's packaging.
 ///
 /// # Errors
 /// `encoder.failed` when it does not.
@@ -318,7 +327,9 @@ pub fn verify_stream(
     frames: Range<u64>,
 ) -> Result<(), MediaError> {
     let mut timing = Timing::new(plan, rung, frames);
-    decoded(ffmpeg, path, "v", plan.grid.timescale, &mut |time, _| {
+    let timescale = plan.packaging.timescale(plan.grid.timescale);
+    let kind = ("v", plan.packaging.container());
+    decoded(ffmpeg, path, kind, timescale, &mut |time, _| {
         timing.next(time)
     })?;
     timing.end()
@@ -336,29 +347,50 @@ pub fn verify_listed(
     bytes: &[u8],
 ) -> Result<(), MediaError> {
     let every = u64::from(plan.rungs[rung].every);
-    let ticks = i64::from(plan.grid.frame_ticks) * every as i64;
     let count = |segment: u32| {
         let frames = plan.segment(segment);
         (frames.end - frames.start).div_ceil(every) as usize
     };
-    let samples = FragmentedFile::new(bytes).samples()?;
+    let listed: Vec<(i64, bool)> = match plan.packaging {
+        Packaging::Cmaf => {
+            let samples = FragmentedFile::new(bytes).samples()?;
+            samples.iter().map(|s| (s.pts, s.is_sync)).collect()
+        }
+        Packaging::MpegTs => ts::pictures(bytes)?,
+    };
     let wrong = |what: &str| {
         let first = segments.start;
         MediaError::encoder(format!("what is stored from segment {first} on {what}"))
     };
-    if samples.len() != segments.clone().map(count).sum::<usize>() {
+    if listed.len() != segments.clone().map(count).sum::<usize>() {
         return Err(wrong("has too many or too few pictures"));
     }
     let mut first = 0;
     for segment in segments.clone() {
-        if !samples.get(first).is_some_and(|sample| sample.is_sync) {
+        if !listed.get(first).is_some_and(|(_, is_key)| *is_key) {
             return Err(wrong("does not begin with a key frame"));
         }
         first += count(segment);
     }
-    let mut times: Vec<i64> = samples.iter().map(|sample| sample.pts).collect();
-    times.sort_unstable();
-    match times.windows(2).all(|pair| pair[1] - pair[0] == ticks) {
+    let mut times: Vec<i64> = listed.iter().map(|(time, _)| *time).collect();
+    let ticks = u64::from(plan.grid.frame_ticks);
+    let is_even = match plan.packaging {
+        Packaging::Cmaf => {
+            times.sort_unstable();
+            let step = (ticks * every) as i64;
+            times.windows(2).all(|pair| pair[1] - pair[0] == step)
+        }
+        Packaging::MpegTs => {
+            let first = plan.segment(segments.start).start;
+            let due = |n: u64| ts::time(((first + n * every) * ticks) as i64, plan.grid.timescale);
+            let mut due: Vec<i64> = (0..times.len() as u64).map(|n| due(n) as i64).collect();
+            // Where times begin anew both are in another order than the pictures, and in the same.
+            due.sort_unstable();
+            times.sort_unstable();
+            times == due
+        }
+    };
+    match is_even {
         true => Ok(()),
         false => Err(wrong("has a gap or shows a picture twice")),
     }
@@ -378,7 +410,8 @@ pub fn verify_sound(
 ) -> Result<(), MediaError> {
     let block = i64::from(AUDIO_BLOCK);
     let mut next = first as i64 * block;
-    decoded(ffmpeg, path, "a", sample_rate, &mut |time, duration| {
+    let kind = ("a", Container::Mov);
+    decoded(ffmpeg, path, kind, sample_rate, &mut |time, duration| {
         if time != next {
             let message = format!("sound goes on at sample {time} and not {next}");
             return Err(MediaError::encoder(message));
@@ -398,11 +431,11 @@ pub fn verify_sound(
 fn decoded(
     ffmpeg: &Ffmpeg,
     path: &Path,
-    kind: &str,
+    (kind, container): (&str, Container),
     timescale: u32,
     each: &mut dyn FnMut(i64, i64) -> Result<(), MediaError>,
 ) -> Result<(), MediaError> {
-    let input = Input::new(path, Container::Mov)
+    let input = Input::new(path, container)
         .flag("-copyts")
         .flag("-xerror")
         .option("-err_detect", "+explode")

@@ -87,6 +87,9 @@ fn act(args: &[String]) -> i32 {
             .unwrap()
             .into()),
         ["signal", pid] => signal(pid.parse().unwrap()),
+        ["nice"] => rustix::process::getpriority_process(None)
+            .map(|nice| nice.to_string())
+            .map_err(Into::into),
         ["setsid"] => rustix::process::setsid()
             .map(|_| "left".into())
             .map_err(Into::into),

@@ -26,6 +26,7 @@ fn actor(action: &[&str]) -> Job {
         readable: Vec::new(),
         scratch: None,
         limits: ProcessLimits {
+            nice: 0,
             wall: Duration::from_secs(20),
             cpu_seconds: 20,
             memory_bytes: 512 << 20,
@@ -193,6 +194,17 @@ fn memory_time_and_output_are_bounded() {
     }
 
     fails(actor(&["flood"]), "limit.output");
+}
+
+#[test]
+fn it_gives_way_as_it_is_told() {
+    let niceness = |more: u8| -> i32 {
+        let mut job = actor(&["nice"]);
+        job.limits.nice = more;
+        run(job).unwrap().output.parse().unwrap()
+    };
+    let ours = niceness(0);
+    assert_eq!(niceness(3), (ours + 3).min(19));
 }
 
 #[test]

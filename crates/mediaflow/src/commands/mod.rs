@@ -10,6 +10,7 @@ mod references;
 mod samples;
 mod serve;
 pub(crate) mod sign;
+pub(crate) mod workers;
 
 use crate::cli::{Cli, Command};
 use crate::config::load;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Keys { verb } => block_on(keys::run(load(place)?, verb))?,
         Command::Sign(sign) => sign::run(&load(place)?, &sign),
         Command::Recipes { verb } => recipes::run(place, verb),
+        Command::Workers(workers) => block_on(workers::run(workers))?,
         Command::Doctor => doctor::run(&load(place)?),
         Command::Config { verb } => config::run(place, verb),
         Command::Errors => references::errors(),

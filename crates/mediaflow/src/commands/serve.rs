@@ -130,7 +130,11 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let http = tokio::spawn(http::serve(listener, routes, head_max, stopping.clone()));
     greet(address, &data, is_open, config.sandbox);
 
-    signals.first().await;
+    tokio::select! {
+        () = signals.first() => {}
+        // An operator wants this worker's process to end.
+        () = stopping.cancelled() => {}
+    }
     tracing::info!(
         "stopping: no new work; what runs may end within {} s",
         DRAIN.as_secs()

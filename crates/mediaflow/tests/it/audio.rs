@@ -393,10 +393,19 @@ async fn a_films_sound_is_evened_out_and_its_sound_alone_can_be_asked_for() {
         )
         + "\n[[steps]]\nname = \"loudness\"\noperation = \"audio.loudness\"\nneeds = [\"inspect\"]\ntarget_lufs = -23\n";
     given::write(folder.path(), "recipes/even.toml", recipe.as_bytes());
-    let film = film(folder.path());
+    let surround = recipe
+        .replace("name = \"even\"", "name = \"surround\"")
+        // At 96 kbit/s six channels come out of the encoder louder than they went in.
+        .replace("audio_kbps = 96", "audio_kbps = 320")
+        .replace("rungs = [", "channels_max = 6\nrungs = [");
+    given::write(folder.path(), "recipes/surround.toml", surround.as_bytes());
+    let stereo = film(folder.path(), 2);
     let server = Server::start(folder.path());
-    let id = server.upload("?recipe=even", film.clone()).await;
-    let alone = server.upload("?recipe=audio", film).await;
+    let id = server.upload("?recipe=even", stereo.clone()).await;
+    let wide = server
+        .upload("?recipe=surround", film(folder.path(), 6))
+        .await;
+    let alone = server.upload("?recipe=audio", stereo).await;
     let asset = server.asset_in(&id, "ready").await;
     let sound = server.url(&format!("/media/{id}/audio-96.m3u8"));
     assert!(
@@ -406,14 +415,28 @@ async fn a_films_sound_is_evened_out_and_its_sound_alone_can_be_asked_for() {
     );
     assert_eq!(asset["audio"]["loudness"]["target_lufs"], -23.0);
 
+    let asset = server.asset_in(&wide, "ready").await;
+    assert!(
+        text(&server, hls(&asset)).await.contains("CHANNELS=\"6\""),
+        "5.1 is kept"
+    );
+    let sound = server.url(&format!("/media/{wide}/audio-320.m3u8"));
+    assert!(
+        (loudness(&sound) + 23.0).abs() < 1.0,
+        "{}",
+        loudness(&sound)
+    );
+
     let asset = server.asset_in(&alone, "ready").await;
     assert_eq!(asset["kind"], "audio");
     assert!(!text(&server, hls(&asset)).await.contains("RESOLUTION"));
     lasts(&asset, 4.0);
 }
 
-fn film(folder: &Path) -> Vec<u8> {
+fn film(folder: &Path, channels: usize) -> Vec<u8> {
     let pictures = "testsrc2=s=128x96:r=25:d=4";
     let args = "-c:v libx264 -preset ultrafast -c:a aac -b:a 128k";
-    made(folder, "film.mp4", &[pictures, &tone(2, 48_000, 4.0)], args)
+    let sound = tone(channels, 48_000, 4.0);
+    let name = format!("film-{channels}.mp4");
+    made(folder, &name, &[pictures, &sound], args)
 }

@@ -21,4 +21,6 @@ mod serve;
 mod server;
 mod sign;
 mod sounds;
+mod transport;
 mod video;
+mod workers;

@@ -88,12 +88,15 @@ pub struct Master {
     pub key_frames: Vec<KeyFrameVariant>,
     /// For every rung.
     pub captions: Vec<CaptionsVariant>,
+    /// Whether segments are MPEG-TS: old players, which may refuse newer versions, take them.
+    pub is_mpeg_ts: bool,
 }
 
 impl Master {
     /// The playlist's text (`application/vnd.apple.mpegurl`).
     pub fn write(&self) -> String {
-        let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+        let version = if self.is_mpeg_ts { 4 } else { 7 };
+        let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
         if self.video.is_empty() {
             self.recording(&mut text);
             return text;

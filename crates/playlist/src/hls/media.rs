@@ -24,6 +24,23 @@ pub struct PlaylistSegment {
     pub key_frame_bytes: u64,
 }
 
+/// Where players find what decoders must be told before the first picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setup {
+    /// CMAF: in an initialisation segment at this address.
+    Apart(String),
+    /// MPEG-TS: in so many bytes at the beginning of each segment.
+    InSegments(u64),
+}
+
+impl Setup {
+    fn map(&self, text: &mut String) {
+        if let Self::Apart(uri) = self {
+            line(text, format_args!("#EXT-X-MAP:URI=\"{uri}\""));
+        }
+    }
+}
+
 /// A playlist about to be written.
 #[derive(Debug, Clone)]
 pub struct MediaPlaylist<'a> {
@@ -31,8 +48,8 @@ pub struct MediaPlaylist<'a> {
     pub kind: PlaylistKind,
     /// The longest segment in whole seconds, rounded, of the whole plan: it may never change.
     pub target_duration: u32,
-    /// The initialisation segment's address.
-    pub init_uri: &'a str,
+    /// What comes before the segments.
+    pub setup: &'a Setup,
     /// A contiguous prefix of the stream, from its first segment.
     pub segments: &'a [PlaylistSegment],
 }
@@ -40,7 +57,12 @@ pub struct MediaPlaylist<'a> {
 impl MediaPlaylist<'_> {
     /// The playlist's text (`application/vnd.apple.mpegurl`).
     pub fn write(&self) -> String {
-        let mut text = head(7, self.target_duration);
+        // RFC 8216, section 7: fractions of seconds need 3, maps outside of I-frame playlists 6.
+        let version = match self.setup {
+            Setup::Apart(_) => 7,
+            Setup::InSegments(_) => 3,
+        };
+        let mut text = head(version, self.target_duration);
         text += match self.kind {
             PlaylistKind::Finished => "#EXT-X-PLAYLIST-TYPE:VOD\n",
             PlaylistKind::Growing | PlaylistKind::GrownToEnd => {
@@ -48,10 +70,7 @@ impl MediaPlaylist<'_> {
             }
         };
         text += "#EXT-X-INDEPENDENT-SEGMENTS\n";
-        line(
-            &mut text,
-            format_args!("#EXT-X-MAP:URI=\"{}\"", self.init_uri),
-        );
+        self.setup.map(&mut text);
         for segment in self.segments {
             line(&mut text, format_args!("#EXTINF:{:.6},", segment.seconds));
             line(&mut text, format_args!("{}", segment.uri));
@@ -66,17 +85,25 @@ impl MediaPlaylist<'_> {
 /// The first pictures of finished segments, for scrubbing: byte ranges of the same files.
 pub fn key_frame_playlist(
     target_duration: u32,
-    init_uri: &str,
+    setup: &Setup,
     segments: &[PlaylistSegment],
 ) -> String {
-    let mut text = head(7, target_duration);
+    // A range holds the picture alone: players take what lies before it in the file for what decoders must be told.
+    let (version, before) = match setup {
+        Setup::Apart(_) => (7, 0),
+        Setup::InSegments(bytes) => (4, *bytes),
+    };
+    let mut text = head(version, target_duration);
     text += "#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-I-FRAMES-ONLY\n";
-    line(&mut text, format_args!("#EXT-X-MAP:URI=\"{init_uri}\""));
+    setup.map(&mut text);
     for segment in segments {
         line(&mut text, format_args!("#EXTINF:{:.6},", segment.seconds));
         line(
             &mut text,
-            format_args!("#EXT-X-BYTERANGE:{}@0", segment.key_frame_bytes),
+            format_args!(
+                "#EXT-X-BYTERANGE:{}@{before}",
+                segment.key_frame_bytes.saturating_sub(before)
+            ),
         );
         line(&mut text, format_args!("{}", segment.uri));
     }

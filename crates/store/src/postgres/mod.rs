@@ -10,6 +10,7 @@ mod captions;
 mod catalog;
 mod changes;
 mod claim;
+mod cluster;
 mod connect;
 mod effects;
 mod events;

@@ -39,8 +39,9 @@ const DIMENSIONS: &str = "UPDATE assets SET width = $2, height = $3,
 const MEDIA: &str = "UPDATE assets SET duration_ms = $2, container = $3, codec = $4, frame_rate = $5, has_sound = $6, hdr = $7
      WHERE id = $1";
 const SEARCH_TEXT: &str = "UPDATE assets SET search_text = $2 WHERE id = $1";
-const TRACKS: &str = "INSERT INTO tracks (asset, generation, name, kind, codecs, width, height, said, timescale, segments, blob)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
+const TRACKS: &str = "INSERT INTO tracks (asset, generation, name, kind, codecs, width, height, said, timescale, segments, packaging,
+                                         blob)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
 /// A segment that is there already stays as it was listed, and what came again is left to the collector.
 const SEGMENTS: &str = "WITH new AS (
         SELECT * FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::uuid[], $8::bigint[], $9::bigint[],
@@ -329,6 +330,7 @@ impl Live {
                     track.said.to_string(),
                     i64::from(track.timescale),
                     i64::from(track.segments),
+                    track.packaging.as_str(),
                     blobs.of(self.tenant, &track.init).id.0,
                 ],
             );

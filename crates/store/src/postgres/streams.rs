@@ -5,11 +5,12 @@ use super::shown::{of_shown, shown};
 use super::{PostgresStore, Session};
 use crate::streams::edition;
 use crate::{
-    BlobRow, Playback, Quality, Segment, StoreError, Streams, StreamsStatus, Track, TrackKind,
-    TrackStatus,
+    BlobRow, Playback, Quality, Segment, StoreError, StreamFile, Streams, StreamsStatus, Track,
+    TrackKind, TrackStatus,
 };
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use mediaflow_core::operation::Packaging;
 use mediaflow_core::{AssetId, BlobId, Sha256, Visibility};
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -29,9 +30,9 @@ impl Playback for PostgresStore {
         &self,
         asset: AssetId,
         track: &str,
-        number: Option<u32>,
+        file: StreamFile,
     ) -> Result<Option<(BlobRow, Visibility)>, StoreError> {
-        self.read(move |s, _| segment(s, asset, track, number).boxed())
+        self.read(move |s, _| segment(s, asset, track, file).boxed())
             .await
     }
 
@@ -58,7 +59,7 @@ impl Playback for PostgresStore {
 /// A track of generation `s`, with the columns of its segments as lists in their order.
 macro_rules! tracks {
     () => {
-        "t.name, t.kind, t.codecs, t.width, t.height, t.said, t.timescale, t.segments,
+        "t.name, t.kind, t.codecs, t.width, t.height, t.said, t.timescale, t.segments, t.packaging,
          b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key, l.*
          FROM s LEFT JOIN tracks t ON s.shows AND t.asset = s.asset AND t.generation = s.generation
               LEFT JOIN blobs b ON b.id = t.blob
@@ -82,7 +83,7 @@ const MADE: &str = concat!(
     tracks!()
 );
 const STATUS: &str = of_shown!(
-    "SELECT s.*, t.name, t.kind, t.width, t.height, t.said, t.bytes, t.compared, t.ssim_sum, t.ssim_min, b.sha256,
+    "SELECT s.*, t.name, t.kind, t.width, t.height, t.said, t.bytes, t.compared, t.ssim_sum, t.ssim_min, t.packaging, b.sha256,
             EXISTS (SELECT 1 FROM segments g WHERE g.asset = t.asset AND g.generation = t.generation
                     AND g.track = t.name AND g.number = 0) AS begun
      FROM s LEFT JOIN tracks t ON s.shows AND t.asset = s.asset AND t.generation = s.generation
@@ -90,13 +91,15 @@ const STATUS: &str = of_shown!(
 );
 const SEGMENT: &str = of_shown!(
     "SELECT s.*, b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
-     FROM s LEFT JOIN segments g ON s.shows AND g.asset = s.asset AND g.generation = s.generation
-                                 AND g.track = $2 AND g.number = $3
+     FROM s LEFT JOIN tracks t ON s.shows AND t.asset = s.asset AND t.generation = s.generation AND t.name = $2
+                               AND t.packaging = $3
+          LEFT JOIN segments g ON g.asset = t.asset AND g.generation = t.generation AND g.track = t.name AND g.number = $4
           LEFT JOIN blobs b ON b.id = g.blob"
 );
 const INIT: &str = of_shown!(
     "SELECT s.*, b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
      FROM s LEFT JOIN tracks t ON s.shows AND t.asset = s.asset AND t.generation = s.generation AND t.name = $2
+                               AND t.packaging = 'cmaf'
           LEFT JOIN blobs b ON b.id = t.blob"
 );
 
@@ -135,6 +138,7 @@ async fn status(s: &Session, asset: AssetId) -> Result<StreamsStatus, StoreError
             width: maybe_number(row, "width")?,
             height: maybe_number(row, "height")?,
             said: json(row, "said")?,
+            packaging: named(row, "packaging", Packaging::parse)?,
             init: sha(row, "sha256")?,
             begun: get(row, "begun")?,
             bytes: number(row, "bytes")?,
@@ -164,14 +168,15 @@ async fn segment(
     s: &Session,
     asset: AssetId,
     track: &str,
-    number: Option<u32>,
+    file: StreamFile,
 ) -> Result<Option<(BlobRow, Visibility)>, StoreError> {
-    let rows = match number {
-        Some(number) => {
-            let params: super::session::Params<'_> = &[&asset.0, &track, &i64::from(number)];
-            s.query(SEGMENT, params).await?
+    let rows = match file {
+        StreamFile::Segment(packaging, number) => {
+            let (packaging, number) = (packaging.as_str(), i64::from(number));
+            s.query(SEGMENT, &[&asset.0, &track, &packaging, &number])
+                .await?
         }
-        None => s.query(INIT, &[&asset.0, &track]).await?,
+        StreamFile::Init => s.query(INIT, &[&asset.0, &track]).await?,
     };
     let Some(shown) = shown(&rows)? else {
         return Ok(None);
@@ -213,6 +218,7 @@ fn listed(rows: &[Row]) -> Result<Vec<Made>, StoreError> {
                 height: maybe_number(row, "height")?,
                 said: json(row, "said")?,
                 timescale: number(row, "timescale")?,
+                packaging: named(row, "packaging", Packaging::parse)?,
                 init: sha(row, "blob_sha256")?,
                 whole: segments.len() == number::<usize>(row, "segments")?,
                 segments,

@@ -3,7 +3,6 @@
 //! A notification in a business transaction would have all commits wait for each other, so one is sent apart from them,
 //! and one for many.
 
-use super::session::Repeat;
 use super::{Core, session};
 use crate::StoreError;
 use futures_util::FutureExt;

@@ -6,16 +6,17 @@ use super::{Session, captions};
 use crate::StoreError;
 use crate::paths::{self, Paths};
 use mediaflow_core::AssetId;
-use mediaflow_core::operation::Format;
+use mediaflow_core::operation::{Format, Packaging};
 
 const RENDITIONS: &str =
     "SELECT r.profile, r.format, b.sha256 FROM renditions r JOIN blobs b ON b.id = r.blob
      WHERE r.asset = $1 AND r.generation < $2 AND r.generation IN (1, $3)";
 const STREAMS: &str =
-    "SELECT t.name, NULL::bigint AS number, b.sha256 FROM tracks t JOIN blobs b ON b.id = t.blob
+    "SELECT t.name, NULL::bigint AS number, t.packaging, b.sha256 FROM tracks t JOIN blobs b ON b.id = t.blob
      WHERE t.asset = $1 AND t.generation < $2 AND t.generation IN (1, $3)
      UNION ALL
-     SELECT g.track, g.number, b.sha256 FROM segments g JOIN blobs b ON b.id = g.blob
+     SELECT g.track, g.number, t.packaging, b.sha256 FROM segments g JOIN blobs b ON b.id = g.blob
+     JOIN tracks t ON t.asset = g.asset AND t.generation = g.generation AND t.name = g.track
      WHERE g.asset = $1 AND g.generation < $2 AND g.generation IN (1, $3)";
 const CAPTIONS: &str = "SELECT c.name, b.sha256 FROM captions c JOIN blobs b ON b.id = c.blob
      WHERE c.asset = $1 AND c.generation < $2 AND c.generation IN (0, 1, $3)";
@@ -85,11 +86,12 @@ async fn seen(s: &Session, asset: AssetId, published: u32, end: i64) -> Result<P
     let mut has_tracks = false;
     for row in &answers[1] {
         let (name, sha256) = (get(row, "name")?, sha(row, "sha256")?);
+        let made = (name, named(row, "packaging", Packaging::parse)?);
         match maybe_number(row, "number")? {
-            Some(number) => paths::add_segment(&mut paths, asset, name, number, sha256),
+            Some(number) => paths::add_segment(&mut paths, asset, made, number, sha256),
             None => {
                 has_tracks = true;
-                paths::add_track(&mut paths, asset, published, name, sha256);
+                paths::add_track(&mut paths, asset, published, made, sha256);
             }
         }
     }

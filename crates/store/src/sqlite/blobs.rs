@@ -4,7 +4,7 @@ use super::rows::{id, sha};
 use super::writer::Session;
 use crate::{BlobRow, NewBlob, StoreError};
 use mediaflow_core::{BlobId, TenantId};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Params, Row, params};
 
 /// The row in columns `blob_id`, `blob_sha256`, `blob_bytes`, `blob_key`.
 pub(super) fn blob(row: &Row<'_>) -> rusqlite::Result<BlobRow> {
@@ -69,6 +69,15 @@ pub(super) fn orphan(s: &Session<'_>, blob: BlobId) -> Result<(), StoreError> {
         )?
         .execute(params![blob.as_bytes(), s.now.0])?;
     Ok(())
+}
+
+/// Runs a statement that deletes rows and returns their `blob`, to which they refer no more.
+pub(super) fn let_go(s: &Session<'_>, sql: &str, params: impl Params) -> Result<(), StoreError> {
+    let mut statement = s.conn.prepare_cached(sql)?;
+    let blobs = statement
+        .query_map(params, |row| id(row, "blob"))?
+        .collect::<Result<Vec<BlobId>, _>>()?;
+    blobs.into_iter().try_for_each(|blob| orphan(s, blob))
 }
 
 /// Whether anything refers to the row.

@@ -1,7 +1,7 @@
 //! Captions: found ones recorded with their generation, given ones beside all of them.
 
 use super::SqliteStore;
-use super::blobs::{adopt, orphan};
+use super::blobs::{adopt, let_go, orphan};
 use super::live::Live;
 use super::renditions::purge;
 use super::rows::{id, sha};
@@ -67,17 +67,12 @@ fn remove(
 
 /// Removes the captions of generations before `end`; given ones only with everything.
 pub(super) fn withdraw(s: &Session<'_>, asset: AssetId, end: u32) -> Result<(), StoreError> {
-    let mut statement = s.conn.prepare_cached(
-        "DELETE FROM captions WHERE asset = ?1 AND generation < ?2 AND (generation > 0 OR ?3) RETURNING blob",
-    )?;
     let all = end == u32::MAX;
-    let blobs = statement
-        .query_map(params![asset.as_bytes(), end, all], |row| id(row, "blob"))?
-        .collect::<Result<Vec<BlobId>, _>>()?;
-    for blob in blobs {
-        orphan(s, blob)?;
-    }
-    Ok(())
+    let_go(
+        s,
+        "DELETE FROM captions WHERE asset = ?1 AND generation < ?2 AND (generation > 0 OR ?3) RETURNING blob",
+        params![asset.as_bytes(), end, all],
+    )
 }
 
 /// Adds every path under which caches may know captions of these generations, and of given ones.

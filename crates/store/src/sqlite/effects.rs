@@ -2,7 +2,7 @@
 
 use super::live::Live;
 use super::renditions::{self, Which};
-use super::rows::{clamp, id};
+use super::rows::id;
 use super::task::{Hand, make_ready};
 use super::writer::Session;
 use crate::StoreError;
@@ -105,17 +105,7 @@ impl Live {
     }
 
     fn expand(&self, s: &Session<'_>, step: usize, cost: Cost) -> Result<(), StoreError> {
-        s.conn
-            .prepare_cached(
-                "UPDATE tasks SET memory_bytes = ?4, cpu_ms = ?5 WHERE asset = ?1 AND generation = ?2 AND step = ?3",
-            )?
-            .execute(params![
-                self.asset.as_bytes(),
-                self.run.generation,
-                step,
-                clamp(cost.memory_bytes),
-                cost.cpu_ms,
-            ])?;
+        self.set_cost(s, step, cost)?;
         for number in 1..self.run.steps[step].total {
             self.insert_task(s, step, number, TaskState::Pending, cost)?;
         }

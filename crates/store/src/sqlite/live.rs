@@ -163,20 +163,30 @@ impl Live {
     /// Estimates anew what the tasks need that nobody has claimed, now that more is known.
     pub(super) fn estimate(&self, s: &Session<'_>, facts: Facts) -> Result<(), StoreError> {
         for step in 0..self.run.recipe.steps.len() {
-            let cost = self.run.recipe.cost(step, facts);
-            s.conn
-                .prepare_cached(
-                    "UPDATE tasks SET memory_bytes = ?4, cpu_ms = ?5
-                     WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'pending'",
-                )?
-                .execute(params![
-                    self.asset.as_bytes(),
-                    self.run.generation,
-                    step,
-                    clamp(cost.memory_bytes),
-                    cost.cpu_ms,
-                ])?;
+            self.set_cost(s, step, self.run.recipe.cost(step, facts))?;
         }
+        Ok(())
+    }
+
+    /// Stores what each task of a step needs that nobody may claim yet.
+    pub(super) fn set_cost(
+        &self,
+        s: &Session<'_>,
+        step: usize,
+        cost: Cost,
+    ) -> Result<(), StoreError> {
+        s.conn
+            .prepare_cached(
+                "UPDATE tasks SET memory_bytes = ?4, cpu_ms = ?5
+                 WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'pending'",
+            )?
+            .execute(params![
+                self.asset.as_bytes(),
+                self.run.generation,
+                step,
+                clamp(cost.memory_bytes),
+                cost.cpu_ms,
+            ])?;
         Ok(())
     }
 

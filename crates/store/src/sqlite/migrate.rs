@@ -8,6 +8,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0002_streams.sql"),
     include_str!("migrations/0003_quality.sql"),
     include_str!("migrations/0006_captions.sql"),
+    include_str!("migrations/0007_packaging.sql"),
 ];
 
 /// Brings the database to this program's version.

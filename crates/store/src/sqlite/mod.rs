@@ -8,6 +8,7 @@ mod blobs;
 mod captions;
 mod catalog;
 mod claim;
+mod cluster;
 mod effects;
 mod events;
 mod frozen;
@@ -35,6 +36,7 @@ mod writer;
 
 use crate::frozen::Frozen;
 use crate::{Environment, Signals, StoreError};
+use cluster::Present;
 use reader::Readers;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -57,6 +59,8 @@ pub struct SqliteStore {
     writer: Writer,
     frozen: Arc<Frozen>,
     bells: Arc<Bells>,
+    env: Arc<dyn Environment>,
+    present: Present,
     _lock: Option<File>,
 }
 
@@ -106,13 +110,20 @@ impl SqliteStore {
             ready: watch::Sender::new(0),
             event: watch::Sender::new(events::end(&conn)?),
         });
-        let writer = Writer::start(conn, env, Arc::clone(&frozen), Arc::clone(&bells))
-            .map_err(|e| StoreError::Database(Box::new(e)))?;
+        let writer = Writer::start(
+            conn,
+            Arc::clone(&env),
+            Arc::clone(&frozen),
+            Arc::clone(&bells),
+        )
+        .map_err(|e| StoreError::Database(Box::new(e)))?;
         Ok(Self {
             readers,
             writer,
             frozen,
             bells,
+            env,
+            present: Present::default(),
             _lock: lock,
         })
     }

@@ -1,13 +1,13 @@
 //! Rendition rows: recorded, swapped and withdrawn, and the paths under which caches know them.
 
-use super::blobs::orphan;
-use super::rows::{id, named, sha, to_json};
+use super::blobs::let_go;
+use super::rows::{named, sha, to_json};
 use super::writer::Session;
 use super::{captions, streams};
 use crate::paths::{Paths, add_rendition};
 use crate::{RenditionRecord, StoreError};
+use mediaflow_core::AssetId;
 use mediaflow_core::operation::Format;
-use mediaflow_core::{AssetId, BlobId};
 use rusqlite::{Row, params};
 
 /// Which of an asset's renditions.
@@ -52,15 +52,11 @@ pub(super) fn withdraw(
         Which::Before(generation) => generation,
     };
     let paths = seen(s, asset, published, end)?;
-    let mut statement = s.conn.prepare_cached(
+    let_go(
+        s,
         "DELETE FROM renditions WHERE asset = ?1 AND generation < ?2 RETURNING blob",
+        params![asset.as_bytes(), end],
     )?;
-    let blobs = statement
-        .query_map(params![asset.as_bytes(), end], |row| id(row, "blob"))?
-        .collect::<Result<Vec<BlobId>, _>>()?;
-    for blob in blobs {
-        orphan(s, blob)?;
-    }
     streams::withdraw(s, asset, end)?;
     captions::withdraw(s, asset, end)?;
     Ok(paths)

@@ -1,19 +1,20 @@
 //! Tracks and segments: recorded, listed, withdrawn.
 
-use super::blobs::{adopt, blob, orphan};
+use super::blobs::{adopt, blob, let_go, orphan};
 use super::live::Live;
-use super::rows::{id, json, named, sha};
+use super::rows::{json, named, sha};
 use super::shown::shown;
 use super::writer::Session;
 use super::{SqliteStore, captions};
 use crate::paths::{Paths, add_masters, add_segment, add_track};
 use crate::streams::edition;
 use crate::{
-    BlobRow, NewSegment, NewTrack, Output, Playback, Quality, Segment, StoreError, Streams,
-    StreamsStatus, Track, TrackKind, TrackStatus,
+    BlobRow, NewSegment, NewTrack, Output, Playback, Quality, Segment, StoreError, StreamFile,
+    Streams, StreamsStatus, Track, TrackKind, TrackStatus,
 };
 use async_trait::async_trait;
-use mediaflow_core::{AssetId, BlobId, ErrorCode, Failure, Visibility};
+use mediaflow_core::operation::Packaging;
+use mediaflow_core::{AssetId, ErrorCode, Failure, Visibility};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
@@ -64,8 +65,8 @@ impl Live {
         s.conn
             .prepare_cached(
                 "INSERT INTO tracks (asset, generation, name, kind, codecs, width, height, said, timescale,
-                                     segments, blob)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
+                                     segments, packaging, blob)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING",
             )?
             .execute(params![
                 self.asset.as_bytes(),
@@ -78,6 +79,7 @@ impl Live {
                 new.said.to_string(),
                 new.timescale,
                 new.segments,
+                new.packaging.as_str(),
                 init.id.as_bytes(),
             ])?;
         Ok(())
@@ -128,13 +130,7 @@ pub(super) fn withdraw(s: &Session<'_>, asset: AssetId, end: u32) -> Result<(), 
         "DELETE FROM segments WHERE asset = ?1 AND generation < ?2 RETURNING blob",
         "DELETE FROM tracks WHERE asset = ?1 AND generation < ?2 RETURNING blob",
     ] {
-        let mut statement = s.conn.prepare_cached(sql)?;
-        let blobs = statement
-            .query_map(params![asset.as_bytes(), end], |row| id(row, "blob"))?
-            .collect::<Result<Vec<BlobId>, _>>()?;
-        for blob in blobs {
-            orphan(s, blob)?;
-        }
+        let_go(s, sql, params![asset.as_bytes(), end])?;
     }
     Ok(())
 }
@@ -148,21 +144,23 @@ pub(super) fn add_paths(
     paths: &mut Paths,
 ) -> Result<(), StoreError> {
     let mut statement = s.conn.prepare_cached(
-        "SELECT t.name, NULL AS number, b.sha256 FROM tracks t JOIN blobs b ON b.id = t.blob
+        "SELECT t.name, NULL AS number, t.packaging, b.sha256 FROM tracks t JOIN blobs b ON b.id = t.blob
          WHERE t.asset = ?1 AND t.generation < ?2 AND t.generation IN (?3, ?4)
          UNION ALL
-         SELECT g.track, g.number, b.sha256 FROM segments g JOIN blobs b ON b.id = g.blob
+         SELECT g.track, g.number, t.packaging, b.sha256 FROM segments g JOIN blobs b ON b.id = g.blob
+         JOIN tracks t ON (t.asset, t.generation, t.name) = (g.asset, g.generation, g.track)
          WHERE g.asset = ?1 AND g.generation < ?2 AND g.generation IN (?3, ?4)",
     )?;
     let mut rows = statement.query(params![asset.as_bytes(), end, generations.0, generations.1])?;
     let mut has_tracks = false;
     while let Some(row) = rows.next()? {
         let (name, sha256): (String, _) = (row.get("name")?, sha(row, "sha256")?);
+        let packaging = named(row, "packaging", Packaging::parse)?;
         match row.get("number")? {
-            Some(number) => add_segment(paths, asset, &name, number, sha256),
+            Some(number) => add_segment(paths, asset, (&name, packaging), number, sha256),
             None => {
                 has_tracks = true;
-                add_track(paths, asset, generations.1, &name, sha256);
+                add_track(paths, asset, generations.1, (&name, packaging), sha256);
             }
         }
     }
@@ -187,21 +185,27 @@ impl Playback for SqliteStore {
         &self,
         asset: AssetId,
         track: &str,
-        number: Option<u32>,
+        file: StreamFile,
     ) -> Result<Option<(BlobRow, Visibility)>, StoreError> {
         let track = track.to_owned();
         self.read(move |conn, _| {
             let Some(shown) = shown(conn, asset)? else {
                 return Ok(None);
             };
-            let sql = match number {
-                Some(_) => SEGMENT,
-                None => INIT,
+            let (sql, packaging, number) = match file {
+                StreamFile::Init => (INIT, Packaging::Cmaf, None),
+                StreamFile::Segment(packaging, number) => (SEGMENT, packaging, Some(number)),
             };
             let found = conn
                 .prepare_cached(sql)?
                 .query_row(
-                    params![asset.as_bytes(), shown.generation, track, number],
+                    params![
+                        asset.as_bytes(),
+                        shown.generation,
+                        track,
+                        packaging.as_str(),
+                        number
+                    ],
                     blob,
                 )
                 .optional()?;
@@ -243,11 +247,12 @@ impl Playback for SqliteStore {
 const SEGMENT: &str =
     "SELECT b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
      FROM segments g JOIN blobs b ON b.id = g.blob
-     WHERE g.asset = ?1 AND g.generation = ?2 AND g.track = ?3 AND g.number = ?4";
+     JOIN tracks t ON (t.asset, t.generation, t.name) = (g.asset, g.generation, g.track)
+     WHERE g.asset = ?1 AND g.generation = ?2 AND g.track = ?3 AND t.packaging = ?4 AND g.number = ?5";
 const INIT: &str =
     "SELECT b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
      FROM tracks t JOIN blobs b ON b.id = t.blob
-     WHERE t.asset = ?1 AND t.generation = ?2 AND t.name = ?3 AND ?4 IS NULL";
+     WHERE t.asset = ?1 AND t.generation = ?2 AND t.name = ?3 AND t.packaging = ?4 AND ?5 IS NULL";
 
 fn shown_streams(conn: &Connection, asset: AssetId) -> Result<Streams, StoreError> {
     let Some(shown) = shown(conn, asset)? else {
@@ -271,7 +276,7 @@ fn status(conn: &Connection, asset: AssetId) -> Result<StreamsStatus, StoreError
     let shown = shown(conn, asset)?;
     let generation = shown.as_ref().map_or(0, |s| s.generation);
     let mut statement = conn.prepare_cached(
-        "SELECT t.name, t.kind, t.width, t.height, t.said, t.bytes, t.compared, t.ssim_sum, t.ssim_min, b.sha256,
+        "SELECT t.name, t.kind, t.width, t.height, t.said, t.bytes, t.compared, t.ssim_sum, t.ssim_min, t.packaging, b.sha256,
                 EXISTS (SELECT 1 FROM segments g WHERE g.asset = t.asset AND g.generation = t.generation
                         AND g.track = t.name AND g.number = 0) AS begun
          FROM tracks t JOIN blobs b ON b.id = t.blob WHERE t.asset = ?1 AND t.generation = ?2 ORDER BY t.name",
@@ -284,6 +289,7 @@ fn status(conn: &Connection, asset: AssetId) -> Result<StreamsStatus, StoreError
                 width: row.get("width")?,
                 height: row.get("height")?,
                 said: json(row, "said")?,
+                packaging: named(row, "packaging", Packaging::parse)?,
                 init: sha(row, "sha256")?,
                 begun: row.get("begun")?,
                 bytes: row.get("bytes")?,
@@ -314,7 +320,7 @@ type Made = (Track, BlobRow, Vec<BlobRow>);
 
 fn tracks(conn: &Connection, asset: AssetId, generation: u32) -> Result<Vec<Made>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT t.name, t.kind, t.codecs, t.width, t.height, t.said, t.timescale, t.segments,
+        "SELECT t.name, t.kind, t.codecs, t.width, t.height, t.said, t.timescale, t.segments, t.packaging,
                 b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
          FROM tracks t JOIN blobs b ON b.id = t.blob WHERE t.asset = ?1 AND t.generation = ?2 ORDER BY t.name",
     )?;
@@ -338,6 +344,7 @@ fn track(row: &Row<'_>) -> rusqlite::Result<Track> {
         height: row.get("height")?,
         said: json(row, "said")?,
         timescale: row.get("timescale")?,
+        packaging: named(row, "packaging", Packaging::parse)?,
         init: sha(row, "blob_sha256")?,
         segments: Vec::new(),
         whole: false,

@@ -2,7 +2,7 @@
 
 use crate::stores::{Dbms, Place};
 use mediaflow_core::failure::BACKOFF_MAX;
-use mediaflow_core::operation::{Facts, Format};
+use mediaflow_core::operation::{Facts, Format, Packaging};
 use mediaflow_core::transition::Expansion;
 use mediaflow_core::{
     AssetId, AssetOptions, Failure, Kind, ModerationPolicy, Operation, Queue, Recipe, RunSettings,
@@ -390,6 +390,7 @@ fn stream(claimed: &Claimed, track: &str, numbers: Range<u32>, output: &mut Outp
         said: serde_json::json!({ "frame_rate": "25" }),
         timescale: 90_000,
         segments,
+        packaging: Packaging::Cmaf,
         init: bytes(
             format!("{} {track}", claimed.asset),
             format!("{track}-init"),

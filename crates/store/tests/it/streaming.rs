@@ -1,13 +1,15 @@
 //! Videos: steps that expand, and streams that grow.
 
 use crate::given::{CHUNKS, Given, TENANT, output, step_of};
+use mediaflow_core::operation::Packaging;
 use mediaflow_core::{AssetId, AssetState, EventType, TaskState};
-use mediaflow_store::{Claimed, Report, Streams, TaskFilter};
+use mediaflow_store::{Claimed, Report, StreamFile, Streams, TaskFilter};
 
 on_every_store! {
     a_plan_makes_as_many_tasks_as_there_are_chunks,
     a_playlist_lists_what_is_there_without_a_gap_and_never_less,
     what_another_encoder_begins_is_not_mixed_in,
+    readers_see_no_initialisation_segment_of_mpeg_ts,
     a_deletion_takes_all_streams,
 }
 
@@ -117,13 +119,16 @@ async fn a_playlist_lists_what_is_there_without_a_gap_and_never_less(given: &mut
     }
     let (segment, _) = given
         .store
-        .segment(asset, "720p", Some(5))
+        .segment(asset, "720p", StreamFile::Segment(Packaging::Cmaf, 5))
         .await
         .unwrap()
         .unwrap();
     assert_eq!(segment.sha256, last.tracks[1].segments[5].sha256);
-    let none = given.store.segment(asset, "720p", Some(6)).await.unwrap();
-    assert!(none.is_none());
+    for (packaging, number) in [(Packaging::Cmaf, 6), (Packaging::Ts, 5)] {
+        let absent = StreamFile::Segment(packaging, number);
+        let none = given.store.segment(asset, "720p", absent).await.unwrap();
+        assert!(none.is_none());
+    }
 }
 
 async fn what_another_encoder_begins_is_not_mixed_in(given: &mut Given) {
@@ -143,6 +148,38 @@ async fn what_another_encoder_begins_is_not_mixed_in(given: &mut Given) {
     let task = tasks.iter().find(|t| t.id == other.lease.task).unwrap();
     assert_eq!(task.state, TaskState::Waiting);
     assert_eq!(task.error.as_ref().unwrap().0, "output.mismatch");
+}
+
+/// What a task reports of streams in MPEG-TS.
+fn in_mpeg_ts(claimed: &Claimed) -> Report {
+    let mut made = output(claimed);
+    for track in &mut made.tracks {
+        track.packaging = Packaging::Ts;
+    }
+    Report::Succeeded(made)
+}
+
+async fn readers_see_no_initialisation_segment_of_mpeg_ts(given: &mut Given) {
+    let (asset, claimed) = given.planned().await;
+    for (step, number) in [("lead", 0), ("audio", 0), ("encode", 0)] {
+        let task = find(&claimed, step, number);
+        let report = in_mpeg_ts(task);
+        given.store.report(task.lease, report, None).await.unwrap();
+    }
+    for (file, is_there) in [
+        (StreamFile::Segment(Packaging::Ts, 1), true),
+        (StreamFile::Segment(Packaging::Cmaf, 1), false),
+        (StreamFile::Init, false),
+    ] {
+        let found = given.store.segment(asset, "720p", file).await.unwrap();
+        assert_eq!(found.is_some(), is_there, "{file:?}");
+    }
+    given.store.delete(TENANT, asset).await.unwrap();
+    let purges = given.store.purges(10).await.unwrap();
+    let paths: Vec<&String> = purges.iter().flat_map(|p| &p.paths).collect();
+    let has = |end: &str| paths.iter().any(|p| p.ends_with(end));
+    assert!(has("/720p-1.ts"), "{paths:?}");
+    assert!(!has("-init.mp4") && !has(".m4s"), "{paths:?}");
 }
 
 async fn a_deletion_takes_all_streams(given: &mut Given) {

@@ -39,6 +39,12 @@ pub(crate) fn from_engine(error: EngineError) -> Failure {
     Failure::transient(error.code, error.message)
 }
 
+/// The worker's own disk fails, not the file.
+pub(crate) fn unwritten(error: std::io::Error) -> Failure {
+    tracing::warn!(%error, "scratch cannot be written");
+    Failure::transient(ErrorCode::StorageUnavailable, "scratch cannot be written")
+}
+
 pub(crate) fn panicked() -> Failure {
     Failure {
         code: ErrorCode::DecoderCrashed,

@@ -12,9 +12,10 @@ use crate::attempt::Attempt;
 use crate::threads::MediaThreads;
 use audio::COVER;
 use failure::panicked;
-use mediaflow_core::{ErrorCode, Failure, Kind, Operation, Queue};
+use mediaflow_core::operation::Format;
+use mediaflow_core::{ErrorCode, Failure, Kind, Operation, Queue, Sha256};
 use mediaflow_engine::Engine;
-use mediaflow_engine::store::{Claimed, Output};
+use mediaflow_engine::store::{Claimed, NewBlob, NewRendition, Output, RenditionBlob};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -76,6 +77,25 @@ pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result
         | Operation::AudioCover
         | Operation::AudioVerify => audio::run(attempt, threads).await,
         Operation::Publish => unreachable!("the core publishes; no worker is given such a task"),
+    }
+}
+
+/// A rendition that belongs to this asset alone: nobody else's can be made of the same bytes.
+pub(crate) fn own(
+    attempt: &Attempt,
+    profile: &str,
+    format: Format,
+    dimensions: Option<(u32, u32)>,
+    blob: NewBlob,
+) -> NewRendition {
+    let made = format!("{} {}", blob.sha256, attempt.task.asset);
+    NewRendition {
+        derivation: Sha256::of(made.as_bytes()),
+        profile: profile.to_owned(),
+        format,
+        dimensions,
+        animated: false,
+        blob: RenditionBlob::New(blob),
     }
 }
 

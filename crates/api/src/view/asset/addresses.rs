@@ -53,7 +53,7 @@ impl Addresses {
         };
         playlists::is_playable(streams).then(|| PlaybackView {
             hls: format!("{base}hls.m3u8"),
-            dash: streams.published.then(|| format!("{base}dash.mpd")),
+            dash: playlists::has_dash(streams).then(|| format!("{base}dash.mpd")),
             download,
         })
     }

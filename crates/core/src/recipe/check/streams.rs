@@ -1,9 +1,9 @@
 //! Whether the parameters of streams and files make sense.
 
 use super::name;
-use crate::operation::{Downloads, Format, Loudness, Rung, Sounds};
+use crate::operation::{Downloads, Format, Loudness, Packaging, Rung, Sounds, VideoCodec};
 
-pub(super) fn rungs(rungs: &[Rung]) -> Result<(), String> {
+pub(super) fn rungs(rungs: &[Rung], packaging: Packaging) -> Result<(), String> {
     if rungs.is_empty() || rungs.len() > 8 {
         return Err("`rungs` must list 1 to 8 streams".into());
     }
@@ -35,6 +35,11 @@ pub(super) fn rungs(rungs: &[Rung]) -> Result<(), String> {
         {
             return Err(format!(
                 "rung `{called}`: `frame_rate_max` must be 1 to 240"
+            ));
+        }
+        if packaging == Packaging::Ts && rung.codec != VideoCodec::H264 {
+            return Err(format!(
+                "rung `{called}`: players of `segments = \"ts\"` know h264 only"
             ));
         }
         if !(50..=200_000).contains(&rung.video_kbps) {

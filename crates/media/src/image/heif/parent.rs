@@ -66,6 +66,7 @@ impl HeifHelper {
             readable: Vec::new(),
             scratch: None,
             limits: ProcessLimits {
+                nice: 0,
                 wall: self.wall,
                 cpu_seconds: self.wall.as_secs().max(1),
                 memory_bytes: Self::memory_bytes(pixels, bytes.len() as u64),

@@ -7,6 +7,7 @@ mod audio;
 mod chunks;
 mod grid;
 mod ladder;
+mod packaging;
 mod pass_through;
 mod source;
 
@@ -23,6 +24,7 @@ pub(crate) use audio::{
 pub use chunks::Chunk;
 pub use grid::FrameGrid;
 pub use ladder::{Ladder, PlannedRung, Rung, VideoCodec};
+pub use packaging::Packaging;
 pub use pass_through::PassThrough;
 pub use source::{PlannedSource, ToneMap};
 
@@ -49,6 +51,8 @@ pub struct PlanSettings {
     pub audio_channels_max: u8,
     /// Whether a source that is already what a rung should be serves as it is.
     pub pass_through: bool,
+    /// What segments are wrapped in.
+    pub packaging: Packaging,
 }
 
 impl Default for PlanSettings {
@@ -63,6 +67,7 @@ impl Default for PlanSettings {
             crf: 23,
             audio_channels_max: 2,
             pass_through: true,
+            packaging: Packaging::default(),
         }
     }
 }
@@ -92,6 +97,9 @@ pub struct Plan {
     pub audio: Option<AudioPlan>,
     /// Seconds between two pictures of the storyboard.
     pub storyboard_seconds: f64,
+    /// What segments are wrapped in.
+    #[serde(default)]
+    pub packaging: Packaging,
 }
 
 /// Plans the first film of `info`, to be encoded by the ffmpeg of this `encoder` version.
@@ -141,6 +149,7 @@ pub fn plan(info: &MediaInfo, settings: &PlanSettings, encoder: &str) -> Result<
         preset: settings.preset.clone(),
         crf: settings.crf,
         audio,
+        packaging: settings.packaging,
     })
 }
 

@@ -12,6 +12,7 @@ mod playlists;
 mod sound;
 mod sources;
 mod stills;
+mod transport;
 mod traps;
 mod verifying;
 mod watching;

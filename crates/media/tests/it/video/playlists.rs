@@ -9,8 +9,8 @@ use mediaflow_media::video::encode_chunk;
 use mediaflow_media::video::plan::{Plan, PlanSettings, plan};
 use mediaflow_playlist::dash::{Manifest, Picture, Representation};
 use mediaflow_playlist::hls::{
-    KeyFrameVariant, Master, MediaPlaylist, PlaylistKind, PlaylistSegment, VideoVariant, bandwidth,
-    key_frame_playlist,
+    KeyFrameVariant, Master, MediaPlaylist, PlaylistKind, PlaylistSegment, Setup, VideoVariant,
+    bandwidth, key_frame_playlist,
 };
 
 use crate::film::{Studio, look, numbers, tools};
@@ -73,7 +73,7 @@ fn hls_plays_from_the_master_on() {
     let mut playlist = MediaPlaylist {
         kind: PlaylistKind::Growing,
         target_duration: made.plan.target_duration(),
-        init_uri: "init.mp4",
+        setup: &Setup::Apart("init.mp4".into()),
         segments: &made.segments[..1],
     };
     let growing = playlist.write();
@@ -91,7 +91,7 @@ fn hls_plays_from_the_master_on() {
     write("video.m3u8", &playlist.write());
     write(
         "keys.m3u8",
-        &key_frame_playlist(2, "init.mp4", &made.segments),
+        &key_frame_playlist(2, &Setup::Apart("init.mp4".into()), &made.segments),
     );
 
     let rung = &made.plan.rungs[0];
@@ -119,6 +119,7 @@ fn hls_plays_from_the_master_on() {
             height,
         }],
         captions: Vec::new(),
+        is_mpeg_ts: false,
     };
     let text = master.write();
     assert!(

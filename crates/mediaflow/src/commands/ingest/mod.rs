@@ -8,7 +8,7 @@ mod follow;
 mod show;
 mod upload;
 
-use crate::client::{Client, DEFAULT_SERVER, Trouble};
+use crate::client::{Client, Server, Trouble};
 use crate::fault::Fault;
 use clap::Args;
 use files::{Files, Input};
@@ -28,17 +28,8 @@ pub(crate) struct Ingest {
     /// Files, folders (with all that is in them), or - for standard input
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// Where MediaFlow answers
-    #[arg(long, value_name = "URL", env = "MEDIAFLOW_SERVER", default_value = DEFAULT_SERVER)]
-    server: String,
-    /// The API key, where the server wants one
-    #[arg(
-        long,
-        value_name = "KEY",
-        env = "MEDIAFLOW_API_KEY",
-        hide_env_values = true
-    )]
-    key: Option<String>,
+    #[command(flatten)]
+    server: Server,
     /// A title
     #[arg(long)]
     title: Option<String>,
@@ -87,7 +78,7 @@ pub(crate) async fn run(ingest: Ingest) -> Result<(), Fault> {
             "--metadata must be a JSON object, for example '{\"album\": \"summer\"}'",
         ));
     }
-    let client = Client::new(&ingest.server, ingest.key.as_deref()).map_err(Fault::unusable)?;
+    let client = ingest.server.client()?;
     // Hidden by itself where standard error is no terminal.
     let bars = MultiProgress::new();
     let mut report = Report::new(ingest.json, client.clone());

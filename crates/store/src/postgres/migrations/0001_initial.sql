@@ -243,6 +243,9 @@ CREATE TABLE tracks (
     timescale bigint NOT NULL,
     -- Segments that the plan foresees.
     segments bigint NOT NULL,
+    -- What they are wrapped in: `cmaf` or `ts`. Of the second kind no player reads the initialisation segment; it is kept
+    -- as what all tasks must agree on.
+    packaging text NOT NULL,
     -- The initialisation segment.
     blob uuid NOT NULL REFERENCES blobs (id),
     -- Of its segments together: an asset's JSON tells it without reading them.
@@ -323,6 +326,19 @@ CREATE TABLE idempotency (
     PRIMARY KEY (tenant, key)
 );
 CREATE INDEX idempotency_age ON idempotency (created_at);
+
+-- Who works, as each tells of itself now and then, and what operators want of it.
+CREATE TABLE workers (
+    id uuid PRIMARY KEY,
+    name text NOT NULL,
+    version text NOT NULL,
+    queues text[] NOT NULL,
+    cpu bigint NOT NULL,
+    memory_bytes bigint NOT NULL,
+    started_at bigint NOT NULL,
+    wish text NOT NULL,
+    seen_at bigint NOT NULL
+) WITH (fillfactor = 50);
 
 CREATE TABLE api_keys (
     id uuid PRIMARY KEY,

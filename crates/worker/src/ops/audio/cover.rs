@@ -1,9 +1,9 @@
 //! `audio.cover`: the picture that a recording carries. It is decoded here as any stranger's picture; the image
 //! operations go on from what is made of it.
 
-use super::own;
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
+use crate::ops::own;
 use crate::ops::video::Film;
 use crate::ops::video::film::{ffmpeg, original};
 use mediaflow_core::operation::Format;

@@ -1,18 +1,17 @@
 //! `audio.download`: one plain file to take away, looked at again before it is given to anybody.
 
-use super::{Levels, main_stream, own};
+use super::{Levels, main_stream};
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
+use crate::ops::own;
 use crate::ops::video::Film;
 use crate::ops::video::film::{ffmpeg, folder};
-use mediaflow_core::operation::{Downloads, Format, SoundFile};
+use mediaflow_core::operation::{DOWNLOAD, Downloads, Format, SoundFile};
 use mediaflow_core::{ErrorCode, Failure};
 use mediaflow_engine::store::Output;
 use mediaflow_media::audio::{self, Download, DownloadFormat};
 use mediaflow_media::video;
 
-/// The profile of files to take away.
-const PROFILE: &str = "download";
 /// Encoders fill their last block: seconds that a result may differ from its source.
 const NEAR: f64 = 0.25;
 
@@ -35,7 +34,7 @@ pub(super) fn run(
         bit_rate: file.kbps * 1000,
         level: levels.of(stream.index, audio::download_channels(stream)),
     };
-    let name = format!("{PROFILE}.{}", file.format.extension());
+    let name = format!("{DOWNLOAD}.{}", file.format.extension());
     audio::download(
         &ffmpeg,
         &source,
@@ -59,7 +58,7 @@ pub(super) fn run(
     }
     let blob = attempt.keep(&path)?;
     Ok(Output {
-        renditions: vec![own(attempt, PROFILE, file.format, None, blob)],
+        renditions: vec![own(attempt, DOWNLOAD, file.format, None, blob)],
         ..Output::default()
     })
 }

@@ -8,7 +8,6 @@ use mediaflow_core::operation::Loudness;
 use mediaflow_core::{Failure, Operation};
 use mediaflow_engine::store::Output;
 use mediaflow_media::audio::{self, Evened, Level};
-use mediaflow_media::video::PlanSettings;
 use mediaflow_media::video::plan::AudioPlan;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -62,10 +61,7 @@ fn mixes(attempt: &Attempt, stream: &mediaflow_media::video::AudioStream) -> BTr
         .filter_map(|step| match &step.operation {
             Operation::AudioPlan(wanted) => Some(audio::channels(stream, wanted.channels)),
             Operation::AudioDownload(_) => Some(audio::download_channels(stream)),
-            Operation::VideoPlan(_) => {
-                let most = PlanSettings::default().audio_channels_max;
-                Some(audio::channels(stream, most))
-            }
+            Operation::VideoPlan(ladder) => Some(audio::channels(stream, ladder.channels_max)),
             _ => None,
         })
         .collect()

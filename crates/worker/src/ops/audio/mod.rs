@@ -20,7 +20,8 @@ use crate::ops::video::Film;
 use crate::ops::video::verify::made;
 use crate::threads::MediaThreads;
 use mediaflow_core::{ErrorCode, Failure, Operation};
-use mediaflow_engine::store::{NewBlob, NewRendition, Output, RenditionBlob};
+use mediaflow_engine::store::Output;
+use mediaflow_media::video::plan::Packaging;
 use mediaflow_media::video::{AudioStream, MediaInfo};
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ pub(crate) async fn run(attempt: Arc<Attempt>, threads: &MediaThreads) -> Result
                 let piece = Piece {
                     plan: &plan,
                     target_duration: plan::target_duration(&plan),
+                    packaging: Packaging::Cmaf,
                     is_alone: true,
                 };
                 piece.make(a, &film, &levels)
@@ -80,23 +82,4 @@ fn main_stream(info: &MediaInfo) -> Result<&AudioStream, Failure> {
     default
         .or(info.audio.first())
         .ok_or_else(|| Failure::permanent(ErrorCode::InputUnsupported, "there is no sound in it"))
-}
-
-/// A file that belongs to this asset alone.
-fn own(
-    attempt: &Attempt,
-    profile: &str,
-    format: mediaflow_core::operation::Format,
-    dimensions: Option<(u32, u32)>,
-    blob: NewBlob,
-) -> NewRendition {
-    let made = format!("{} {}", blob.sha256, attempt.task.asset);
-    NewRendition {
-        derivation: mediaflow_core::Sha256::of(made.as_bytes()),
-        profile: profile.to_owned(),
-        format,
-        dimensions,
-        animated: false,
-        blob: RenditionBlob::New(blob),
-    }
 }

@@ -5,11 +5,12 @@ use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
 use crate::ops::video::Film;
 use crate::ops::video::film::{ffmpeg, folder};
+use crate::ops::video::packaging;
 use mediaflow_core::{ErrorCode, Failure};
 use mediaflow_engine::store::{NewSegment, NewTrack, Output, TrackKind};
 use mediaflow_media::audio::{AudioSegment, encode_piece, init_segment, verify_piece};
 use mediaflow_media::mp4::codec_string;
-use mediaflow_media::video::plan::AudioPlan;
+use mediaflow_media::video::plan::{AudioPlan, Packaging};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -18,6 +19,8 @@ pub(crate) struct Piece<'a> {
     pub(crate) plan: &'a AudioPlan,
     /// Of its playlists, in seconds.
     pub(crate) target_duration: u32,
+    /// What its segments are wrapped in.
+    pub(crate) packaging: Packaging,
     /// Whether there is no film to it.
     pub(crate) is_alone: bool,
 }
@@ -68,6 +71,11 @@ impl Piece<'_> {
             let track = &self.plan.tracks[number];
             let init = init_segment(self.plan, number, rendition).map_err(from_media)?;
             let codecs = codec_string(&init).map_err(from_media)?;
+            let its = |s: &&mut AudioSegment| (s.track, s.rendition) == (number, rendition);
+            for piece in made.iter_mut().filter(its) {
+                let wrapped = self.packaging.wrap(&init, &mut piece.segment);
+                wrapped.map_err(from_media)?;
+            }
             let init = attempt.write(&[init])?.remove(0);
             output.tracks.push(NewTrack {
                 name: self.name((number, rendition)),
@@ -86,6 +94,7 @@ impl Piece<'_> {
                 }),
                 timescale: self.plan.sample_rate,
                 segments: self.plan.segments(),
+                packaging: packaging::recorded(self.packaging),
                 init,
             });
         }

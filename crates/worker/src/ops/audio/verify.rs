@@ -3,10 +3,10 @@
 
 use super::piece::track_name;
 use crate::attempt::Attempt;
-use crate::ops::failure::from_media;
+use crate::ops::failure::{from_media, unwritten};
 use crate::ops::video::film::{ffmpeg, folder};
 use crate::ops::video::verify::{Made, invalid, join, whole};
-use mediaflow_core::{ErrorCode, Failure};
+use mediaflow_core::Failure;
 use mediaflow_engine::store::Output;
 use mediaflow_media::video::plan::AudioPlan;
 use mediaflow_media::video::verify_sound;
@@ -35,11 +35,7 @@ pub(super) fn run(attempt: &Attempt, plan: &AudioPlan, made: &Made) -> Result<Ou
             attempt.check()?;
             let path = folder.path().join("join.mp4");
             let pair = &segments[border as usize - 1..=border as usize];
-            std::fs::write(&path, join(attempt, init, pair)?).map_err(|error| {
-                tracing::warn!(%error, "scratch cannot be written");
-                let message = "scratch cannot be written";
-                Failure::transient(ErrorCode::StorageUnavailable, message)
-            })?;
+            std::fs::write(&path, join(attempt, Some(init), pair)?).map_err(unwritten)?;
             let (start, end) = (plan.segment(border - 1).start, plan.segment(border).end);
             verify_sound(&ffmpeg, &path, plan.sample_rate, start, end - start)
                 .map_err(from_media)?;

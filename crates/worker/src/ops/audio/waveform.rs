@@ -1,8 +1,9 @@
 //! `audio.waveform`: the shape of the wave, as figures for players to draw and as a picture.
 
-use super::{main_stream, own};
+use super::main_stream;
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
+use crate::ops::own;
 use crate::ops::video::Film;
 use crate::ops::video::film::ffmpeg;
 use mediaflow_core::operation::Format;

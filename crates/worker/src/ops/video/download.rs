@@ -3,17 +3,15 @@
 use super::film::{ffmpeg, folder};
 use super::verify::Made;
 use crate::attempt::Attempt;
-use crate::ops::failure::{from_blob, from_media};
-use mediaflow_core::operation::{Download, Format};
-use mediaflow_core::{ErrorCode, Failure, Operation, Sha256};
-use mediaflow_engine::store::{BlobRow, NewRendition, Output, RenditionBlob, Track, TrackKind};
+use crate::ops::failure::{from_media, unwritten};
+use crate::ops::own;
+use mediaflow_core::operation::{DOWNLOAD, Download, Format};
+use mediaflow_core::{ErrorCode, Failure, Operation};
+use mediaflow_engine::store::{BlobRow, NewRendition, Output, Track, TrackKind};
 use mediaflow_media::video::progressive;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-
-/// The rendition's profile.
-const DOWNLOAD: &str = "download";
 
 pub(super) fn run(attempt: &Attempt, asked: &Download, made: &Made) -> Result<Output, Failure> {
     let none = || Failure::permanent(ErrorCode::OutputInvalid, "there is no stream to take away");
@@ -31,13 +29,10 @@ pub(super) fn run(attempt: &Attempt, asked: &Download, made: &Made) -> Result<Ou
     let name = "download.mp4";
     progressive(&ffmpeg, &pictures, sound, folder.path(), name).map_err(from_media)?;
     let blob = attempt.keep(&folder.path().join(name))?;
+    let size = video.0.width.zip(video.0.height);
     let rendition = NewRendition {
-        profile: DOWNLOAD.into(),
-        format: Format::Mp4,
-        dimensions: video.0.width.zip(video.0.height),
         animated: true,
-        derivation: Sha256::of(format!("{} {}", blob.sha256, attempt.task.asset).as_bytes()),
-        blob: RenditionBlob::New(blob),
+        ..own(attempt, DOWNLOAD, Format::Mp4, size, blob)
     };
     Ok(Output {
         renditions: vec![rendition],
@@ -78,17 +73,10 @@ fn sound<'a>(video: &Track, made: &'a Made) -> Option<&'a Stream> {
 
 /// Writes a stream's parts behind each other, which is a file of its own, with a part in memory at a time.
 fn join(attempt: &Attempt, (_, init, segments): &Stream, path: &Path) -> Result<(), Failure> {
-    let unwritable = |error: std::io::Error| {
-        tracing::warn!(%error, "scratch cannot be written");
-        Failure::transient(ErrorCode::StorageUnavailable, "scratch cannot be written")
-    };
-    let mut file = File::create_new(path).map_err(unwritable)?;
+    let mut file = File::create_new(path).map_err(unwritten)?;
     for blob in std::iter::once(init).chain(segments) {
         attempt.check()?;
-        let key = blob.key.parse().map_err(|e| from_blob(&e))?;
-        let part = attempt.engine.blobs().read_all(&key);
-        let part = part.map_err(|e| from_blob(&e))?;
-        file.write_all(&part).map_err(unwritable)?;
+        file.write_all(&attempt.read(blob)?).map_err(unwritten)?;
     }
     Ok(())
 }

@@ -1,21 +1,22 @@
 //! `video.lead` and `video.encode`: one chunk of the plan, decoded again and compared before anybody is told of it.
 
 use super::film::{Film, ffmpeg, folder};
+use super::packaging;
 use crate::attempt::Attempt;
+use crate::config::processors;
 use crate::ops::failure::from_media;
 use mediaflow_core::{ErrorCode, Failure};
 use mediaflow_engine::store::{self, NewSegment, NewTrack, Output, TrackKind};
 use mediaflow_media::mp4::codec_string;
 use mediaflow_media::video::{Plan, Quality, RungChunk, SsimRange, encode_chunk, verify_chunk};
 use serde_json::json;
-use std::num::NonZero;
 use std::sync::Arc;
 
 /// Structural similarity below which a picture is not what the source shows. Noise at a low bit rate was measured
 /// down to 0.36 in a chunk's first pictures, in ffmpeg's own result too.
 const SSIM_MIN: f64 = 0.25;
 /// More gain little for one chunk.
-const THREADS_MAX: usize = 4;
+const THREADS_MAX: u32 = 4;
 
 pub(super) fn run(
     attempt: &Attempt,
@@ -58,14 +59,14 @@ pub(super) fn run(
 /// Threads of the chunk `number`; 0 is one for each processor. Encoders that share a picture between threads take some
 /// 5 % more processor time than one each, so threads are for films that have fewer chunks than there are processors.
 fn threads(plan: &Plan, number: usize) -> u32 {
-    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let processors = processors();
     let share = match number {
         // Somebody waits for the lead, and then for what completes its segment.
         0 => return 0,
         1 => processors / 2,
-        _ => processors / plan.chunks.len(),
+        _ => processors / u32::try_from(plan.chunks.len()).unwrap_or(u32::MAX),
     };
-    share.clamp(1, THREADS_MAX) as u32
+    share.clamp(1, THREADS_MAX)
 }
 
 fn check(quality: Option<Quality>) -> Result<(), Failure> {
@@ -84,12 +85,17 @@ fn check(quality: Option<Quality>) -> Result<(), Failure> {
 fn record(
     attempt: &Attempt,
     plan: &Plan,
-    made: RungChunk,
+    mut made: RungChunk,
     quality: Option<Quality>,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let rung = &plan.rungs[made.rung];
     let codecs = codec_string(&made.init).map_err(from_media)?;
+    for segment in &mut made.segments {
+        plan.packaging
+            .wrap(&made.init, segment)
+            .map_err(from_media)?;
+    }
     let files = std::iter::once(made.init);
     let (files, said): (Vec<Vec<u8>>, Vec<_>) = files
         .map(|init| (init, None))
@@ -119,6 +125,7 @@ fn record(
                 }),
                 timescale: plan.grid.timescale,
                 segments: plan.segments,
+                packaging: packaging::recorded(plan.packaging),
                 init: blob,
             }),
             Some(segment) => output.segments.push(NewSegment {

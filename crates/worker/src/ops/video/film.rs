@@ -108,6 +108,15 @@ pub(crate) fn folder(attempt: &Attempt) -> Result<Arc<TempDir>, Failure> {
     })
 }
 
+/// How nice the work is that nobody waits for: a half to a third of the processor beside one who is waited for.
+const GIVING_WAY: u8 = 5;
+
+/// Whether somebody may be waiting for this very task: playing begins with the first of each.
+fn is_awaited(attempt: &Attempt) -> bool {
+    let task = &attempt.task;
+    task.recipe.steps[task.step].operation.lane() == 0 && task.number == 0
+}
+
 /// ffmpeg for this attempt: it ends with the attempt's lease and time. 0 threads are one for each processor.
 pub(crate) fn ffmpeg(attempt: &Attempt, threads: u32) -> Result<Ffmpeg, Failure> {
     let tools = attempt.toolbox.ffmpeg.as_ref().ok_or_else(|| {
@@ -118,6 +127,7 @@ pub(crate) fn ffmpeg(attempt: &Attempt, threads: u32) -> Result<Ffmpeg, Failure>
     })?;
     let limits = FfmpegLimits {
         wall: attempt.deadline.saturating_duration_since(Instant::now()),
+        nice: if is_awaited(attempt) { 0 } else { GIVING_WAY },
         ..*tools.limits()
     };
     Ok(tools

@@ -5,6 +5,7 @@ mod download;
 mod encode;
 pub(crate) mod film;
 mod inspect;
+pub(super) mod packaging;
 mod pictures;
 mod plan;
 mod sound;

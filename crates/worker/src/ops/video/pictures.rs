@@ -3,9 +3,10 @@
 use super::film::{Film, ffmpeg};
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
+use crate::ops::own;
+use mediaflow_core::Failure;
 use mediaflow_core::operation::{Format, POSTER_SIDE_MAX};
-use mediaflow_core::{Failure, Sha256};
-use mediaflow_engine::store::{NewRendition, Output, RenditionBlob};
+use mediaflow_engine::store::{NewRendition, Output};
 use mediaflow_media::image::Pixels;
 use mediaflow_media::image::encode::{Metadata, jpeg};
 use mediaflow_media::video::{self, Plan};
@@ -66,13 +67,9 @@ fn store(
     let blobs = attempt.write(&files)?;
     let made = pictures.into_iter().zip(blobs);
     Ok(made
-        .map(|((profile, pixels), blob)| NewRendition {
-            derivation: Sha256::of(format!("{} {}", blob.sha256, attempt.task.asset).as_bytes()),
-            profile,
-            format: Format::Jpeg,
-            dimensions: Some((pixels.width(), pixels.height())),
-            animated: false,
-            blob: RenditionBlob::New(blob),
+        .map(|((profile, pixels), blob)| {
+            let size = (pixels.width(), pixels.height());
+            own(attempt, &profile, Format::Jpeg, Some(size), blob)
         })
         .collect())
 }

@@ -1,7 +1,9 @@
 //! `video.plan`: which rungs and chunks there are. What it decides is frozen: chunks made anywhere fit each other.
 
 use super::film::{Film, ffmpeg, recorded, unreadable};
+use super::packaging;
 use crate::attempt::Attempt;
+use crate::config::processors;
 use crate::ops::failure::from_media;
 use mediaflow_core::operation::{Cost, Ladder, VideoCodec};
 use mediaflow_core::transition::{Expansion, TASKS_MAX};
@@ -30,7 +32,8 @@ pub(super) fn run(attempt: &Attempt, film: &Film, ladder: &Ladder) -> Result<Out
             .fold(usual.frame_rate_max, u32::max),
         audio_channels_max: ladder.channels_max,
         pass_through: ladder.pass_through,
-        processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        packaging: packaging::planned(ladder.packaging),
+        processors: processors(),
         ..usual
     };
     let plan = plan::plan(film.seekable(), &settings, ffmpeg.version()).map_err(from_media)?;

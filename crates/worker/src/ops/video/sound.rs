@@ -17,6 +17,7 @@ pub(super) fn run(
     let piece = Piece {
         plan: plan.audio.as_ref().ok_or_else(none)?,
         target_duration: plan.target_duration(),
+        packaging: plan.packaging,
         is_alone: false,
     };
     piece.make(attempt, film, levels)

@@ -2,10 +2,12 @@
 //! nothing is missing and that neighbours join.
 
 use super::film::{ffmpeg, folder};
+use super::packaging;
 use crate::attempt::Attempt;
-use crate::ops::failure::{from_blob, from_engine, from_media};
+use crate::ops::failure::{from_engine, from_media, unwritten};
 use mediaflow_core::{ErrorCode, Failure};
 use mediaflow_engine::store::{BlobRow, Output, Track, TrackKind};
+use mediaflow_media::video::plan::Packaging;
 use mediaflow_media::video::{Plan, verify_listed, verify_stream};
 use serde_json::json;
 
@@ -39,16 +41,26 @@ pub(super) fn run(attempt: &Attempt, plan: &Plan, made: &Made) -> Result<Output,
         for (count, border) in borders.enumerate() {
             attempt.check()?;
             let pair = &segments[border as usize - 1..=border as usize];
-            let bytes = join(attempt, init, pair)?;
+            let bytes = join(attempt, before(track, init), pair)?;
             verify_listed(plan, number, border - 1..border + 1, &bytes).map_err(from_media)?;
             joins += 1;
             if number == 0 && count % DECODED == 0 {
-                let path = folder.path().join("join.mp4");
-                std::fs::write(&path, bytes).map_err(|e| unwritten(&e))?;
+                let path = folder.path().join("join");
+                std::fs::write(&path, bytes).map_err(unwritten)?;
                 let frames = plan.segment(border - 1).start..plan.segment(border).end;
                 verify_stream(&ffmpeg, &path, plan, number, frames).map_err(from_media)?;
             }
         }
+    }
+    // What is wrapped was compared before; whether it can be read as it is listed shows at the start as well as anywhere.
+    if plan.packaging == Packaging::MpegTs
+        && let Some((track, init, segments)) =
+            made.iter().find(|(t, ..)| t.name == plan.rungs[0].name)
+    {
+        let path = folder.path().join("start");
+        let bytes = join(attempt, before(track, init), &segments[..1])?;
+        std::fs::write(&path, bytes).map_err(unwritten)?;
+        verify_stream(&ffmpeg, &path, plan, 0, plan.segment(0)).map_err(from_media)?;
     }
     for (track, ..) in made.iter().filter(|(t, ..)| t.kind == TrackKind::Audio) {
         whole(track)?;
@@ -73,22 +85,20 @@ pub(crate) fn invalid(track: &str, what: &str) -> Failure {
     )
 }
 
-/// An initialisation segment with two segments behind it is a file of its own.
-pub(crate) fn join(
-    attempt: &Attempt,
-    init: &BlobRow,
-    pair: &[BlobRow],
-) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    for blob in std::iter::once(init).chain(pair) {
-        let key = blob.key.parse().map_err(|e| from_blob(&e))?;
-        let part = attempt.engine.blobs().read_all(&key);
-        bytes.extend(part.map_err(|e| from_blob(&e))?);
-    }
-    Ok(bytes)
+/// What a decoder must be told before the segments of a stream.
+fn before<'a>(track: &Track, init: &'a BlobRow) -> Option<&'a BlobRow> {
+    (packaging::planned(track.packaging) == Packaging::Cmaf).then_some(init)
 }
 
-fn unwritten(error: &std::io::Error) -> Failure {
-    tracing::warn!(%error, "scratch cannot be written");
-    Failure::transient(ErrorCode::StorageUnavailable, "scratch cannot be written")
+/// Segments, behind their initialisation segment where they need one, are a file of their own.
+pub(crate) fn join(
+    attempt: &Attempt,
+    init: Option<&BlobRow>,
+    segments: &[BlobRow],
+) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    for blob in init.into_iter().chain(segments) {
+        bytes.extend(attempt.read(blob)?);
+    }
+    Ok(bytes)
 }
