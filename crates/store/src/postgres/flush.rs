@@ -10,7 +10,6 @@ use crate::StoreError;
 use crate::standing::counters;
 use mediaflow_core::{AssetState, TaskState, Verdict};
 use tokio_postgres::types::ToSql;
-use uuid::Uuid;
 
 const HANDS: &str = "UPDATE tasks t SET state = w.state, fence = w.fence, attempts = w.attempts, tries = w.tries,
             crashes = w.crashes, alone = w.alone, losses_alone = w.losses_alone, queued_at = w.queued_at,
@@ -327,7 +326,7 @@ fn standing(batch: &mut Batch, lives: &[&mut Live], now: i64) {
         .collect();
     batch.add(changed.len(), ASSETS, || {
         vec![
-            column!(changed, |l| Uuid::from(l.asset.0)),
+            column!(changed, |l| l.asset.0),
             column!(changed, |l| AssetState::as_str(l.state)),
             column!(changed, |l| l.in_review),
             column!(changed, |l| i64::from(l.published)),

@@ -77,9 +77,8 @@ async fn run(core: Weak<Core>, mut wanted: watch::Receiver<u64>) {
         }
         drop(core);
         tokio::time::sleep(PAUSE).await;
-        match tokio::time::timeout(IDLE, wanted.changed()).await {
-            Ok(Err(_)) => return,
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(_)) = tokio::time::timeout(IDLE, wanted.changed()).await {
+            return;
         }
     }
 }
