@@ -212,6 +212,7 @@ async fn work(store: Arc<PostgresStore>, world: Arc<FakeWorld>, left: Arc<Atomic
     }
 }
 
+#[allow(clippy::print_stderr, reason = "figures are for whoever measures")]
 fn tell(what: &str, items: usize, (since, ticks): (Instant, (u64, u64))) {
     let seconds = since.elapsed().as_secs_f64();
     let now = cpu_ticks();
