@@ -114,6 +114,12 @@ impl Postgres {
             made.status.success() || said.contains("already exists"),
             "createdb: {said}"
         );
+        self.url(name)
+    }
+
+    /// Where a database of that name is, or would be.
+    #[must_use]
+    pub fn url(&self, name: &str) -> String {
         format!("postgres://mediaflow@127.0.0.1:{}/{name}", self.port)
     }
 

@@ -34,9 +34,9 @@ mod upkeep;
 mod work;
 mod writer;
 
+use crate::frozen::Frozen;
 use crate::{Environment, Signals, StoreError};
 use cluster::Present;
-use frozen::Frozen;
 use reader::Readers;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};

@@ -2,11 +2,11 @@
 
 use super::SqliteStore;
 use super::live::{Beginning, Live};
-use super::output::decided;
 use super::rows::{id, maybe_json};
-use super::search::Query;
 use super::task::Hand;
 use super::writer::Session;
+use crate::query::replayable;
+use crate::verdict::decided;
 use crate::{Generation, ReplayFilter, Review, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::operation::Facts;
@@ -155,22 +155,10 @@ fn replay_all(
         None => "tasks_by_state",
     };
     // Tasks that cannot be replayed are left out here, or they would hide others behind them.
-    let mut query = Query::new(&format!(
-        "SELECT t.id FROM tasks t INDEXED BY {index} CROSS JOIN assets a ON a.id = t.asset
-         WHERE t.tenant = ? AND t.state = 'dead' AND t.generation = a.generation
-           AND a.state NOT IN ('rejected', 'deleted')"
-    ));
-    query.args.push(tenant.as_bytes().to_vec().into());
-    if let Some(code) = &filter.code {
-        query.and("t.error_code = ?", [code.clone().into()]);
-    }
-    if let Some(since) = filter.since {
-        query.and("t.finished_at >= ?", [since.0.into()]);
-    }
-    if let Some(operation) = &filter.operation {
-        query.and("t.operation = ?", [operation.clone().into()]);
-    }
-    query.sql.push_str(&format!(" ORDER BY t.id LIMIT {limit}"));
+    let select = format!(
+        "SELECT t.id FROM tasks t INDEXED BY {index} CROSS JOIN assets a ON a.id = t.asset"
+    );
+    let query = replayable(&select, tenant, filter, limit);
     let tasks = s
         .conn
         .prepare_cached(&query.sql)?

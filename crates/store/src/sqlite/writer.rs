@@ -1,7 +1,7 @@
 //! The one thread that writes, with group commit: each request runs in a savepoint of its own, many
 //! requests share a COMMIT, and nobody is answered before it.
 
-use super::frozen::Frozen;
+use crate::frozen::Frozen;
 use crate::{Environment, StoreError};
 use mediaflow_core::Timestamp;
 use rusqlite::Connection;

@@ -5,6 +5,9 @@
     reason = "a test that cannot go on should stop where it is"
 )]
 
+#[macro_use]
+mod stores;
+
 mod captioning;
 mod check;
 mod claiming;
@@ -18,5 +21,6 @@ mod leases;
 mod lifecycle;
 mod moderating;
 mod opening;
+mod postgres;
 mod random;
 mod streaming;

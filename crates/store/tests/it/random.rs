@@ -2,13 +2,13 @@
 
 use crate::check;
 use crate::given::{Given, LEASE, TENANT, output, recipe, roomy, squeezing, video};
+use crate::stores::{Database, Dbms};
 use mediaflow_core::{
     AssetId, AssetState, Decision, ErrorCode, Failure, FailureKind, ModerationPolicy, TaskState,
     Verdict,
 };
 use mediaflow_store::{Capacity, Claimed, Lease, ReplayFilter, Report, StoreError};
 use proptest::prelude::*;
-use rusqlite::{Connection, OpenFlags};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -97,23 +97,21 @@ fn happening() -> impl Strategy<Value = Happening> {
 /// What the outside knows: what it was given and what it was told.
 struct Outside {
     given: Given,
-    conn: Connection,
+    database: Database,
     assets: Vec<AssetId>,
     held: Vec<Claimed>,
     reported: HashSet<Lease>,
     deleted: HashSet<AssetId>,
-    tasks: HashMap<Vec<u8>, (TaskState, u64)>,
-    shown: HashMap<Vec<u8>, (AssetState, u64)>,
+    tasks: HashMap<String, (TaskState, u64)>,
+    shown: HashMap<String, (AssetState, u64)>,
 }
 
 impl Outside {
-    fn new() -> Self {
-        let given = Given::hurried();
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let conn = Connection::open_with_flags(&given.path, flags).unwrap();
+    async fn new(dbms: Dbms) -> Self {
+        let given = Given::on(dbms).await;
         Self {
+            database: given.place.look().await,
             given,
-            conn,
             assets: Vec::new(),
             held: Vec::new(),
             reported: HashSet::new(),
@@ -177,7 +175,7 @@ impl Outside {
                     .filter(|(_, (s, _))| *s == TaskState::Dead)
                     .collect();
                 if !dead.is_empty() {
-                    let id = uuid::Uuid::from_slice(dead[which % dead.len()].0).unwrap();
+                    let id = uuid::Uuid::parse_str(dead[which % dead.len()].0).unwrap();
                     let done = store.replay(TENANT, id.into()).await;
                     assert!(matches!(done, Ok(true) | Err(StoreError::Conflict(_))));
                     if done.is_ok() {
@@ -217,7 +215,7 @@ impl Outside {
             Happening::AllDone => self.given.all_done().await,
             Happening::Restart => {
                 drop(store);
-                self.given.reopen();
+                self.given.reopen().await;
             }
         }
     }
@@ -279,17 +277,13 @@ impl Outside {
     }
 
     /// What must hold between this moment and the one before, in which a task changed this often at most.
-    fn check(&mut self, changes: u32) {
-        check::rows(&self.given.path);
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT id, state, fence FROM tasks")
-            .unwrap();
-        let mut rows = statement.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            let id: Vec<u8> = row.get(0).unwrap();
-            let state = TaskState::parse(&row.get::<_, String>(1).unwrap()).unwrap();
-            let fence: u64 = row.get(2).unwrap();
+    async fn check(&mut self, changes: u32) {
+        check::rows(&self.database).await;
+        let rows = self.database.ask("SELECT id, state, fence FROM tasks");
+        for row in rows.await {
+            let [id, state, fence] = row.map(Option::unwrap);
+            let state = TaskState::parse(&state).unwrap();
+            let fence: u64 = fence.parse().unwrap();
             if let Some((before, old)) = self.tasks.insert(id, (state, fence)) {
                 assert!(fence >= old, "fences rise");
                 assert!(
@@ -303,20 +297,15 @@ impl Outside {
                 );
             }
         }
-        let mut statement = self
-            .conn
-            .prepare_cached(
-                "SELECT a.id, a.state, (SELECT count(*) FROM events WHERE asset = a.id) FROM assets a",
-            )
-            .unwrap();
-        let mut rows = statement.query([]).unwrap();
-        let mut found = 0;
-        while let Some(row) = rows.next().unwrap() {
-            found += 1;
-            let id: Vec<u8> = row.get(0).unwrap();
-            let asset: AssetId = uuid::Uuid::from_slice(&id).unwrap().into();
-            let state = AssetState::parse(&row.get::<_, String>(1).unwrap()).unwrap();
-            let events: u64 = row.get(2).unwrap();
+        let sql =
+            "SELECT a.id, a.state, (SELECT count(*) FROM events WHERE asset = a.id) FROM assets a";
+        let rows = self.database.ask(sql).await;
+        assert_eq!(rows.len(), self.assets.len(), "what was accepted is there");
+        for row in rows {
+            let [id, state, events] = row.map(Option::unwrap);
+            let asset: AssetId = uuid::Uuid::parse_str(&id).unwrap().into();
+            let state = AssetState::parse(&state).unwrap();
+            let events: u64 = events.parse().unwrap();
             let before = self.shown.insert(id, (state, events));
             if let Some((before, told)) = before {
                 assert!(
@@ -330,7 +319,6 @@ impl Outside {
             }
             assert_eq!(self.deleted.contains(&asset), state == AssetState::Deleted);
         }
-        assert_eq!(found, self.assets.len(), "what was accepted is there");
     }
 
     /// When nothing more goes wrong, everything comes to an end.
@@ -351,7 +339,7 @@ impl Outside {
                 break;
             }
         }
-        self.check(5);
+        self.check(5).await;
         for &asset in &self.assets {
             let state = self.given.record(asset).await.state;
             assert!(
@@ -369,7 +357,7 @@ impl Outside {
             self.given.store.delete(TENANT, asset).await.unwrap();
             self.deleted.insert(asset);
         }
-        self.check(5);
+        self.check(5).await;
         self.happens(&Happening::Pass { seconds: 50 }).await;
         self.happens(&Happening::Collect).await;
         while !self
@@ -382,10 +370,10 @@ impl Outside {
         {
             self.happens(&Happening::Collect).await;
         }
-        self.check(5);
+        self.check(5).await;
         let sql = "SELECT (SELECT count(*) FROM blobs) + (SELECT count(*) FROM orphans) + (SELECT count(*) FROM facts)";
-        let left: u32 = self.conn.query_row(sql, [], |row| row.get(0)).unwrap();
-        assert_eq!(left, 0);
+        let left = self.database.ask(sql).await;
+        assert_eq!(left, [[Some("0".to_owned())]]);
     }
 }
 
@@ -403,11 +391,11 @@ proptest! {
     fn every_promise_holds_whatever_happens(story in prop::collection::vec(happening(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut outside = Outside::new();
+            let mut outside = Outside::new(Dbms::Sqlite).await;
             for what in &story {
                 outside.happens(what).await;
                 let is_long = matches!(what, Happening::AllDone);
-                outside.check(if is_long { 3 } else { 2 });
+                outside.check(if is_long { 3 } else { 2 }).await;
             }
             outside.comes_to_rest().await;
             outside.comes_to_an_end().await;
