@@ -24,6 +24,8 @@ mod live;
 mod migrate;
 mod output;
 mod pins;
+#[cfg(test)]
+mod plans;
 mod queue;
 mod record;
 mod relay;

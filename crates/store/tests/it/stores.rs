@@ -62,7 +62,7 @@ impl Server {
             let store = PostgresStore::open(&url, world, PostgresOptions::default()).await;
             drop(store.unwrap());
             // A database with connections is nobody's template, and those of a pool end a little later.
-            let admin = connect(&self.postgres.database("postgres")).await;
+            let admin = connect(&self.postgres.url("postgres")).await;
             let sql = "SELECT 1 FROM pg_stat_activity WHERE datname = 'migrated'";
             while !admin.query(sql, &[]).await.unwrap().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -70,7 +70,7 @@ impl Server {
         });
         migrated.await;
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let admin = connect(&self.postgres.database("postgres")).await;
+        let admin = connect(&self.postgres.url("postgres")).await;
         let sql = format!("CREATE DATABASE {name} TEMPLATE migrated");
         admin.batch_execute(&sql).await.unwrap();
         self.postgres.url(&name)
