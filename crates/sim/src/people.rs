@@ -27,7 +27,7 @@ fn settings(choice: u64) -> RunSettings {
             1 => ModerationPolicy::Review,
             _ => ModerationPolicy::Classifier,
         },
-        watermark: (choice % 2 == 0).then(|| WatermarkSettings {
+        watermark: choice.is_multiple_of(2).then(|| WatermarkSettings {
             sha256: Sha256::of(b"mark"),
             position: "center".into(),
             opacity: 0.5,

@@ -25,7 +25,7 @@ impl World {
         let seconds = match calm {
             _ if self.settling => return,
             ..=0 => seconds,
-            ..=600_000 => seconds * 2,
+            1..=600_000 => seconds * 2,
             _ => seconds.max(60) * 2,
         };
         let pause = self.about(seconds);

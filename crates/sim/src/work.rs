@@ -32,7 +32,7 @@ fn chunks(claimed: &Claimed) -> u32 {
 
 /// Whether it has sound.
 fn has_sound(claimed: &Claimed) -> bool {
-    claimed.asset.as_bytes()[14] % 4 > 0
+    !claimed.asset.as_bytes()[14].is_multiple_of(4)
 }
 
 /// What makes a rendition what it is.
