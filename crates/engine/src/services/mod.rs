@@ -6,6 +6,9 @@ mod expirer;
 mod purger;
 mod sweeper;
 
+pub use collector::{Shelf, delete_condemned, delete_strays};
+pub use purger::{Caches, purge_due};
+
 use crate::Engine;
 use mediaflow_core::Timestamp;
 use std::collections::BTreeMap;
