@@ -19,6 +19,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The bytes.
     pub blobs: Blobs,
+    /// Whether other processes use them as well.
+    pub is_shared: bool,
     /// Clock, ids and randomness; the same that the store has.
     pub environment: Arc<dyn Environment>,
     /// What uploads can ask for.

@@ -51,11 +51,10 @@ impl Postgres {
             "initdb: {}",
             String::from_utf8_lossy(&made.stderr)
         );
-        Self::run(folder, settings)
+        Self::run(folder, free_port(), settings)
     }
 
-    fn run(folder: TempDir, settings: &[&str]) -> Self {
-        let port = free_port();
+    fn run(folder: TempDir, port: u16, settings: &[&str]) -> Self {
         let mut command = as_other(&program("postgres"));
         command.arg("-D").arg(folder.path().join("data"));
         let number = format!("port={port}");
@@ -86,10 +85,10 @@ impl Postgres {
         Self { server, port }
     }
 
-    /// The same cluster after its server was killed.
+    /// The same cluster after its server was killed, on the same port.
     #[must_use]
     pub fn restarted(self, settings: &[&str]) -> Self {
-        Self::run(self.server.into_folder(), settings)
+        Self::run(self.server.into_folder(), self.port, settings)
     }
 
     /// A database that is empty, made when it is not there.
@@ -117,7 +116,7 @@ impl Postgres {
         self.url(name)
     }
 
-    /// Where a database of that name is, or would be.
+    /// Where a database of that name is, or would be; `postgres` always is.
     #[must_use]
     pub fn url(&self, name: &str) -> String {
         format!("postgres://mediaflow@127.0.0.1:{}/{name}", self.port)

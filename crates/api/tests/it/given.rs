@@ -140,6 +140,7 @@ impl Server {
         let blobs = Blobs::from(blobs);
         let mut parts = Parts {
             store: Arc::clone(&store),
+            is_shared: false,
             blobs: blobs.clone(),
             environment,
             recipes: Recipes::load(None).unwrap(),

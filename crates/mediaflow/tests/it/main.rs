@@ -5,6 +5,7 @@
 mod audio;
 mod buckets;
 mod classifier;
+mod cluster;
 mod films;
 mod given;
 mod hostile;

@@ -23,8 +23,30 @@ const WORKERS: &str = "SELECT * FROM workers ORDER BY name, id";
 const RUNNING: &str = "SELECT worker, id, asset, operation, started_at FROM tasks
      WHERE state = 'running' ORDER BY started_at, id";
 
+/// Taken where nobody has it any more, and kept by who has it.
+const LEAD: &str = "INSERT INTO duties (name, holder, until) VALUES ($1, $2, $3)
+     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+     WHERE duties.holder = excluded.holder OR duties.until <= $4";
+
 #[async_trait]
 impl Cluster for PostgresStore {
+    async fn lead(
+        &self,
+        duty: &str,
+        process: WorkerId,
+        time: Duration,
+    ) -> Result<bool, StoreError> {
+        self.write(Repeat::Always, move |s, _| {
+            let until = s.now.after(time).0;
+            async move {
+                let values: super::session::Params<'_> = &[&duty, &process.0, &until, &s.now.0];
+                Ok(s.execute(LEAD, values).await? > 0)
+            }
+            .boxed()
+        })
+        .await
+    }
+
     async fn present(&self, worker: &Presence) -> Result<Wish, StoreError> {
         self.write(Repeat::Always, move |s, _| hear(s, worker).boxed())
             .await

@@ -31,6 +31,11 @@ impl Present {
 
 #[async_trait]
 impl Cluster for SqliteStore {
+    /// There is no other process.
+    async fn lead(&self, _: &str, _: WorkerId, _: Duration) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
     async fn present(&self, worker: &Presence) -> Result<Wish, StoreError> {
         let mut present = self.present.lock();
         let wish = present.get(&worker.id).map_or(Wish::Work, |h| h.wish);

@@ -11,6 +11,7 @@ mod stores;
 mod captioning;
 mod check;
 mod claiming;
+mod clustering;
 mod collecting;
 mod failing;
 mod finding;

@@ -93,6 +93,7 @@ impl Setup {
         let toolbox = Toolbox::new(limits, heif, &self.moderation, video).unwrap();
         let engine = Arc::new(Engine::new(Parts {
             store,
+            is_shared: false,
             blobs,
             environment,
             recipes: Recipes::load(recipes.as_deref()).unwrap(),

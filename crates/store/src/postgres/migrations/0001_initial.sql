@@ -390,3 +390,10 @@ CREATE TRIGGER assets_added AFTER INSERT ON assets REFERENCING NEW TABLE AS rows
     FOR EACH STATEMENT EXECUTE FUNCTION assets_added();
 CREATE TRIGGER assets_moved AFTER UPDATE ON assets REFERENCING OLD TABLE AS rows_before NEW TABLE AS rows_after
     FOR EACH STATEMENT EXECUTE FUNCTION assets_moved();
+
+-- What one process at a time does for all.
+CREATE TABLE duties (
+    name text PRIMARY KEY,
+    holder uuid NOT NULL,
+    until bigint NOT NULL
+);
