@@ -5,6 +5,9 @@ use async_trait::async_trait;
 use mediaflow_core::{AssetId, Queue, TaskId, Timestamp, WorkerId};
 use std::time::Duration;
 
+/// How long a worker is remembered that says nothing.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(3600);
+
 /// What operators want of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Wish {

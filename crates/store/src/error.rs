@@ -48,6 +48,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The database has a shape that a later program gave it.
+    pub(crate) fn newer(version: usize, known: usize) -> Self {
+        Self::Database(
+            format!(
+                "it was written by a newer MediaFlow (its version is {version}, this program knows {known}); \
+                 start the newer program or restore a backup"
+            )
+            .into(),
+        )
+    }
+
     /// The stable code for the outside.
     pub fn code(&self) -> ErrorCode {
         match self {

@@ -1,5 +1,6 @@
 //! What a database keeps of where a run stands, and what follows from it for its asset.
 
+use crate::StoreError;
 use mediaflow_core::{AssetState, Run, RunState, StepStatus};
 
 /// Counters as stored: total, succeeded, skipped, dead, cancelled, released.
@@ -46,4 +47,33 @@ pub(crate) fn shown(deleted: bool, is_published: bool, run: &Run) -> AssetState 
         _ if is_published => AssetState::Ready,
         state => state.asset_state(),
     }
+}
+
+/// Refuses what cannot be done (`replayed`, `reprocessed`) to an asset that is gone for good.
+pub(crate) fn refuse_gone(state: AssetState, what: &str) -> Result<(), StoreError> {
+    match state {
+        AssetState::Rejected | AssetState::Deleted => Err(StoreError::Conflict(format!(
+            "a {} asset cannot be {what}",
+            state.as_str()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to replay a task of an older generation than the newest.
+pub(crate) fn refuse_old(generation: u32, newest: u32) -> Result<(), StoreError> {
+    if generation == newest {
+        return Ok(());
+    }
+    Err(StoreError::Conflict(format!(
+        "the task belongs to generation {generation}, and only the newest, {newest}, can be replayed"
+    )))
+}
+
+/// Says that nobody waits for a decision.
+pub(crate) fn none_awaited(state: AssetState) -> StoreError {
+    StoreError::Conflict(format!(
+        "no decision is awaited: the asset is {}",
+        state.as_str()
+    ))
 }

@@ -1,7 +1,7 @@
 //! The gate's document: what was decided about an asset, by whom and why.
 
 use crate::Output;
-use mediaflow_core::{RunSettings, Verdict};
+use mediaflow_core::{Decision, RunSettings, Verdict};
 use serde_json::{Map, Value};
 
 /// What the task says, with the policy and the verdict beside it.
@@ -17,13 +17,17 @@ pub(crate) fn reported(settings: &RunSettings, output: &Output) -> Value {
 /// Adds a person's decision.
 pub(crate) fn decided(
     document: Option<&str>,
-    verdict: &str,
+    decision: Decision,
     by: &str,
     reason: Option<&str>,
 ) -> Value {
     let mut document: Map<String, Value> = document
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
+    let verdict = match decision {
+        Decision::Approve => "pass",
+        Decision::Reject => "reject",
+    };
     document.insert("verdict".into(), verdict.into());
     document.insert("decided_by".into(), by.into());
     document.insert("reason".into(), reason.into());

@@ -2,6 +2,7 @@
 
 use super::rows::{clamp, get, id, named, number, time};
 use super::{PostgresStore, Repeat, Session};
+use crate::cluster::REMEMBERED;
 use crate::{Cluster, Presence, RunningTask, StoreError, Wish, WorkerRecord};
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -9,9 +10,6 @@ use mediaflow_core::{Queue, WorkerId};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio_postgres::Row;
-
-/// How long one is remembered that says nothing.
-const REMEMBERED: Duration = Duration::from_secs(3600);
 
 const PRESENT: &str = "INSERT INTO workers (id, name, version, queues, cpu, memory_bytes, started_at, wish, seen_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, 'work', $8)

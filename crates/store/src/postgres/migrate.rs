@@ -24,14 +24,7 @@ pub(super) async fn migrate(conn: &mut Object) -> Result<(), StoreError> {
     let version: Option<i64> = found.map_or(Ok(None), |row| row.try_get(0))?;
     let version = usize::try_from(version.unwrap_or(0)).unwrap_or(usize::MAX);
     if version > STEPS.len() {
-        return Err(StoreError::Database(
-            format!(
-                "it was written by a newer MediaFlow (its version is {version}, this program knows {}); \
-                 start the newer program or restore a backup",
-                STEPS.len()
-            )
-            .into(),
-        ));
+        return Err(StoreError::newer(version, STEPS.len()));
     }
     for (index, step) in STEPS.iter().enumerate().skip(version) {
         tx.batch_execute(step).await?;

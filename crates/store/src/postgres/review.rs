@@ -5,11 +5,12 @@ use super::changes::{Changes, values};
 use super::flush::flush;
 use super::frozen::freeze;
 use super::hand;
-use super::live::{self, Live};
+use super::live;
 use super::rows::{get, id, maybe_json};
 use super::unit::Unit;
 use super::{PostgresStore, Repeat, Session};
 use crate::query::replayable;
+use crate::standing::{none_awaited, refuse_gone, refuse_old};
 use crate::verdict::decided;
 use crate::{Generation, ReplayFilter, Review, StoreError};
 use async_trait::async_trait;
@@ -98,10 +99,7 @@ async fn decide(
     let (generation, gate) = (i64::from(live.run.generation), Operation::Moderate.name());
     let waiting = s.maybe(AWAITED, &[&asset.0, &generation, &gate]).await?;
     let Some(row) = waiting else {
-        return Err(StoreError::Conflict(format!(
-            "no decision is awaited: the asset is {}",
-            live.state.as_str()
-        )));
+        return Err(none_awaited(live.state));
     };
     let lease = crate::Lease {
         task: id(&row, "id")?,
@@ -112,11 +110,7 @@ async fn decide(
     let sql = "SELECT json FROM facts WHERE asset = $1 AND operation = $2";
     let before = s.maybe(sql, &[&asset.0, &gate]).await?;
     let before: Option<String> = before.map(|row| get(&row, "json")).transpose()?;
-    let verdict = match decision {
-        Decision::Approve => "pass",
-        Decision::Reject => "reject",
-    };
-    let document = decided(before.as_deref(), verdict, by, reason);
+    let document = decided(before.as_deref(), decision, by, reason);
     let mut unit = Unit::new(s, HashMap::from([(asset, live)]));
     unit.decide(asset, |live, changes| {
         let mut hand = hand;
@@ -134,13 +128,8 @@ async fn replay(s: &mut Session, tenant: TenantId, task: TaskId) -> Result<bool,
     if hand.tenant != tenant {
         return Err(StoreError::TaskNotFound);
     }
-    if live.run.generation != hand.generation {
-        return Err(StoreError::Conflict(format!(
-            "the task belongs to generation {}, and only the newest, {}, can be replayed",
-            hand.generation, live.run.generation
-        )));
-    }
-    refuse_gone(&live, "replayed")?;
+    refuse_old(hand.generation, live.run.generation)?;
+    refuse_gone(live.state, "replayed")?;
     let asset = live.asset;
     let mut unit = Unit::new(s, HashMap::from([(asset, live)]));
     let mut did = false;
@@ -158,16 +147,6 @@ async fn replay(s: &mut Session, tenant: TenantId, task: TaskId) -> Result<bool,
         unit.flush(s).boxed().await?;
     }
     Ok(did)
-}
-
-fn refuse_gone(live: &Live, what: &str) -> Result<(), StoreError> {
-    match live.state {
-        AssetState::Rejected | AssetState::Deleted => Err(StoreError::Conflict(format!(
-            "a {} asset cannot be {what}",
-            live.state.as_str()
-        ))),
-        _ => Ok(()),
-    }
 }
 
 async fn dead(
@@ -193,7 +172,7 @@ async fn reprocess(
     frozen: (Sha256, Sha256),
 ) -> Result<u32, StoreError> {
     let mut live = live::of(s, tenant, asset).boxed().await?;
-    refuse_gone(&live, "reprocessed")?;
+    refuse_gone(live.state, "reprocessed")?;
     let mut changes = Changes::new(s);
     let keeps = live.published == 0 && live.run.is_viewable();
     let effects = transition::cancel(&mut live.run, ErrorCode::RunSuperseded);
