@@ -1,5 +1,5 @@
 # The commands of the README. Each installs what it needs and says what and why.
-.PHONY: run test bench browser fuzz lint docs
+.PHONY: run test bench browser fuzz simulate lint docs
 
 # FILES="a.jpg b.png" ingests these; without it an empty data folder gets a few pictures made on the spot.
 FILES ?=
@@ -31,6 +31,17 @@ fuzz:
 	@mkdir -p fuzz/corpus/$(TARGET)
 	PATH="$$PWD/.tools/bin:$$PATH" cargo fuzz run --sanitizer none --fuzz-dir fuzz $(TARGET) \
 		fuzz/corpus/$(TARGET) crates/fuzz/seeds/$(TARGET) -- -max_total_time=$$(($(MINUTES) * 60)) -rss_limit_mb=4096 -timeout=20
+
+# Worlds in which everything goes wrong: `make simulate SEEDS=100000`, without a number for ever; SEED=n shows one.
+# FIRST is the first seed; BROKEN=fencing (outbox, idempotency, sweeper) takes a mechanism away.
+SEEDS ?=
+SEED ?=
+FIRST ?=
+BROKEN ?=
+simulate:
+	@scripts/install.sh build
+	cargo build -p mediaflow-sim
+	@SEEDS=$(SEEDS) SEED=$(SEED) FIRST=$(FIRST) BROKEN=$(BROKEN) target/debug/mediaflow-sim
 
 lint:
 	@scripts/install.sh build lint

@@ -31,6 +31,7 @@ forbid mediaflow-store axum reqwest mediaflow-blob mediaflow-broker mediaflow-me
 forbid mediaflow-engine axum mediaflow-media mediaflow-worker mediaflow-api
 forbid mediaflow-worker axum mediaflow-api
 forbid mediaflow-api mediaflow-media mediaflow-worker
+forbid mediaflow-sim axum mediaflow-media mediaflow-worker mediaflow-api
 
 ((wrong == 0)) && echo "layering: all borders hold"
 exit "$wrong"

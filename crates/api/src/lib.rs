@@ -82,7 +82,16 @@ pub(crate) type Shared = Arc<Context>;
 
 /// All routes, ready to be served.
 pub fn router(parts: ApiParts) -> axum::Router {
-    let context = Context {
+    routes::router(shared(parts))
+}
+
+/// What tells of a process that serves nothing else: whether it lives, is ready, and how it does.
+pub fn probes(parts: ApiParts) -> axum::Router {
+    routes::probes(shared(parts))
+}
+
+fn shared(parts: ApiParts) -> Shared {
+    Arc::new(Context {
         access: access::Access::new(Arc::clone(&parts.engine), parts.is_open),
         lookups: lookups::Lookups::new(parts.engine.store().on_event()),
         hot: hot::Hot::default(),
@@ -95,6 +104,5 @@ pub fn router(parts: ApiParts) -> axum::Router {
         services: parts.services,
         metrics: parts.metrics,
         stopping: parts.stopping,
-    };
-    routes::router(Arc::new(context))
+    })
 }

@@ -90,11 +90,11 @@ impl Sending<'_> {
             let (start, end) = (start as usize, (start + length) as usize);
             return Ok(Body::from(all.slice(start..end)));
         }
-        let reader = context.engine.blobs().open_key(&key).await?;
+        let reader = context.engine.blobs().open(&key, start, length).await?;
         if reader.bytes() != self.bytes {
             return Err(self.damaged(reader.bytes()));
         }
-        Ok(Body::from_stream(reader.stream(start, length).await?))
+        Ok(Body::from_stream(reader.stream()))
     }
 
     async fn small(&self, context: &Context, key: &BlobKey) -> Result<Bytes, Problem> {

@@ -14,17 +14,33 @@ pub enum BlobError {
     /// The disk is full or a quota is reached.
     #[error("the disk is full")]
     Full,
-    /// What arrived on the disk is not what was sent.
-    #[error("{expected} bytes were written, but {found} arrived on the disk")]
+    /// What arrived is not what was sent.
+    #[error("{expected} bytes were expected, but {found} arrived")]
     Torn {
-        /// Sent.
+        /// Sent, or recorded.
         expected: u64,
-        /// On the disk.
+        /// Stored, or read.
         found: u64,
     },
     /// The text is no key.
     #[error("`{0}` is not a blob key")]
     InvalidKey(String),
+    /// The object store does not answer, or asks for less; retries are used up.
+    #[error("{action}: the object store is not available: {reason}")]
+    Unavailable {
+        /// What was being done.
+        action: &'static str,
+        /// What it said last.
+        reason: String,
+    },
+    /// The object store answered, and will answer the same again: no permission, no such bucket.
+    #[error("{action}: the object store refused: {reason}")]
+    Refused {
+        /// What was being done.
+        action: &'static str,
+        /// What it said.
+        reason: String,
+    },
     /// Anything else that the operating system says.
     #[error("{action}: {source}")]
     Io {

@@ -10,6 +10,9 @@ use uuid::Uuid;
 pub struct BlobKey(String);
 
 impl BlobKey {
+    /// The first parts of all keys.
+    pub(crate) const AREAS: [&str; 2] = ["originals", "renditions"];
+
     /// Where an upload's bytes go.
     pub fn original(upload: Uuid) -> Self {
         Self(format!("originals/{}/{}", shard(upload), upload.simple()))
@@ -54,7 +57,7 @@ impl FromStr for BlobKey {
                     .bytes()
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         };
-        let known = matches!(parts.first(), Some(&"originals" | &"renditions"));
+        let known = parts.first().is_some_and(|area| Self::AREAS.contains(area));
         if known && parts.len() == 3 && parts.iter().all(plain) {
             Ok(Self(text.to_owned()))
         } else {

@@ -7,7 +7,6 @@ use mediaflow_blob::{BlobKey, BlobWriter, Written};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{AssetId, AssetOptions, ErrorCode, Kind, Sha256, TenantId};
 use mediaflow_store::{Accept, Idempotency, NewBlob};
-use std::fs::File;
 use std::future::{Future, ready};
 use std::pin::pin;
 use std::sync::Arc;
@@ -150,7 +149,8 @@ impl Engine {
             return Err(too_large());
         }
         let mut body = pin!(body);
-        let mut writer = self.parts.blobs.writer();
+        let key = BlobKey::original(self.parts.environment.id());
+        let mut writer = self.parts.blobs.writer(key);
         let mut head = BytesMut::new();
         let mut total: u64 = 0;
         loop {
@@ -202,8 +202,7 @@ impl Engine {
     }
 
     async fn keep(&self, received: Received) -> Result<Stored, EngineError> {
-        let key = BlobKey::original(self.parts.environment.id());
-        let written = received.writer.finish(key).await?;
+        let written = received.writer.finish().await?;
         Ok(Stored {
             written,
             head: received.head,
@@ -308,11 +307,11 @@ impl Engine {
         written: &Written,
         found: Recognised,
     ) -> Result<Recognised, EngineError> {
-        let path = self.parts.blobs.path(&written.key);
+        let (blobs, key, bytes) = (self.parts.blobs.clone(), written.key.clone(), written.bytes);
         let recognise = Arc::clone(&self.parts.recognise);
         let _turn = self.measuring.acquire().await;
-        let looked = tokio::task::spawn_blocking(move || match File::open(path) {
-            Ok(mut file) => recognise.look_inside(found, &mut file),
+        let looked = tokio::task::spawn_blocking(move || match blobs.file(&key, bytes) {
+            Ok(mut file) => recognise.look_inside(found, &mut *file),
             Err(error) => {
                 tracing::warn!(%error, "an upload cannot be looked into");
                 found

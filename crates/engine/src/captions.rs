@@ -32,11 +32,10 @@ impl Engine {
         // Whose it is, before anything is written.
         self.parts.store.asset(tenant, asset).await?;
         let sha256 = Sha256::of(webvtt.as_bytes());
-        let mut writer = self.parts.blobs.writer();
+        let key = BlobKey::original(self.parts.environment.id());
+        let mut writer = self.parts.blobs.writer(key);
         writer.write(webvtt.into()).await?;
-        let written = writer
-            .finish(BlobKey::original(self.parts.environment.id()))
-            .await?;
+        let written = writer.finish().await?;
         let new = NewCaptions {
             name: name(language),
             language: language.to_string(),

@@ -4,7 +4,7 @@ use crate::config::{
     MetadataConfig, ModerationConfig, RetentionConfig, THRESHOLDS_DEFAULT, UploadLimits,
 };
 use crate::{Cdn, EngineError, Recipes, Recognise};
-use mediaflow_blob::FolderBlobs;
+use mediaflow_blob::Blobs;
 use mediaflow_core::run::WatermarkSettings;
 use mediaflow_core::{RunSettings, TenantId};
 use mediaflow_store::{Environment, Store};
@@ -18,7 +18,9 @@ pub struct Parts {
     /// The truth.
     pub store: Arc<dyn Store>,
     /// The bytes.
-    pub blobs: FolderBlobs,
+    pub blobs: Blobs,
+    /// Whether other processes use them as well.
+    pub is_shared: bool,
     /// Clock, ids and randomness; the same that the store has.
     pub environment: Arc<dyn Environment>,
     /// What uploads can ask for.
@@ -67,7 +69,7 @@ impl Engine {
     }
 
     /// The bytes.
-    pub fn blobs(&self) -> &FolderBlobs {
+    pub fn blobs(&self) -> &Blobs {
         &self.parts.blobs
     }
 
@@ -96,7 +98,9 @@ impl Engine {
     /// # Errors
     /// `limit.storage` when there is not.
     pub fn check_room(&self) -> Result<(), EngineError> {
-        let free = self.parts.blobs.free_bytes()?;
+        let Some(free) = self.parts.blobs.free_bytes()? else {
+            return Ok(());
+        };
         let least = self.parts.limits.free_bytes_min;
         if free < least {
             let message = format!(

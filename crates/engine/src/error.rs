@@ -33,7 +33,7 @@ impl From<StoreError> for EngineError {
     fn from(error: StoreError) -> Self {
         let code = error.code();
         let message = match &error {
-            StoreError::Database(_) | StoreError::Locked(_) => {
+            StoreError::Database(_) | StoreError::Unavailable(_) | StoreError::Locked(_) => {
                 "the database did not answer; try again".to_owned()
             }
             StoreError::Full(_) => "the disk is full or read-only; nothing was recorded".to_owned(),

@@ -1,7 +1,6 @@
 //! What the engine must know of a file before it accepts it, answered by who knows codecs.
 
-use std::fs::File;
-
+use mediaflow_blob::BlobFile;
 use mediaflow_core::{ErrorCode, Kind};
 
 /// What a file is, found from its bytes alone.
@@ -26,7 +25,7 @@ pub trait Recognise: Send + Sync + 'static {
     fn recognise(&self, bytes: &[u8], is_whole: bool) -> Result<Recognised, (ErrorCode, String)>;
 
     /// Corrects what was recognised by what is inside the file, where its beginning does not tell. Reads headers only.
-    fn look_inside(&self, found: Recognised, _file: &mut File) -> Recognised {
+    fn look_inside(&self, found: Recognised, _file: &mut dyn BlobFile) -> Recognised {
         found
     }
 }

@@ -1,7 +1,7 @@
 //! The configured mark becomes a blob, so that a run frozen with it can be repeated after the file changed.
 
 use crate::config::WatermarkConfig;
-use mediaflow_blob::{BlobKey, FolderBlobs};
+use mediaflow_blob::{BlobKey, Blobs};
 use mediaflow_core::run::WatermarkSettings;
 use mediaflow_core::{Sha256, TenantId};
 use mediaflow_store::{NewBlob, Store};
@@ -15,7 +15,7 @@ impl crate::Engine {
     /// A sentence for the operator: the file cannot be read or stored.
     pub async fn pin_watermark(
         store: &Arc<dyn Store>,
-        blobs: &FolderBlobs,
+        blobs: &Blobs,
         config: &WatermarkConfig,
     ) -> Result<Option<WatermarkSettings>, String> {
         let Some(file) = &config.file else {
@@ -31,13 +31,12 @@ impl crate::Engine {
             .await
             .map_err(|e| e.to_string())?;
         if stored.is_none() {
-            let mut writer = blobs.writer();
+            let mut writer = blobs.writer(BlobKey::original(Uuid::now_v7()));
             writer
                 .write(bytes.into())
                 .await
                 .map_err(|e| e.to_string())?;
-            let key = BlobKey::original(Uuid::now_v7());
-            let written = writer.finish(key).await.map_err(|e| e.to_string())?;
+            let written = writer.finish().await.map_err(|e| e.to_string())?;
             let blob = NewBlob {
                 sha256,
                 bytes: written.bytes,

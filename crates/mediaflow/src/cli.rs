@@ -1,7 +1,9 @@
 //! The command line as data. What each command does is in `commands`.
 
 use crate::commands::{config, ingest, keys, recipes, sign, workers};
+use crate::roles::Role;
 use clap::{Args, Parser, Subcommand};
+use mediaflow_core::Queue;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,6 +36,23 @@ pub(crate) enum Command {
         /// Address and port; wins over `listen` of the file
         #[arg(long, value_name = "ADDRESS:PORT", env = "MEDIAFLOW_LISTEN")]
         listen: Option<SocketAddr>,
+        /// What this process does; may be repeated. Both without it. Wins over `roles` of the file
+        #[arg(
+            long = "role",
+            value_name = "ROLE",
+            env = "MEDIAFLOW_ROLE",
+            value_delimiter = ','
+        )]
+        roles: Vec<Role>,
+        /// The queues that its worker serves: image, video, network; wins over `worker.queues` of the file
+        #[arg(long, value_name = "QUEUE", env = "MEDIAFLOW_QUEUES", value_delimiter = ',', value_parser = queue)]
+        queues: Vec<Queue>,
+        /// Media tasks at the same time; wins over `worker.cpu` of the file
+        #[arg(long, value_name = "NUMBER", env = "MEDIAFLOW_CPU")]
+        cpu: Option<u32>,
+        /// Memory for media tasks, for example 16GiB; wins over `worker.memory_bytes` of the file
+        #[arg(long, value_name = "BYTES", env = "MEDIAFLOW_MEMORY", value_parser = bytes)]
+        memory: Option<u64>,
     },
     /// Upload files, follow the work, print every rendition
     Ingest(ingest::Ingest),
@@ -80,4 +99,39 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+}
+
+fn queue(name: &str) -> Result<Queue, String> {
+    let names: Vec<_> = Queue::ALL.iter().map(|q| q.as_str()).collect();
+    Queue::parse(name).ok_or_else(|| format!("queues are {}", names.join(", ")))
+}
+
+/// A number of bytes with or without a unit.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit: u64 = match &text[digits.len()..] {
+        "" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err("give a number of bytes, KiB, MiB or GiB, for example 16GiB".to_owned()),
+    };
+    let number: Option<u64> = digits.parse().ok();
+    let all = number.and_then(|n| n.checked_mul(unit));
+    all.ok_or_else(|| "give a number of bytes, KiB, MiB or GiB, for example 16GiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn bytes_have_units() {
+        assert_eq!(bytes("16GiB"), Ok(16 << 30));
+        assert_eq!(bytes("512MiB"), Ok(512 << 20));
+        assert_eq!(bytes("1024"), Ok(1024));
+        for bad in ["", "GiB", "1GB", "1.5GiB", "99999999999GiB", "-1"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
-//! The data folder: what lies where in it. One server owns it at a time; the store's lock sees to that.
+//! The data folder: what lies where in it. With the database in it one server owns it at a time; the store's lock sees to that.
 
 use crate::fault::Fault;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A folder that exists and can be written.
@@ -53,23 +54,89 @@ impl DataFolder {
         self.root.join("blobs")
     }
 
-    /// An empty folder for files of work that runs: what a killed server left is removed.
+    /// An empty folder for files of this process's work. What killed processes left is removed.
     ///
     /// # Errors
     /// One sentence for the operator.
-    pub(crate) fn scratch(&self) -> Result<PathBuf, Fault> {
-        let path = self.root.join("scratch");
-        let emptied = match fs::remove_dir_all(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
-            _ => fs::create_dir(&path),
-        };
-        let fault = |e| Fault::failed(format!("the scratch folder {}: {e}", path.display()));
-        emptied.map_err(fault)?;
-        Ok(path)
+    pub(crate) fn scratch(&self) -> Result<Scratch, Fault> {
+        let all = self.root.join("scratch");
+        Scratch::make(&all)
+            .map_err(|e| Fault::failed(format!("the scratch folder {}: {e}", all.display())))
     }
 
     /// The keys that sign URLs, where the configuration has none.
     pub(crate) fn signing_keys(&self) -> PathBuf {
         self.root.join("signing-keys.toml")
+    }
+}
+
+/// A folder that belongs to this process while it lives: its lock ends with it, however it ends.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Scratch {
+    fn make(all: &Path) -> io::Result<Self> {
+        fs::create_dir_all(all)?;
+        for entry in fs::read_dir(all)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == LOCK) {
+                remove_if_left(&path)?;
+            }
+        }
+        let path = all.join(uuid::Uuid::new_v4().simple().to_string());
+        // The lock comes before the folder: whoever sees the folder finds it locked.
+        let lock = File::create_new(path.with_extension(LOCK))?;
+        lock.lock()?;
+        fs::create_dir(&path)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Of the file beside a process's folder.
+const LOCK: &str = "lock";
+
+/// Removes the folder beside this lock and the lock itself, unless a living process holds it.
+fn remove_if_left(lock: &Path) -> io::Result<()> {
+    let file = match File::open(lock) {
+        // Another process is removing it at this moment.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    if file.try_lock().is_err() {
+        return Ok(());
+    }
+    for removed in [
+        fs::remove_dir_all(lock.with_extension("")),
+        fs::remove_file(lock),
+    ] {
+        match removed {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scratch;
+
+    #[test]
+    fn each_process_has_a_scratch_and_what_others_left_is_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = Scratch::make(folder.path()).expect("the first");
+        let left = first.path().to_path_buf();
+        let second = Scratch::make(folder.path()).expect("the second");
+        assert!(left.exists(), "its process lives");
+        drop(first);
+        let third = Scratch::make(folder.path()).expect("the third");
+        assert!(!left.exists() && second.path().exists() && third.path().exists());
     }
 }

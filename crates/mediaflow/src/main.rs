@@ -14,7 +14,9 @@ mod fault;
 mod http;
 mod logging;
 mod output;
+mod roles;
 mod signing;
+mod stores;
 
 use clap::Parser as _;
 use std::process::ExitCode;

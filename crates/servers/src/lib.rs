@@ -10,6 +10,7 @@ mod postgres;
 mod process;
 mod rabbitmq;
 mod redis;
+mod s3;
 mod sqs;
 
 pub use kafka::Kafka;
@@ -17,4 +18,5 @@ pub use postgres::Postgres;
 pub use process::{Server, free_port};
 pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
+pub use s3::S3;
 pub use sqs::Sqs;

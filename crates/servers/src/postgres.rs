@@ -116,7 +116,7 @@ impl Postgres {
         self.url(name)
     }
 
-    /// The address of a database that is there: `postgres` always is.
+    /// Where a database of that name is, or would be; `postgres` always is.
     #[must_use]
     pub fn url(&self, name: &str) -> String {
         format!("postgres://mediaflow@127.0.0.1:{}/{name}", self.port)

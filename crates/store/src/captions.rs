@@ -2,7 +2,7 @@
 
 use crate::{NewBlob, StoreError};
 use async_trait::async_trait;
-use mediaflow_core::{AssetId, Sha256, TenantId, Visibility};
+use mediaflow_core::{AssetId, AssetState, Kind, Sha256, TenantId, Visibility};
 
 /// Captions as WebVTT, about to be recorded.
 #[derive(Debug, Clone)]
@@ -34,6 +34,28 @@ pub struct CaptionsRecord {
     pub key: String,
     /// Who may fetch them.
     pub visibility: Visibility,
+}
+
+/// The generation of what people gave.
+pub(crate) const GIVEN: u32 = 0;
+
+/// Why an asset takes no captions, if it takes none.
+pub(crate) fn may_have_captions(state: AssetState, kind: Kind) -> Result<(), StoreError> {
+    match (state, kind) {
+        (AssetState::Deleted, _) => Err(StoreError::AssetDeleted),
+        (AssetState::Rejected, _) => Err(StoreError::Conflict(
+            "the asset was rejected; it takes no captions".into(),
+        )),
+        (_, Kind::Image) => Err(StoreError::Conflict("a picture has no captions".into())),
+        _ => Ok(()),
+    }
+}
+
+/// The first of each name, by name; given ones come first and hide the others.
+pub(crate) fn one_of_each_name(mut found: Vec<CaptionsRecord>) -> Vec<CaptionsRecord> {
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found.dedup_by(|later, first| later.name == first.name);
+    found
 }
 
 /// Verbs of captions.

@@ -4,8 +4,8 @@ use crate::{BlobRow, MediaFacts, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::operation::{Facts, Format};
 use mediaflow_core::{
-    AssetId, AssetOptions, AssetState, EventId, EventType, Focus, Kind, Queue, RunState, Sha256,
-    TaskId, TaskState, TenantId, Timestamp, Visibility,
+    AssetId, AssetOptions, AssetState, EventId, EventType, Focus, Kind, Queue, Recipe, RunState,
+    Sha256, TaskId, TaskState, TenantId, Timestamp, Visibility,
 };
 use serde_json::Value;
 
@@ -292,6 +292,43 @@ pub struct AssetPatch {
     pub visibility: Option<Visibility>,
     /// Where crops look. The caller starts a new generation when it changed.
     pub focus: Option<Focus>,
+}
+
+impl AssetPatch {
+    /// What the user says then, and the names of the fields that this changes.
+    pub(crate) fn apply(self, old: &AssetOptions) -> (AssetOptions, Vec<&'static str>) {
+        let mut new = old.clone();
+        new.title = self.title.unwrap_or(new.title);
+        new.tags = self.tags.unwrap_or(new.tags);
+        new.metadata = self.metadata.unwrap_or(new.metadata);
+        new.visibility = self.visibility.unwrap_or(new.visibility);
+        new.focus = self.focus.or(new.focus);
+        let fields = [
+            ("title", old.title != new.title),
+            ("tags", old.tags != new.tags),
+            ("metadata", old.metadata != new.metadata),
+            ("visibility", old.visibility != new.visibility),
+            ("focus", old.focus != new.focus),
+        ];
+        let changed = fields.iter().filter(|(_, changed)| *changed);
+        let changed = changed.map(|(name, _)| *name).collect();
+        (new, changed)
+    }
+}
+
+/// Variants as the recipe lists them, each with its baseline first and then the smaller formats.
+pub(crate) fn in_recipe_order(found: &mut [Servable], recipe: &Recipe) {
+    let variants = recipe.resize().map_or(&[][..], |r| &r.variants);
+    found.sort_by_key(|s| {
+        let place = variants.iter().position(|v| v.name == s.rendition.profile);
+        (place.unwrap_or(usize::MAX), s.rendition.format)
+    });
+}
+
+/// What is said of an original that only a rejected asset can lack.
+pub(crate) fn original_gone() -> StoreError {
+    let text = "the original of this rejected asset was removed after its retention time";
+    StoreError::Conflict(text.into())
 }
 
 /// Verbs about assets.

@@ -3,6 +3,10 @@
 use crate::StoreError;
 use async_trait::async_trait;
 use mediaflow_core::{AssetId, Queue, TaskId, Timestamp, WorkerId};
+use std::time::Duration;
+
+/// How long a worker is remembered that says nothing.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// What operators want of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,6 +86,10 @@ pub struct RunningTask {
 /// Verbs of processes that share a store.
 #[async_trait]
 pub trait Cluster: Send + Sync {
+    /// Takes or keeps a duty that one process at a time has, for `time` from now. False while another one has it.
+    async fn lead(&self, duty: &str, process: WorkerId, time: Duration)
+    -> Result<bool, StoreError>;
+
     /// A worker says that it is there, and hears what is wanted of it.
     async fn present(&self, worker: &Presence) -> Result<Wish, StoreError>;
 

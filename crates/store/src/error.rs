@@ -39,12 +39,26 @@ pub enum StoreError {
     /// The disk is full or read-only.
     #[error("the database cannot be written: {0}")]
     Full(String),
+    /// The database cannot be reached, or is too busy to answer in time. Trying again later may help.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl StoreError {
+    /// The database has a shape that a later program gave it.
+    pub(crate) fn newer(version: usize, known: usize) -> Self {
+        Self::Database(
+            format!(
+                "it was written by a newer MediaFlow (its version is {version}, this program knows {known}); \
+                 start the newer program or restore a backup"
+            )
+            .into(),
+        )
+    }
+
     /// The stable code for the outside.
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -57,7 +71,7 @@ impl StoreError {
             Self::IdempotencyMismatch => ErrorCode::IdempotencyMismatch,
             Self::InvalidQuery(_) => ErrorCode::RequestInvalid,
             Self::Full(_) => ErrorCode::LimitStorage,
-            Self::BlobCondemned | Self::Locked(_) | Self::Database(_) => {
+            Self::BlobCondemned | Self::Locked(_) | Self::Unavailable(_) | Self::Database(_) => {
                 ErrorCode::StoreUnavailable
             }
         }

@@ -5,7 +5,7 @@ use crate::scratch::AssetScratch;
 use crate::toolbox::Toolbox;
 use mediaflow_core::{ErrorCode, Failure, Sha256};
 use mediaflow_engine::Engine;
-use mediaflow_engine::blob::{BlobKey, Written};
+use mediaflow_engine::blob::{BlobKey, Blobs, Written};
 use mediaflow_engine::store::{BlobRow, Claimed, NewBlob};
 use std::path::Path;
 use std::sync::Arc;
@@ -98,6 +98,10 @@ impl Attempt {
                 );
                 return Err(Failure::permanent(ErrorCode::StorageCorrupt, message));
             }
+            // Bytes that came over a network are ours only when their digest is.
+            if matches!(self.engine.blobs(), Blobs::Objects(_)) {
+                self.check_original(Sha256::of(&bytes))?;
+            }
             Ok(bytes)
         })
     }
@@ -107,6 +111,18 @@ impl Attempt {
         let key: BlobKey = blob.key.parse().map_err(|e| from_blob(&e))?;
         let bytes = self.engine.blobs().read_all(&key);
         bytes.map_err(|e| from_blob(&e))
+    }
+
+    /// # Errors
+    /// When the original's bytes are not those that were recorded. They are read again by the next attempt, because
+    /// they may have changed on their way.
+    pub(crate) fn check_original(&self, found: Sha256) -> Result<(), Failure> {
+        let expected = self.task.original.sha256;
+        if found == expected {
+            return Ok(());
+        }
+        let message = format!("the original's bytes have SHA-256 {found}, {expected} was recorded");
+        Err(Failure::transient(ErrorCode::StorageCorrupt, message))
     }
 
     /// Writes outputs under keys of this attempt alone and makes them durable. Blocks.

@@ -24,6 +24,8 @@ const NOTHING: Amount = Amount {
 #[derive(Debug)]
 pub(crate) struct Budget {
     total: Amount,
+    /// The queues whose tasks take processors, and those whose tasks wait for others, as far as they are served.
+    queues: [&'static [Queue]; 2],
     state: Mutex<State>,
 }
 
@@ -51,8 +53,10 @@ impl Budget {
             network: config.network,
             memory: config.memory_bytes - config.scratch_bytes,
         };
+        let served = |all| served(all, &config.queues);
         Arc::new(Self {
             total,
+            queues: [served(Queue::BUSY), served(Queue::WAITING)],
             state: Mutex::new(State {
                 free: total,
                 running: 0,
@@ -102,6 +106,14 @@ impl Budget {
     }
 }
 
+/// Those of `all` that are wanted. There are two at most, so whichever are wanted stand side by side.
+fn served(all: &'static [Queue], wanted: &[Queue]) -> &'static [Queue] {
+    let is_wanted = |queue: &Queue| wanted.contains(queue);
+    let end = all.iter().rposition(is_wanted).map_or(0, |last| last + 1);
+    let begin = all.iter().position(is_wanted).unwrap_or(end);
+    &all[begin..end]
+}
+
 impl Share {
     /// The same slots and memory, no longer for a running task.
     pub(crate) fn finished(mut self) -> Self {
@@ -123,13 +135,11 @@ impl Share {
 
     /// Slots that it can fill, and from which queues.
     pub(crate) fn slots(&self) -> Vec<(&'static [Queue], u32)> {
-        [
-            (Queue::BUSY, self.amount.cpu),
-            (Queue::WAITING, self.amount.network),
-        ]
-        .into_iter()
-        .filter(|(_, slots)| *slots > 0)
-        .collect()
+        let [busy, waiting] = self.budget.queues;
+        [(busy, self.amount.cpu), (waiting, self.amount.network)]
+            .into_iter()
+            .filter(|(queues, slots)| !queues.is_empty() && *slots > 0)
+            .collect()
     }
 
     /// Memory that it can fill.

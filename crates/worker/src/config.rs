@@ -1,5 +1,6 @@
 //! `[worker]`: what this process takes on.
 
+use mediaflow_core::Queue;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -8,6 +9,9 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerConfig {
+    /// The queues that this process serves: `image`, `video`, `network` (classifiers and CDNs).
+    #[schemars(with = "Vec<String>")]
+    pub queues: Vec<Queue>,
     /// Media tasks at the same time; 0 takes one for each processor.
     pub cpu: u32,
     /// Memory for media tasks, in bytes. A task is started only when its estimate fits; one whose estimate
@@ -15,8 +19,8 @@ pub struct WorkerConfig {
     pub memory_bytes: u64,
     /// Of that memory, what may hold originals and decoded pixels between the tasks of one asset.
     pub scratch_bytes: u64,
-    /// Disk for copies of films whose containers have no index, in bytes: each is made once while it fits, and as
-    /// large as its original. Those that tasks are using may exceed it. In the folder `scratch` of the data folder.
+    /// Disk for originals of films and sound that are fetched from an object store, and for copies of films whose
+    /// containers have no index, in bytes: each is made once while it fits, and as large as its original. Those that tasks are using may exceed it. In the folder `scratch` of the data folder.
     pub scratch_disk_bytes: u64,
     /// Tasks that wait for somebody else (classifiers, CDNs) at the same time.
     pub network: u32,
@@ -29,6 +33,7 @@ pub struct WorkerConfig {
 impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
+            queues: Queue::ALL.to_vec(),
             cpu: 0,
             memory_bytes: 2 << 30,
             scratch_bytes: 256 << 20,
@@ -44,6 +49,9 @@ impl WorkerConfig {
     /// # Errors
     /// Names the setting and what it should be.
     pub fn check(&self) -> Result<(), String> {
+        if self.queues.is_empty() {
+            return Err("worker.queues must be image, video, network or some of them".into());
+        }
         if self.memory_bytes < 128 << 20 {
             return Err("worker.memory_bytes must be at least 134217728 (128 MiB)".into());
         }

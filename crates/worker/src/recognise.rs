@@ -2,10 +2,10 @@
 
 use crate::ops::failure::code_of;
 use mediaflow_core::{ErrorCode, Kind};
+use mediaflow_engine::blob::BlobFile;
 use mediaflow_engine::{Recognise, Recognised};
 use mediaflow_media::image::{Format, ImageLimits, heif, probe};
 use mediaflow_media::sniff::{Sniffed, look_inside, sniff};
-use std::fs::File;
 
 /// Recognises what this build of MediaFlow can process.
 pub struct MediaRecogniser {
@@ -55,13 +55,13 @@ impl Recognise for MediaRecogniser {
         })
     }
 
-    fn look_inside(&self, found: Recognised, file: &mut File) -> Recognised {
+    fn look_inside(&self, found: Recognised, mut file: &mut dyn BlobFile) -> Recognised {
         let sniffed = match found.kind {
             Kind::Image => return found,
             Kind::Video => Sniffed::Video(found.media_type),
             Kind::Audio => Sniffed::Audio(found.media_type),
         };
-        match look_inside(sniffed, file) {
+        match look_inside(sniffed, &mut file) {
             Sniffed::Video(media_type) => streams(Kind::Video, media_type),
             Sniffed::Audio(media_type) => streams(Kind::Audio, media_type),
             _ => found,

@@ -1,5 +1,5 @@
 //! What the tasks of one asset share: the original's bytes, its decoded pixels and the sizes made of them in memory,
-//! the copy of a film that has an index on the disk. A cache in every sense: each task can make all of it anew, anywhere.
+//! the copy of a film that has an index and the original of an object store on the disk. A cache in every sense: each task can make all of it anew, anywhere.
 
 use mediaflow_core::AssetId;
 use mediaflow_media::image::Pixels;
@@ -30,6 +30,8 @@ pub(crate) struct AssetScratch {
     sizes: Mutex<Option<Arc<Vec<Arc<Pixels>>>>>,
     copy: Mutex<Option<Arc<TempDir>>>,
     copied_bytes: AtomicU64,
+    fetched: Mutex<Option<Arc<TempDir>>>,
+    fetched_bytes: AtomicU64,
 }
 
 impl Scratch {
@@ -66,17 +68,17 @@ impl Scratch {
         unused.sort_unstable_by_key(|(used, ..)| *used);
         let mut held: u64 = unused.iter().map(|(.., scratch)| scratch.bytes()).sum();
         let entries = state.entries.values();
-        let mut copied: u64 = entries.map(|(scratch, _)| scratch.copied_bytes()).sum();
+        let mut on_disk: u64 = entries.map(|(scratch, _)| scratch.disk_bytes()).sum();
         for (_, key, scratch) in unused {
             if held > self.bytes_max {
                 held -= scratch.bytes();
                 scratch.forget_pictures();
             }
-            if copied > self.disk_bytes_max {
-                copied -= scratch.copied_bytes();
-                removed.extend(scratch.take_copy());
+            if on_disk > self.disk_bytes_max {
+                on_disk -= scratch.disk_bytes();
+                removed.extend(scratch.take_files());
             }
-            if scratch.bytes() == 0 && scratch.copied_bytes() == 0 {
+            if scratch.bytes() == 0 && scratch.disk_bytes() == 0 {
                 state.entries.remove(&key);
             }
         }
@@ -110,6 +112,18 @@ impl AssetScratch {
         })
     }
 
+    /// The folder with the original as a file, fetched where it is missing; `fetch` also tells its bytes.
+    pub(crate) fn fetched<E>(
+        &self,
+        fetch: impl FnOnce() -> Result<(Arc<TempDir>, u64), E>,
+    ) -> Result<Arc<TempDir>, E> {
+        keep(&self.fetched, || {
+            let (folder, bytes) = fetch()?;
+            self.fetched_bytes.store(bytes, Ordering::Relaxed);
+            Ok(folder)
+        })
+    }
+
     /// The decoded first picture, decoded where it is missing.
     pub(crate) fn pixels<E>(
         &self,
@@ -126,13 +140,14 @@ impl AssetScratch {
         keep(&self.sizes, || make().map(Arc::new))
     }
 
-    fn copied_bytes(&self) -> u64 {
-        self.copied_bytes.load(Ordering::Relaxed)
+    fn disk_bytes(&self) -> u64 {
+        self.copied_bytes.load(Ordering::Relaxed) + self.fetched_bytes.load(Ordering::Relaxed)
     }
 
-    fn take_copy(&self) -> Option<Arc<TempDir>> {
+    fn take_files(&self) -> [Option<Arc<TempDir>>; 2] {
         self.copied_bytes.store(0, Ordering::Relaxed);
-        lock(&self.copy).take()
+        self.fetched_bytes.store(0, Ordering::Relaxed);
+        [lock(&self.copy).take(), lock(&self.fetched).take()]
     }
 
     fn forget_pictures(&self) {

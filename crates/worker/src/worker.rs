@@ -9,7 +9,7 @@ use crate::presence::tell;
 use crate::scratch::Scratch;
 use crate::threads::MediaThreads;
 use crate::toolbox::Toolbox;
-use mediaflow_core::{ErrorCode, Failure, FailureKind, Operation, Queue, WorkerId};
+use mediaflow_core::{ErrorCode, Failure, FailureKind, Operation, WorkerId};
 use mediaflow_engine::Engine;
 use mediaflow_engine::metrics::Metrics;
 use mediaflow_engine::store::{Capacity, Claimed, Lease, Presence, Report, StoreError, Wish};
@@ -143,7 +143,7 @@ impl Shared {
             id: self.id,
             name: self.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            queues: Queue::ALL.to_vec(),
+            queues: self.config.queues.clone(),
             cpu: self.config.cpu_slots(),
             memory_bytes: self.budget.memory_total(),
             started_at: self.engine.environment().now(),

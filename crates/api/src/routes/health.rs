@@ -130,7 +130,7 @@ pub(crate) async fn metrics(
     let scrape = Scrape {
         now: context.engine.environment().now(),
         store: health.as_ref(),
-        free_bytes: context.engine.blobs().free_bytes().ok(),
+        free_bytes: context.engine.blobs().free_bytes().ok().flatten(),
         services: &services(&context),
     };
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());

@@ -62,6 +62,17 @@ pub(crate) fn router(context: Shared) -> Router {
         .with_state(context)
 }
 
+/// Of a process without the API.
+pub(crate) fn probes(context: Shared) -> Router {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(async || Problem::plain(ErrorCode::RouteNotFound))
+        .layer(from_fn_with_state(context.clone(), observe::observe))
+        .with_state(context)
+}
+
 macro_rules! ids {
     ($($name:ident $id:ident $code:ident;)*) => {
         $(

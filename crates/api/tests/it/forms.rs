@@ -109,8 +109,7 @@ async fn forms_that_make_no_sense() {
     let answer = server.send("POST", "/v1/assets", &headers, "x").await;
     assert!(answer.problem(400, "request.invalid").contains("boundary"));
     assert_eq!(server.get("/v1/assets").await.json()["items"], json!([]));
-    let temporary = server.folder.path().join("blobs/tmp");
-    assert_eq!(std::fs::read_dir(temporary).unwrap().count(), 0);
+    assert_eq!(server.writes_under_way(), 0);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use mediaflow_core::{
     ErrorCode, Failure, Kind, ModerationPolicy, Operation, Queue, Sha256, TenantId, Timestamp,
     Verdict, WorkerId,
 };
-use mediaflow_engine::blob::{BlobKey, FolderBlobs};
+use mediaflow_engine::blob::{BlobKey, Blobs, FolderBlobs};
 use mediaflow_engine::services::Board;
 use mediaflow_engine::store::{
     Capacity, Claimed, Environment, NewBlob, NewRendition, Output, RenditionBlob, Report, Scope,
@@ -110,7 +110,7 @@ impl Default for Wish {
 pub(crate) struct Server {
     pub(crate) router: Router,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) blobs: FolderBlobs,
+    pub(crate) blobs: Blobs,
     pub(crate) world: Arc<World>,
     pub(crate) signer: Signer,
     pub(crate) stopping: CancellationToken,
@@ -118,6 +118,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Files that have no name yet.
+    pub(crate) fn writes_under_way(&self) -> usize {
+        let processes = std::fs::read_dir(self.folder.path().join("blobs/tmp")).unwrap();
+        let files = processes.flat_map(|p| std::fs::read_dir(p.unwrap().path()).unwrap());
+        files.count()
+    }
+
     pub(crate) fn new() -> Self {
         Self::with(Wish::default())
     }
@@ -130,8 +137,10 @@ impl Server {
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::open(&path, Arc::clone(&environment)).unwrap());
         let blobs = FolderBlobs::open(&folder.path().join("blobs")).unwrap();
+        let blobs = Blobs::from(blobs);
         let mut parts = Parts {
             store: Arc::clone(&store),
+            is_shared: false,
             blobs: blobs.clone(),
             environment,
             recipes: Recipes::load(None).unwrap(),

@@ -140,8 +140,7 @@ async fn a_body_that_breaks_off_leaves_nothing() {
     let answer = server.send("POST", "/v1/assets", &[], body).await;
     answer.problem(400, "input.interrupted");
     assert_eq!(assets(&server).await, 0);
-    let temporary = server.folder.path().join("blobs/tmp");
-    assert_eq!(std::fs::read_dir(temporary).unwrap().count(), 0);
+    assert_eq!(server.writes_under_way(), 0);
 }
 
 #[tokio::test]

@@ -85,8 +85,7 @@ async fn a_connection_that_breaks_off_leaves_nothing() {
     let head = "POST /v1/assets HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000000\r\n\r\n";
     connection.write_all(head.as_bytes()).await.unwrap();
     connection.write_all(&vec![b'x'; 2_000_000]).await.unwrap();
-    let temporary = server.folder.path().join("blobs/tmp");
-    let files = || std::fs::read_dir(&temporary).unwrap().count();
+    let files = || server.writes_under_way();
     let mut waited = 0;
     while files() == 0 && waited < 500 {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;

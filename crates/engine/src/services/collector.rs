@@ -3,8 +3,10 @@
 
 use super::Round;
 use crate::{Engine, EngineError};
-use mediaflow_blob::BlobKey;
-use mediaflow_core::{ErrorCode, TaskId};
+use async_trait::async_trait;
+use mediaflow_blob::{BlobError, BlobKey, Blobs};
+use mediaflow_core::TaskId;
+use mediaflow_store::Upkeep;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -21,49 +23,87 @@ const RECORDING_MAX: Duration = Duration::from_secs(600);
 /// Counts the shards whose files were compared with rows: one each round, all of them every 256 rounds.
 static SHARDS_SEEN: AtomicU32 = AtomicU32::new(0);
 
+/// Where bytes lie that may have to go.
+#[async_trait]
+pub trait Shelf: Send + Sync {
+    /// Removes the bytes. Removing what is gone is no error.
+    async fn delete(&self, key: &BlobKey) -> Result<(), BlobError>;
+
+    /// Keys in one of the 256 shards that were written longer than `age` ago.
+    async fn older_than(&self, shard: u8, age: Duration) -> Result<Vec<BlobKey>, BlobError>;
+}
+
+#[async_trait]
+impl Shelf for Blobs {
+    async fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
+        self.collect(key).await
+    }
+
+    async fn older_than(&self, shard: u8, age: Duration) -> Result<Vec<BlobKey>, BlobError> {
+        Self::older_than(self, shard, age).await
+    }
+}
+
 pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
     let grace = Duration::from_secs(engine.parts.retention.unreferenced_s);
-    let condemned = engine.store().condemn(grace, LIMIT).await?;
-    for blob in &condemned {
-        engine.blobs().delete(&key(&blob.key)?).await?;
-        engine.store().forget(blob.id).await?;
-    }
+    let (store, blobs) = (engine.store(), engine.blobs());
+    let condemned = delete_condemned(&**store, blobs, grace).await?;
     let seen = SHARDS_SEEN.fetch_add(1, Ordering::Relaxed);
-    delete_strays(&engine, (seen % SHARDS) as u8, grace).await?;
+    let recording_max = match engine.parts.is_shared {
+        true => RECORDING_MAX,
+        false => RECORDING_MAX.min(engine.started.elapsed()),
+    };
+    let age = grace.max(recording_max);
+    delete_strays(&**store, blobs, (seen % SHARDS) as u8, age).await?;
     // A process that was killed may have left bytes anywhere: the first look at everything makes no pauses.
     if seen < SHARDS {
         return Ok(Round::More);
     }
-    Ok(Round::of(condemned.len(), LIMIT))
+    Ok(Round::of(condemned, LIMIT))
 }
 
-async fn delete_strays(
-    engine: &Arc<Engine>,
-    shard: u8,
+/// Deletes bytes, then rows, of blobs that nothing has referred to for longer than `grace`. Answers how many.
+///
+/// # Errors
+/// When store or bytes do not answer; what was condemned stays so, and comes first the next time.
+pub async fn delete_condemned<S: Upkeep + ?Sized>(
+    store: &S,
+    shelf: &impl Shelf,
     grace: Duration,
+) -> Result<usize, EngineError> {
+    let condemned = store.condemn(grace, LIMIT).await?;
+    for blob in &condemned {
+        shelf.delete(&key(&blob.key)?).await?;
+        store.forget(blob.id).await?;
+    }
+    Ok(condemned.len())
+}
+
+/// Deletes bytes of a shard that have no row and are older than `age`, which must be longer than any upload takes to
+/// be recorded. What a running attempt wrote stays.
+///
+/// # Errors
+/// When store or bytes do not answer.
+pub async fn delete_strays<S: Upkeep + ?Sized>(
+    store: &S,
+    shelf: &impl Shelf,
+    shard: u8,
+    age: Duration,
 ) -> Result<(), EngineError> {
-    let blobs = engine.blobs().clone();
-    let grace = grace.max(RECORDING_MAX.min(engine.started.elapsed()));
-    let old = tokio::task::spawn_blocking(move || blobs.older_than(shard, grace))
-        .await
-        .map_err(|e| EngineError {
-            code: ErrorCode::Internal,
-            message: "listing blobs".into(),
-            reason: Some(Box::new(e)),
-        })??;
+    let old = shelf.older_than(shard, age).await?;
     let names: Vec<String> = old.iter().map(|k| k.as_str().to_owned()).collect();
-    let known = engine.store().known_keys(&names).await?;
+    let known = store.known_keys(&names).await?;
     for stray in old
         .iter()
         .filter(|k| !known.iter().any(|n| n == k.as_str()))
     {
         if let Some((task, fence)) = stray.attempt()
-            && engine.store().is_leased(TaskId(task), fence).await?
+            && store.is_leased(TaskId(task), fence).await?
         {
             continue;
         }
         tracing::info!(key = %stray, "deleting bytes that no row refers to");
-        engine.blobs().delete(stray).await?;
+        shelf.delete(stray).await?;
     }
     Ok(())
 }

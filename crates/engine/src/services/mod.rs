@@ -1,13 +1,18 @@
 //! Background services, one file each. Every one has a name and a visible status, survives errors of its
-//! round, and ends at once when told.
+//! round, and ends at once when told. In a cluster one process at a time runs each.
 
 mod collector;
+mod duty;
 mod expirer;
 mod purger;
 mod sweeper;
 
+pub use collector::{Shelf, delete_condemned, delete_strays};
+pub use purger::{Caches, purge_due};
+
 use crate::Engine;
-use mediaflow_core::Timestamp;
+use duty::{Duty, ELSEWHERE};
+use mediaflow_core::{Timestamp, WorkerId};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -28,6 +33,8 @@ pub struct ServiceStatus {
 pub struct Services {
     tasks: JoinSet<()>,
     board: Board,
+    /// Among the processes of a cluster, of which one at a time runs each service.
+    process: WorkerId,
 }
 
 /// Where services leave their status.
@@ -57,6 +64,7 @@ impl Services {
         let mut services = Self {
             tasks: JoinSet::new(),
             board: Board::default(),
+            process: WorkerId(engine.environment().id()),
         };
         services.every(engine, stop, "sweeper", sweeper::PAUSE, sweeper::round);
         services.every(
@@ -92,8 +100,15 @@ impl Services {
         F: Future<Output = Result<Round, crate::EngineError>> + Send + 'static,
     {
         let (engine, stop, board) = (Arc::clone(engine), stop.clone(), self.board.clone());
+        let mut duty = Duty::new(name, self.process);
         self.tasks.spawn(async move {
             loop {
+                if !duty.is_ours(&engine).await {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(ELSEWHERE) => continue,
+                    }
+                }
                 let outcome = tokio::select! {
                     () = stop.cancelled() => return,
                     outcome = round(Arc::clone(&engine)) => outcome,

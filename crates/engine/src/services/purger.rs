@@ -1,26 +1,54 @@
 //! Tells the CDN to forget what changed, from the outbox, until it has.
 
 use super::Round;
-use crate::{Engine, EngineError};
+use crate::{Cdn, Engine, EngineError};
+use async_trait::async_trait;
 use mediaflow_core::failure::backoff;
+use mediaflow_store::{Environment, Purge, Upkeep};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
 const LIMIT: u32 = 50;
 
-pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
-    let purges = engine.store().purges(LIMIT).await?;
-    for purge in &purges {
-        let again = match engine.cdn().purge(&purge.paths).await {
-            Ok(()) => None,
-            Err(error) => {
-                let pause = backoff(purge.attempts + 1, engine.environment().jitter());
-                tracing::warn!(asset = %purge.asset, %error, ?pause, "the CDN did not forget; trying again");
-                Some(pause)
-            }
-        };
-        engine.store().purged(purge.id, again).await?;
+/// Caches in front of delivery.
+#[async_trait]
+pub trait Caches: Send + Sync {
+    /// Has them forget; answers whether they did.
+    async fn forget(&self, purge: &Purge) -> bool;
+}
+
+#[async_trait]
+impl Caches for Cdn {
+    async fn forget(&self, purge: &Purge) -> bool {
+        let gone = self.purge(&purge.paths).await;
+        if let Err(error) = &gone {
+            tracing::warn!(asset = %purge.asset, %error, "the CDN did not forget; trying again");
+        }
+        gone.is_ok()
     }
-    Ok(Round::of(purges.len(), LIMIT))
+}
+
+pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
+    let environment = &**engine.environment();
+    let purged = purge_due(&**engine.store(), engine.cdn(), environment).await?;
+    Ok(Round::of(purged, LIMIT))
+}
+
+/// Purges what is due, oldest first; what could not be is due again later. Answers how many were tried.
+///
+/// # Errors
+/// When the store does not answer; what was purged and not recorded is purged again.
+pub async fn purge_due<S: Upkeep + ?Sized>(
+    store: &S,
+    caches: &impl Caches,
+    environment: &dyn Environment,
+) -> Result<usize, EngineError> {
+    let purges = store.purges(LIMIT).await?;
+    for purge in &purges {
+        let done = caches.forget(purge).await;
+        let again = (!done).then(|| backoff(purge.attempts + 1, environment.jitter()));
+        store.purged(purge.id, again).await?;
+    }
+    Ok(purges.len())
 }

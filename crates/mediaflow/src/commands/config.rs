@@ -17,7 +17,7 @@ pub(crate) enum Verb {
     Reference,
 }
 
-const SECRETS: [&str; 2] = ["secret", "purge_token"];
+const SECRETS: [&str; 3] = ["secret", "purge_token", "secret_access_key"];
 
 pub(crate) fn run(place: &Place, verb: Verb) -> Result<(), Fault> {
     match verb {

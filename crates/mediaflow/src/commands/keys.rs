@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::data::DataFolder;
 use crate::fault::Fault;
 use crate::output;
+use crate::stores::open_store;
 use clap::Subcommand;
 use mediaflow_core::KeyId;
 use mediaflow_engine::SystemEnvironment;
@@ -53,7 +54,7 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
         } => {
             scopes.sort();
             scopes.dedup();
-            match ask(&data, KeyRequest::Create { name, scopes }).await? {
+            match ask(&config, &data, KeyRequest::Create { name, scopes }).await? {
                 KeyAnswer::Created { token, .. } if quiet => output::print(&format!("{token}\n")),
                 KeyAnswer::Created { id, token } => output::print(&format!(
                     "{token}\n\nThis is the only time that the key is shown. Use it as `Authorization: Bearer ...`, or\n  \
@@ -62,7 +63,7 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
                 other => Err(unexpected(other)),
             }
         }
-        Verb::Ls { json } => match ask(&data, KeyRequest::List).await? {
+        Verb::Ls { json } => match ask(&config, &data, KeyRequest::List).await? {
             KeyAnswer::Keys(keys) if json => {
                 let text = serde_json::to_string_pretty(&keys).map_err(Fault::failed)?;
                 output::print(&format!("{text}\n"))
@@ -87,7 +88,7 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
             }
             other => Err(unexpected(other)),
         },
-        Verb::Revoke { id } => match ask(&data, KeyRequest::Revoke { id }).await? {
+        Verb::Revoke { id } => match ask(&config, &data, KeyRequest::Revoke { id }).await? {
             KeyAnswer::Revoked(true) => output::print(&format!("{id} is revoked\n")),
             KeyAnswer::Revoked(false) => Err(Fault::failed(format!(
                 "there is no live key {id}; see `mediaflow keys ls`"
@@ -98,7 +99,11 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
 }
 
 /// By the store itself where it is free, else by the server that has it open.
-async fn ask(data: &DataFolder, request: KeyRequest) -> Result<KeyAnswer, Fault> {
+async fn ask(config: &Config, data: &DataFolder, request: KeyRequest) -> Result<KeyAnswer, Fault> {
+    if config.store.is_some() {
+        let store = open_store(config, data, Arc::new(SystemEnvironment)).await?;
+        return Ok(admin::perform(&*store, request).await);
+    }
     let (path, environment) = (data.database(), Arc::new(SystemEnvironment));
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&path, environment)).await;
     match opened.map_err(Fault::failed)? {

@@ -25,9 +25,24 @@ use std::process::ExitCode;
 pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
     let place = &cli.place;
     let done = match cli.command {
-        Command::Serve { listen } => {
+        Command::Serve {
+            listen,
+            roles,
+            queues,
+            cpu,
+            memory,
+        } => {
             let mut config = load(place)?;
             config.listen = listen.unwrap_or(config.listen);
+            config.worker.cpu = cpu.unwrap_or(config.worker.cpu);
+            config.worker.memory_bytes = memory.unwrap_or(config.worker.memory_bytes);
+            if !roles.is_empty() {
+                config.roles = roles;
+            }
+            if !queues.is_empty() {
+                config.worker.queues = queues;
+            }
+            config.check().map_err(Fault::unusable)?;
             config.log.start()?;
             return serve::run(config);
         }

@@ -6,15 +6,16 @@ use crate::data::DataFolder;
 use crate::fault::Fault;
 use crate::http;
 use crate::output;
-use mediaflow_api::{ApiParts, Metrics, router};
-use mediaflow_blob::FolderBlobs;
+use crate::roles::Role;
+use crate::stores::{open_blobs, open_store};
+use mediaflow_api::{ApiParts, Metrics, probes, router};
 use mediaflow_core::TenantId;
 use mediaflow_engine::services::Services;
 use mediaflow_engine::{Cdn, Engine, Parts, Recipes, Stills, SystemEnvironment};
 use mediaflow_media::image::heif::HeifHelper;
 use mediaflow_media::sandbox::{Posture, SandboxMode};
 use mediaflow_media::video::{Ffmpeg, FfmpegLimits};
-use mediaflow_store::{Environment, SqliteStore, Store};
+use mediaflow_store::{Environment, Store};
 use mediaflow_worker::{MediaRecogniser, MediaStills, Toolbox, VideoTools, Worker};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -60,10 +61,11 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let address = listener.local_addr().map_err(Fault::failed)?;
 
     let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment);
-    let store = open_store(&data, Arc::clone(&environment)).await?;
-    let blobs = FolderBlobs::open(&data.blobs())
-        .map_err(|e| Fault::failed(format!("the data folder: {e}")))?;
-    let is_open = is_open(&*store, address).await?;
+    let store = open_store(&config, &data, Arc::clone(&environment)).await?;
+    let blobs = open_blobs(&config, &data).await?;
+    let (serves, works) = (config.has(Role::Api), config.has(Role::Worker));
+    // What tells whether a worker lives needs no key.
+    let is_open = serves && is_open(&*store, address).await?;
     let signer = config.delivery.open(&data)?;
     let watermark = Engine::pin_watermark(&store, &blobs, &config.watermark)
         .await
@@ -72,6 +74,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let engine = Arc::new(Engine::new(Parts {
         store: Arc::clone(&store),
         blobs,
+        is_shared: config.store.is_some(),
         environment,
         recipes,
         recognise: Arc::new(MediaRecogniser::new(config.limits.image, ffmpeg.is_some())),
@@ -83,10 +86,11 @@ async fn serve(config: Config) -> Result<(), Fault> {
         watermark,
     }));
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    let scratch = data.scratch()?;
     let video = VideoTools {
         limits: config.limits.video,
         ffmpeg,
-        scratch: data.scratch()?,
+        scratch: scratch.path().to_path_buf(),
     };
     let stills = video.ffmpeg.as_ref().map(|ffmpeg| {
         let made = MediaStills::new(ffmpeg, video.limits, video.scratch.clone());
@@ -95,17 +99,23 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let toolbox = Toolbox::new(config.limits.image, heif, &config.moderation, video)
         .map_err(Fault::unusable)?;
     let (stopping, ending) = (CancellationToken::new(), CancellationToken::new());
-    let worker = Worker::new(
-        Arc::clone(&engine),
-        toolbox,
-        config.worker,
-        worker_name(),
-        Arc::clone(&metrics),
-        stopping.clone(),
-    )
-    .map_err(|e| Fault::failed(format!("no threads for the worker: {e}")))?;
+    let worker = works.then(|| {
+        Worker::new(
+            Arc::clone(&engine),
+            toolbox,
+            config.worker.clone(),
+            worker_name(),
+            Arc::clone(&metrics),
+            stopping.clone(),
+        )
+    });
+    let worker = worker
+        .transpose()
+        .map_err(|e| Fault::failed(format!("no threads for the worker: {e}")))?;
     let signals = Signals::listen()?;
-    let admin = admin::bind(&data).map_err(|e| {
+    // With a database that many may open, commands open it themselves.
+    let admin = config.store.is_none().then(|| admin::bind(&data));
+    let admin = admin.transpose().map_err(|e| {
         Fault::failed(format!(
             "the administration socket in {}: {e}",
             data.path().display()
@@ -113,22 +123,27 @@ async fn serve(config: Config) -> Result<(), Fault> {
     })?;
 
     let head_max = Duration::from_secs(config.api.head_s_max);
-    let services = Services::start(&engine, &ending);
-    let routes = router(ApiParts {
+    let services = serves.then(|| Services::start(&engine, &ending));
+    let board = services.as_ref().map(Services::board).unwrap_or_default();
+    let parts = ApiParts {
         engine,
         config: config.api,
         is_open,
         signer,
         cors,
         stills,
-        services: services.board(),
+        services: board,
         metrics,
         stopping: stopping.clone(),
-    });
-    let worker = tokio::spawn(worker.run(DRAIN));
-    let admin = tokio::spawn(admin::serve(admin, store));
+    };
+    let routes = if serves { router(parts) } else { probes(parts) };
+    let worker = worker.map(|worker| tokio::spawn(worker.run(DRAIN)));
+    let admin = admin.map(|socket| tokio::spawn(admin::serve(socket, store)));
     let http = tokio::spawn(http::serve(listener, routes, head_max, stopping.clone()));
-    greet(address, &data, is_open, config.sandbox);
+    match serves {
+        true => greet(address, &data, is_open, config.sandbox),
+        false => greet_worker(address, &data),
+    }
 
     tokio::select! {
         () = signals.first() => {}
@@ -143,12 +158,18 @@ async fn serve(config: Config) -> Result<(), Fault> {
     if tokio::time::timeout(DRAIN, http).await.is_err() {
         tracing::warn!("some connections did not end in time and are dropped");
     }
-    if let Err(e) = worker.await {
+    if let Some(worker) = worker
+        && let Err(e) = worker.await
+    {
         tracing::error!(error = %e, "the worker ended badly; its tasks are taken up by the next start");
     }
-    admin.abort();
+    if let Some(admin) = admin {
+        admin.abort();
+    }
     ending.cancel();
-    services.join().await;
+    if let Some(services) = services {
+        services.join().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -206,18 +227,6 @@ async fn bind(listen: SocketAddr) -> Result<TcpListener, Fault> {
     })
 }
 
-async fn open_store(
-    data: &DataFolder,
-    environment: Arc<dyn Environment>,
-) -> Result<Arc<dyn Store>, Fault> {
-    let path = data.database();
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path, environment))
-        .await
-        .map_err(Fault::failed)?
-        .map_err(|e| Fault::failed(format!("{}: {e}", data.path().display())))?;
-    Ok(Arc::new(store))
-}
-
 /// Whether callers need no key: on loopback, until the first key is made. Elsewhere there must be one.
 async fn is_open(store: &dyn Store, address: SocketAddr) -> Result<bool, Fault> {
     let keys = store.keys(TenantId::DEFAULT).await.map_err(Fault::failed)?;
@@ -260,6 +269,15 @@ fn greet(address: SocketAddr, data: &DataFolder, is_open: bool, sandbox: Sandbox
         data.path().display(),
     );
     // A server whose output nobody reads works all the same.
+    let _ = output::print(&text);
+}
+
+fn greet_worker(address: SocketAddr, data: &DataFolder) {
+    let text = format!(
+        "MediaFlow {} works; http://{address} answers probes only\n  data     {}\n  try      curl http://{address}/readyz\n",
+        env!("CARGO_PKG_VERSION"),
+        data.path().display(),
+    );
     let _ = output::print(&text);
 }
 

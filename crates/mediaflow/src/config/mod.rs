@@ -8,19 +8,23 @@ pub(crate) use load::load;
 pub(crate) use reference::reference;
 
 use crate::logging::LogConfig;
+use crate::roles::{self, Role};
 use crate::signing::DeliveryConfig;
 use mediaflow_api::ApiConfig;
+use mediaflow_blob::ObjectStoreConfig;
 use mediaflow_engine::{
     CdnConfig, MetadataConfig, ModerationConfig, RetentionConfig, UploadLimits, WatermarkConfig,
 };
 use mediaflow_media::image::ImageLimits;
 use mediaflow_media::sandbox::SandboxMode;
 use mediaflow_media::video::MediaLimits;
+use mediaflow_store::{Clock, PostgresOptions};
 use mediaflow_worker::WorkerConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `mediaflow.toml`. Every setting has a default; an empty file is a valid one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,13 +35,25 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "address")]
     #[schemars(with = "String")]
     pub(crate) listen: SocketAddr,
-    /// The folder for the database, originals and renditions. A relative path begins at the configuration
+    /// The folder for the database, originals and renditions, keys and work under way. A relative path begins at the configuration
     /// file's folder. `--data` and `MEDIAFLOW_DATA` win over it.
     pub(crate) data: PathBuf,
     /// What happens where the kernel or a container withholds the means to sandbox decoders: `prefer` uses
     /// what there is and says what is missing, `require` refuses to start, `off` uses none.
     #[schemars(with = "String")]
     pub(crate) sandbox: SandboxMode,
+    /// Where assets, tasks and events are: `postgres://user:password@host/database`, which many processes may share.
+    /// Without it they are in SQLite in the data folder, which belongs to one process.
+    pub(crate) store: Option<String>,
+    pub(crate) postgres: PostgresConfig,
+    /// Where originals and renditions are: `s3://bucket/prefix` (Amazon's or any other S3 server), `gs://bucket/prefix`
+    /// or `az://container/prefix`. Without it they are in the folder `blobs` of the data folder.
+    pub(crate) blobs: Option<String>,
+    pub(crate) object_store: ObjectStoreConfig,
+    /// What this process does: `api` takes uploads, answers requests and runs the background services, `worker` does the
+    /// work. Without `store` one process does both. `--role` and `MEDIAFLOW_ROLE` win over it.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) roles: Vec<Role>,
     pub(crate) log: LogConfig,
     pub(crate) api: ApiConfig,
     pub(crate) worker: WorkerConfig,
@@ -57,6 +73,11 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             data: PathBuf::from("mediaflow-data"),
             sandbox: SandboxMode::Prefer,
+            store: None,
+            postgres: PostgresConfig::default(),
+            blobs: None,
+            object_store: ObjectStoreConfig::default(),
+            roles: roles::all(),
             log: LogConfig::default(),
             api: ApiConfig::default(),
             worker: WorkerConfig::default(),
@@ -81,6 +102,45 @@ pub(crate) struct Limits {
     pub(crate) video: MediaLimits,
 }
 
+/// `[postgres]`: how the database of `store` is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PostgresConfig {
+    /// Most connections of this process, 2 to 1000. All processes together must stay below the database's own limit.
+    pub(crate) connections: usize,
+    /// A statement that takes longer is given up, in seconds, 1 to 600.
+    pub(crate) statement_s: u64,
+}
+
+impl Default for PostgresConfig {
+    fn default() -> Self {
+        Self {
+            connections: 10,
+            statement_s: 30,
+        }
+    }
+}
+
+impl PostgresConfig {
+    pub(crate) fn options(&self) -> PostgresOptions {
+        PostgresOptions {
+            connections: self.connections,
+            statement_timeout: Duration::from_secs(self.statement_s),
+            clock: Clock::Database,
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !(2..=1000).contains(&self.connections) {
+            return Err("postgres.connections must be 2 to 1000".into());
+        }
+        if !(1..=600).contains(&self.statement_s) {
+            return Err("postgres.statement_s must be 1 to 600".into());
+        }
+        Ok(())
+    }
+}
+
 /// `[recipes]`: recipes of your own.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -91,11 +151,43 @@ pub(crate) struct RecipesConfig {
 }
 
 impl Config {
+    /// Whether this process does that.
+    pub(crate) fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
     /// What serde cannot know: whether values make sense, alone and together.
     ///
     /// # Errors
     /// Begins with the setting's name and says what it should be.
-    fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.roles.is_empty() {
+            return Err("roles must be api, worker or both".into());
+        }
+        match &self.store {
+            None if self.roles.len() < 2 => {
+                return Err(
+                    "roles must be api and worker: SQLite belongs to one process. Give `store = \"postgres://...\"` to share the work"
+                        .into(),
+                );
+            }
+            Some(url)
+                if !["postgres://", "postgresql://"]
+                    .iter()
+                    .any(|s| url.starts_with(s)) =>
+            {
+                return Err("store must be postgres://user:password@host/database; without it SQLite is used".into());
+            }
+            Some(_) if self.has(Role::Api) && self.delivery.signing_keys.is_empty() => {
+                return Err(
+                    "delivery.signing_keys: with `store` all processes must sign URLs with the same keys; give one here"
+                        .into(),
+                );
+            }
+            _ => {}
+        }
+        self.postgres.check()?;
+        self.object_store.check()?;
         self.log.check()?;
         self.api.check()?;
         self.worker.check()?;

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // all of this is test code, also what is no test itself
 
 mod audio;
+mod buckets;
 mod classifier;
+mod cluster;
 mod films;
 mod given;
 mod hostile;

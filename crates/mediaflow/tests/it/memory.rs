@@ -98,7 +98,9 @@ async fn an_hour_takes_the_memory_and_the_disk_of_its_chunks() {
 fn watch(scratch: &Path, done: &AtomicBool) -> (u64, usize) {
     let (mut most, mut copies) = (0, BTreeSet::new());
     while !done.load(Ordering::Relaxed) {
-        let folders = std::fs::read_dir(scratch).into_iter().flatten().flatten();
+        let processes = std::fs::read_dir(scratch).into_iter().flatten().flatten();
+        let folders = processes.filter_map(|p| std::fs::read_dir(p.path()).ok());
+        let folders = folders.flatten().flatten();
         let files = folders.filter_map(|f| std::fs::read_dir(f.path()).ok());
         let mut sum = 0;
         for file in files.flatten().flatten() {

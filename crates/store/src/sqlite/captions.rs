@@ -6,19 +6,14 @@ use super::live::Live;
 use super::renditions::purge;
 use super::rows::{id, sha};
 use super::shown::shown;
-use super::streams::add_master_paths;
 use super::writer::Session;
+use crate::captions::{GIVEN, may_have_captions, one_of_each_name};
+use crate::paths::{Paths, add_captions, add_masters};
 use crate::{Captioning, CaptionsRecord, NewCaptions, Output, StoreError};
 use async_trait::async_trait;
-use mediaflow_core::{
-    AssetId, AssetState, BlobId, EventDraft, EventType, Kind, Sha256, TenantId, Visibility,
-};
+use mediaflow_core::{AssetId, BlobId, EventDraft, EventType, Sha256, TenantId, Visibility};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
-use std::collections::BTreeSet;
-
-/// The generation of what people gave.
-const GIVEN: u32 = 0;
 
 impl Live {
     pub(super) fn keep_captions(&self, s: &Session<'_>, output: &Output) -> Result<(), StoreError> {
@@ -86,7 +81,7 @@ pub(super) fn add_paths(
     asset: AssetId,
     generations: (u32, u32),
     end: u32,
-    paths: &mut BTreeSet<String>,
+    paths: &mut Paths,
 ) -> Result<(), StoreError> {
     let mut statement = s.conn.prepare_cached(
         "SELECT c.name, b.sha256 FROM captions c JOIN blobs b ON b.id = c.blob
@@ -95,16 +90,9 @@ pub(super) fn add_paths(
     let mut rows = statement.query(params![asset.as_bytes(), end, generations.0, generations.1])?;
     while let Some(row) = rows.next()? {
         let name: String = row.get("name")?;
-        add_own_paths(asset, &name, sha(row, "sha256")?, paths);
+        add_captions(paths, asset, &name, sha(row, "sha256")?);
     }
     Ok(())
-}
-
-fn add_own_paths(asset: AssetId, name: &str, sha256: Sha256, paths: &mut BTreeSet<String>) {
-    paths.insert(format!("/media/{asset}/{name}.vtt"));
-    paths.insert(format!("/media/{asset}/{sha256}/{name}.vtt"));
-    paths.insert(format!("/media/{asset}/{sha256}/{name}.m3u8"));
-    paths.insert(format!("/media/{asset}/{sha256}/{name}.ts.vtt"));
 }
 
 /// What readers see; given ones before found ones of the same name.
@@ -134,14 +122,10 @@ pub(super) fn of_generation(
          WHERE c.asset = ?1 AND c.generation IN (0, ?2) ORDER BY c.generation",
     )?;
     let mut rows = statement.query(params![asset.as_bytes(), generation])?;
-    let mut found: Vec<CaptionsRecord> = Vec::new();
+    let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let name: String = row.get("name")?;
-        if found.iter().any(|given| given.name == name) {
-            continue;
-        }
         found.push(CaptionsRecord {
-            name,
+            name: row.get("name")?,
             language: row.get("language")?,
             label: row.get("label")?,
             sha256: sha(row, "sha256")?,
@@ -150,8 +134,7 @@ pub(super) fn of_generation(
             visibility: Visibility::Private,
         });
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
+    Ok(one_of_each_name(found))
 }
 
 #[async_trait]
@@ -209,23 +192,18 @@ fn take(s: &Session<'_>, tenant: TenantId, asset: AssetId, name: &str) -> Result
 /// An asset that can have captions.
 fn open(s: &Session<'_>, tenant: TenantId, asset: AssetId) -> Result<Live, StoreError> {
     let live = Live::of(s, tenant, asset)?;
-    match (live.state, live.run.recipe.kind) {
-        (AssetState::Deleted, _) => Err(StoreError::AssetDeleted),
-        (AssetState::Rejected, _) => Err(StoreError::Conflict(
-            "the asset was rejected; it takes no captions".into(),
-        )),
-        (_, Kind::Image) => Err(StoreError::Conflict("a picture has no captions".into())),
-        _ => Ok(live),
-    }
+    may_have_captions(live.state, live.run.recipe.kind)?;
+    Ok(live)
 }
 
 /// The paths whose content changes with the captions of this name.
-fn changing(s: &Session<'_>, live: &Live, name: &str) -> Result<BTreeSet<String>, StoreError> {
-    let mut paths = BTreeSet::new();
+fn changing(s: &Session<'_>, live: &Live, name: &str) -> Result<Paths, StoreError> {
+    let mut paths = Paths::new();
     let now = visible(s.conn, live.asset)?;
     if let Some(old) = now.iter().find(|c| c.name == name) {
-        add_own_paths(live.asset, name, old.sha256, &mut paths);
+        add_captions(&mut paths, live.asset, name, old.sha256);
     }
-    add_master_paths(s, live.asset, live.published, &mut paths)?;
+    let captions = of_generation(s.conn, live.asset, live.published)?;
+    add_masters(&mut paths, live.asset, live.published, &captions);
     Ok(paths)
 }

@@ -7,16 +7,16 @@ use super::search::{add_tags, index_words, remove_tags};
 use super::shown::shown;
 use super::writer::Session;
 use super::{SqliteStore, events, record, renditions, search, tasks};
+use crate::catalog::{in_recipe_order, original_gone};
+use crate::frozen::Frozen;
 use crate::{
     AssetPage, AssetPatch, AssetRecord, BlobRow, Catalog, EventPage, Search, Servable, StoreError,
     TaskFilter, TaskPage,
 };
 use async_trait::async_trait;
-use mediaflow_core::operation::Format;
 use mediaflow_core::transition::{self, Effect};
 use mediaflow_core::{
-    AssetId, AssetState, BlobId, ErrorCode, EventDraft, EventType, Recipe, TenantId, Timestamp,
-    Visibility,
+    AssetId, AssetState, BlobId, ErrorCode, EventDraft, EventType, TenantId, Timestamp, Visibility,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
@@ -101,7 +101,7 @@ impl Catalog for SqliteStore {
 
 fn visible(
     conn: &Connection,
-    frozen: &super::Frozen,
+    frozen: &Frozen,
     asset: AssetId,
 ) -> Result<Vec<Servable>, StoreError> {
     let Some(shown) = shown(conn, asset)? else {
@@ -123,15 +123,8 @@ fn visible(
             })
         })?
         .collect::<Result<Vec<_>, _>>()?;
-    found.sort_by_key(|s| place(&recipe, &s.rendition.profile, s.rendition.format));
+    in_recipe_order(&mut found, &recipe);
     Ok(found)
-}
-
-/// Variants as the recipe lists them, each with its baseline first and then the smaller formats.
-fn place(recipe: &Recipe, profile: &str, format: Format) -> (usize, Format) {
-    let variants = recipe.resize().map_or(&[][..], |r| &r.variants);
-    let place = variants.iter().position(|v| v.name == profile);
-    (place.unwrap_or(usize::MAX), format)
 }
 
 fn original(conn: &Connection, tenant: TenantId, asset: AssetId) -> Result<BlobRow, StoreError> {
@@ -145,9 +138,7 @@ fn original(conn: &Connection, tenant: TenantId, asset: AssetId) -> Result<BlobR
         return Err(StoreError::AssetDeleted);
     }
     if row.get::<_, Option<[u8; 16]>>("blob_id")?.is_none() {
-        return Err(StoreError::Conflict(
-            "the original of this rejected asset was removed after its retention time".into(),
-        ));
+        return Err(original_gone());
     }
     Ok(blob(row)?)
 }
@@ -163,21 +154,7 @@ fn change(
         return Err(StoreError::AssetDeleted);
     }
     let (old, created_at) = said(s, asset)?;
-    let mut new = old.clone();
-    new.title = patch.title.unwrap_or(new.title);
-    new.tags = patch.tags.unwrap_or(new.tags);
-    new.metadata = patch.metadata.unwrap_or(new.metadata);
-    new.visibility = patch.visibility.unwrap_or(new.visibility);
-    new.focus = patch.focus.or(new.focus);
-    let fields = [
-        ("title", old.title != new.title),
-        ("tags", old.tags != new.tags),
-        ("metadata", old.metadata != new.metadata),
-        ("visibility", old.visibility != new.visibility),
-        ("focus", old.focus != new.focus),
-    ];
-    let changed = fields.iter().filter(|(_, changed)| *changed);
-    let changed: Vec<&str> = changed.map(|(name, _)| *name).collect();
+    let (new, changed) = patch.apply(&old);
     if changed.is_empty() {
         return Ok(());
     }

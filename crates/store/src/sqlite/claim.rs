@@ -3,36 +3,19 @@
 use super::blobs::blob;
 use super::rows::{id, maybe_json, sha, time};
 use super::writer::Session;
+use crate::giving::{Candidate, Giving, IDLE_LANE, LOOKAHEAD};
 use crate::{Capacity, Claimed, Lease, StoreError};
 use mediaflow_core::operation::Facts;
-use mediaflow_core::{AssetId, AssetOptions, Cost, Queue, TaskId, Timestamp};
+use mediaflow_core::{AssetId, AssetOptions, Cost, Queue, TaskId};
 use rusqlite::{Row, params};
-use std::time::Duration;
-
-/// A task that has waited longer stops smaller ones behind it.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The lane that runs only while nothing else waits.
-const IDLE_LANE: u8 = 9;
-/// Ready tasks looked at beyond the number wanted, because some may not fit.
-const LOOKAHEAD: u32 = 32;
 
 /// What a claim has left to give, while it gives it.
 struct Claim<'a> {
     s: &'a Session<'a>,
     capacity: &'a Capacity,
     request: &'a [u8],
-    memory_free: u64,
+    giving: Giving<'a>,
     given: Vec<TaskId>,
-    full: bool,
-}
-
-struct Candidate {
-    id: TaskId,
-    lane: u8,
-    rank: i64,
-    memory: u64,
-    alone: bool,
-    queued_at: Timestamp,
 }
 
 pub(super) const READY: &str = "SELECT id, lane, rank, memory_bytes, alone, queued_at FROM tasks
@@ -78,10 +61,11 @@ pub(super) fn offer(
         let candidates = claim.candidates(READY_OF_ASSET, queues, slots, Some(asset))?;
         let mut left = slots;
         for candidate in candidates {
-            let yields = candidate.alone
-                || candidate.lane == IDLE_LANE
-                || claim.any_below(queues, candidate.lane)?;
-            if left > 0 && !yields && claim.fits(&candidate) {
+            if left > 0
+                && claim.giving.may_offer(&candidate)
+                && !claim.any_below(queues, candidate.lane)?
+            {
+                claim.giving.take(&candidate);
                 claim.give(&candidate)?;
                 left -= 1;
             }
@@ -108,36 +92,19 @@ impl<'a> Claim<'a> {
             s,
             capacity,
             request,
-            memory_free: capacity.memory_free,
+            giving: Giving::new(capacity, s.now),
             given: Vec::new(),
-            full: false,
         }
     }
 
     fn give_from(&mut self, queues: &[Queue], slots: u32) -> Result<(), StoreError> {
-        if self.full {
-            return Ok(());
+        let candidates = self.candidates(READY, queues, slots, None)?;
+        let s = self.s;
+        let chosen = self.giving.choose(candidates, slots, || is_idle(s))?;
+        for candidate in &chosen {
+            self.give(candidate)?;
         }
-        let mut rank = None;
-        let mut left = slots;
-        for candidate in self.candidates(READY, queues, slots, None)? {
-            if left == 0 || self.full {
-                break;
-            }
-            if candidate.lane == IDLE_LANE && !self.may_idle()? {
-                break;
-            }
-            let room = self.fits(&candidate)
-                && (!candidate.alone || (self.capacity.idle && self.given.is_empty()));
-            if room {
-                self.give(&candidate)?;
-                rank = rank.max(Some(candidate.rank));
-                left -= 1;
-                self.full = candidate.alone;
-            } else if self.is_overdue(&candidate) {
-                self.full = true;
-            }
-        }
+        let rank = chosen.iter().map(|candidate| candidate.rank).max();
         if let Some(rank) = rank {
             self.s
                 .conn
@@ -183,42 +150,15 @@ impl<'a> Claim<'a> {
         Ok(found)
     }
 
-    /// A task that no worker of this size can take is given all the same, for it to say so.
-    fn fits(&self, candidate: &Candidate) -> bool {
-        candidate.memory <= self.memory_free || candidate.memory > self.capacity.memory_total
-    }
-
-    fn is_overdue(&self, candidate: &Candidate) -> bool {
-        candidate.lane < IDLE_LANE && self.s.now.since(candidate.queued_at) > PATIENCE
-    }
-
     /// Whether the first of the queue has waited too long for room on this worker.
     fn is_blocked(&self, queues: &[Queue]) -> Result<bool, StoreError> {
         let first = self.candidates(READY, queues, 1, None)?.into_iter().next();
-        Ok(first.is_some_and(|c| (c.alone || !self.fits(&c)) && self.is_overdue(&c)))
-    }
-
-    fn may_idle(&self) -> Result<bool, StoreError> {
-        if !self.capacity.idle_lane {
-            return Ok(false);
-        }
-        if self.any_below(Queue::ALL, IDLE_LANE)? {
-            return Ok(false);
-        }
-        let mut running = self.s.conn.prepare_cached(RUNNING_BELOW)?;
-        let busy: bool = running.query_row([IDLE_LANE], |row| row.get(0))?;
-        Ok(!busy)
+        Ok(first.is_some_and(|c| self.giving.is_blocked_by(&c)))
     }
 
     /// Whether something of a lower lane is ready.
     fn any_below(&self, queues: &[Queue], lane: u8) -> Result<bool, StoreError> {
-        let mut statement = self.s.conn.prepare_cached(READY_BELOW)?;
-        for queue in queues {
-            if statement.query_row(params![queue.as_str(), lane], |row| row.get(0))? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        any_below(self.s, queues, lane)
     }
 
     fn give(&mut self, candidate: &Candidate) -> Result<(), StoreError> {
@@ -254,9 +194,6 @@ impl<'a> Claim<'a> {
                 self.request,
                 now.0
             ])?;
-        if candidate.memory <= self.capacity.memory_total {
-            self.memory_free -= candidate.memory;
-        }
         self.given.push(candidate.id);
         Ok(())
     }
@@ -268,6 +205,26 @@ impl<'a> Claim<'a> {
             .map(|task| claimed(s, task))
             .collect()
     }
+}
+
+/// Whether nothing below the idle lane is ready or running.
+fn is_idle(s: &Session<'_>) -> Result<bool, StoreError> {
+    if any_below(s, Queue::ALL, IDLE_LANE)? {
+        return Ok(false);
+    }
+    let mut running = s.conn.prepare_cached(RUNNING_BELOW)?;
+    let busy: bool = running.query_row([IDLE_LANE], |row| row.get(0))?;
+    Ok(!busy)
+}
+
+fn any_below(s: &Session<'_>, queues: &[Queue], lane: u8) -> Result<bool, StoreError> {
+    let mut statement = s.conn.prepare_cached(READY_BELOW)?;
+    for queue in queues {
+        if statement.query_row(params![queue.as_str(), lane], |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A running task with all that its operation is a function of.

@@ -2,6 +2,7 @@
 
 use super::SqliteStore;
 use super::rows::{id, time};
+use crate::cluster::REMEMBERED;
 use crate::{Cluster, Presence, RunningTask, StoreError, Wish, WorkerRecord};
 use async_trait::async_trait;
 use mediaflow_core::{Timestamp, WorkerId};
@@ -9,9 +10,6 @@ use rusqlite::{Connection, Row};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// How long one is remembered that says nothing.
-const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// Who was heard of.
 #[derive(Default)]
@@ -31,6 +29,11 @@ impl Present {
 
 #[async_trait]
 impl Cluster for SqliteStore {
+    /// There is no other process.
+    async fn lead(&self, _: &str, _: WorkerId, _: Duration) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
     async fn present(&self, worker: &Presence) -> Result<Wish, StoreError> {
         let mut present = self.present.lock();
         let wish = present.get(&worker.id).map_or(Wish::Work, |h| h.wish);

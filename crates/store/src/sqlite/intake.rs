@@ -3,9 +3,10 @@
 use super::blobs::{adopt, blob, orphan};
 use super::live::{Beginning, Live};
 use super::rows::{clamp, id, sha, to_json};
-use super::search::{add_tags, words};
+use super::search::add_tags;
 use super::writer::Session;
 use super::{SqliteStore, blobs};
+use crate::record::words;
 use crate::{Accept, Accepted, BlobRow, Idempotency, Intake, NewBlob, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::{AssetId, AssetState, BlobId, EventDraft, EventType, TenantId};

@@ -5,10 +5,11 @@ use super::renditions;
 use super::rows::{clamp, id, named, sha, to_json};
 use super::writer::Session;
 use crate::StoreError;
+use crate::standing::{counters, shown};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{
-    AssetId, AssetState, Cost, EventDraft, Focus, Recipe, Run, RunSettings, RunState, StepStatus,
-    TaskState, TenantId, Verdict, transition,
+    AssetId, AssetState, Cost, EventDraft, Focus, Recipe, Run, RunSettings, RunState, TaskState,
+    TenantId, Verdict, transition,
 };
 use rusqlite::{Row, params};
 use std::sync::Arc;
@@ -49,57 +50,19 @@ pub(super) struct Beginning {
     pub(super) sequence: u64,
 }
 
-/// Counters as stored: total, succeeded, skipped, dead, cancelled, released.
-type Counters = Vec<[u32; 6]>;
-
-fn counters(run: &Run) -> String {
-    let rows = run.steps.iter().map(|s| {
-        let released = u32::from(s.released);
-        [
-            s.total,
-            s.succeeded,
-            s.skipped,
-            s.dead,
-            s.cancelled,
-            released,
-        ]
-    });
-    to_json(&rows.collect::<Counters>())
-}
-
 /// The run in a row of `runs`, with its recipe.
 pub(super) fn run(row: &Row<'_>, recipe: Arc<Recipe>) -> rusqlite::Result<Run> {
-    let steps: Counters = super::rows::json(row, "steps")?;
-    let steps = steps
-        .into_iter()
-        .map(
-            |[total, succeeded, skipped, dead, cancelled, released]| StepStatus {
-                total,
-                succeeded,
-                skipped,
-                dead,
-                cancelled,
-                released: released != 0,
-            },
-        );
+    let steps: String = row.get("steps")?;
+    let steps = crate::standing::steps(&steps)
+        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
     let verdict: Option<String> = row.get("verdict")?;
     Ok(Run {
         generation: row.get("generation")?,
         state: named(row, "state", RunState::parse)?,
         verdict: verdict.as_deref().and_then(Verdict::parse),
-        steps: steps.collect(),
+        steps,
         recipe,
     })
-}
-
-/// What an asset shows: deleted and rejected win, then what is published as a whole, then the newest run.
-fn shown(deleted: bool, is_published: bool, run: &Run) -> AssetState {
-    match run.state {
-        _ if deleted => AssetState::Deleted,
-        RunState::Rejected => AssetState::Rejected,
-        _ if is_published => AssetState::Ready,
-        state => state.asset_state(),
-    }
 }
 
 impl Live {

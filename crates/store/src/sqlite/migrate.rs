@@ -15,14 +15,7 @@ const STEPS: &[&str] = &[
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     let version: usize = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > STEPS.len() {
-        return Err(StoreError::Database(
-            format!(
-                "it was written by a newer MediaFlow (its version is {version}, this program knows {}); \
-                 start the newer program or restore a backup",
-                STEPS.len()
-            )
-            .into(),
-        ));
+        return Err(StoreError::newer(version, STEPS.len()));
     }
     for (index, step) in STEPS.iter().enumerate().skip(version) {
         let tx = conn.transaction()?;

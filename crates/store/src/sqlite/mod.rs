@@ -34,12 +34,13 @@ mod upkeep;
 mod work;
 mod writer;
 
+use crate::frozen::Frozen;
 use crate::{Environment, Signals, StoreError};
 use cluster::Present;
-use frozen::Frozen;
 use reader::Readers;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use std::cell::Cell;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -87,12 +88,32 @@ impl SqliteStore {
         Self::start(conn, env, Some(lock), |_| readers().map(Some))
     }
 
-    /// A database that is gone when it is dropped, for tests and simulation. It has no readers: the writer reads too.
+    /// A database that is gone when it is dropped, for tests and simulation. It has no threads: every verb runs
+    /// where it is called, and is done when its future is first polled.
     ///
     /// # Errors
-    /// When memory or threads cannot be had.
+    /// When memory cannot be had.
     pub fn open_in_memory(env: Arc<dyn Environment>) -> Result<Self, StoreError> {
         Self::start(Connection::open_in_memory()?, env, None, |_| Ok(None))
+    }
+
+    /// Whatever runs is counted as lost, as when a process opens the database after another one died.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn void_leases(&self) -> Result<(), StoreError> {
+        self.write(void_leases).await
+    }
+
+    /// Looks at the rows themselves, outside of any verb: for tests and simulation, which check what verbs do not tell.
+    ///
+    /// # Errors
+    /// Those of `look`, and when the database does not answer.
+    pub async fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write(move |s| Ok(look(s.conn)?)).await
     }
 
     fn start(
@@ -104,19 +125,39 @@ impl SqliteStore {
         prepare(&conn, 64)?;
         migrate::migrate(&mut conn)?;
         let frozen = Arc::<Frozen>::default();
-        void_leases(&conn, &*env, &frozen)?;
+        {
+            let tx = conn.unchecked_transaction()?;
+            let session = Session {
+                conn: &tx,
+                now: env.now(),
+                env: &*env,
+                frozen: &frozen,
+                woke: Cell::new(false),
+                position: Cell::new(None),
+            };
+            void_leases(&session)?;
+            tx.commit()?;
+        }
         let readers = readers(&conn)?;
         let bells = Arc::new(Bells {
             ready: watch::Sender::new(0),
             event: watch::Sender::new(events::end(&conn)?),
         });
-        let writer = Writer::start(
-            conn,
-            Arc::clone(&env),
-            Arc::clone(&frozen),
-            Arc::clone(&bells),
-        )
-        .map_err(|e| StoreError::Database(Box::new(e)))?;
+        let writer = match &readers {
+            None => Writer::inline(
+                conn,
+                Arc::clone(&env),
+                Arc::clone(&frozen),
+                Arc::clone(&bells),
+            ),
+            Some(_) => Writer::start(
+                conn,
+                Arc::clone(&env),
+                Arc::clone(&frozen),
+                Arc::clone(&bells),
+            )
+            .map_err(|e| StoreError::Database(Box::new(e)))?,
+        };
         Ok(Self {
             readers,
             writer,
@@ -175,23 +216,9 @@ fn prepare(conn: &Connection, cache_mib: i64) -> Result<(), StoreError> {
 }
 
 /// Whoever held a lease here was a thread of a process that is gone.
-fn void_leases(
-    conn: &Connection,
-    env: &dyn Environment,
-    frozen: &Frozen,
-) -> Result<(), StoreError> {
-    let tx = conn.unchecked_transaction()?;
-    let session = Session {
-        conn: &tx,
-        now: env.now(),
-        env,
-        frozen,
-        woke: std::cell::Cell::new(false),
-        position: std::cell::Cell::new(None),
-    };
-    for task in task::running(&tx)? {
-        work::lose(&session, task)?;
+fn void_leases(s: &Session<'_>) -> Result<(), StoreError> {
+    for task in task::running(s.conn)? {
+        work::lose(s, task)?;
     }
-    tx.commit()?;
     Ok(())
 }

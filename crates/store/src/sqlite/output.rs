@@ -2,16 +2,17 @@
 
 use super::blobs::{adopt, orphan, usable};
 use super::live::Live;
-use super::renditions::{add_paths, purge};
+use super::renditions::purge;
 use super::rows::{clamp, id, sha};
 use super::search::index_words;
 use super::writer::Session;
+use crate::paths::{Paths, add_rendition};
+use crate::verdict::reported;
 use crate::{MediaFacts, NewRendition, Output, RenditionBlob, StoreError};
 use mediaflow_core::operation::Facts;
-use mediaflow_core::{BlobId, EventDraft, EventType, Operation, Sha256, Verdict};
+use mediaflow_core::{BlobId, EventDraft, EventType, Operation, Sha256};
 use rusqlite::{OptionalExtension, params};
-use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use serde_json::{Value, json};
 
 impl Live {
     /// Records renditions and facts of a step of this run.
@@ -21,7 +22,7 @@ impl Live {
         operation: &Operation,
         output: &Output,
     ) -> Result<(), StoreError> {
-        let mut replaced = BTreeSet::new();
+        let mut replaced = Paths::new();
         for rendition in &output.renditions {
             self.keep_rendition(s, operation, rendition, &mut replaced)?;
         }
@@ -29,7 +30,7 @@ impl Live {
         self.keep_streams(s, output)?;
         self.keep_captions(s, output)?;
         if *operation == Operation::Moderate {
-            self.keep_facts(s, operation, &self.moderation(output))?;
+            self.keep_facts(s, operation, &reported(&self.settings, output))?;
         } else if !output.facts.is_null() {
             self.keep_facts(s, operation, &output.facts)?;
         }
@@ -119,23 +120,12 @@ impl Live {
         Ok(())
     }
 
-    /// The gate's document: the policy and the verdict, with what the task says beside them.
-    fn moderation(&self, output: &Output) -> Value {
-        let mut document: Map<String, Value> =
-            output.facts.as_object().cloned().unwrap_or_default();
-        document.insert("policy".into(), self.settings.moderation.as_str().into());
-        // As for the core: no verdict at all asks for a person.
-        let verdict = output.verdict.unwrap_or(Verdict::Review);
-        document.insert("verdict".into(), verdict.as_str().into());
-        Value::Object(document)
-    }
-
     fn keep_rendition(
         &mut self,
         s: &Session<'_>,
         operation: &Operation,
         new: &NewRendition,
-        replaced: &mut BTreeSet<String>,
+        replaced: &mut Paths,
     ) -> Result<(), StoreError> {
         let blob = match &new.blob {
             RenditionBlob::New(new) => adopt(s, self.tenant, new)?,
@@ -166,7 +156,7 @@ impl Live {
         };
         orphan(s, old)?;
         if self.published == self.run.generation || self.run.is_showing() {
-            add_paths(replaced, self.asset, &new.profile, new.format, old_sha256);
+            add_rendition(replaced, self.asset, &new.profile, new.format, old_sha256);
         }
         if matches!(operation, Operation::Squeeze(_)) {
             let data = json!({
@@ -199,20 +189,4 @@ impl Live {
             )
             .optional()?)
     }
-}
-
-/// Adds a person's decision to the gate's document.
-pub(super) fn decided(
-    document: Option<&str>,
-    verdict: &str,
-    by: &str,
-    reason: Option<&str>,
-) -> Value {
-    let mut document: Map<String, Value> = document
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
-    document.insert("verdict".into(), verdict.into());
-    document.insert("decided_by".into(), by.into());
-    document.insert("reason".into(), reason.into());
-    Value::Object(document)
 }

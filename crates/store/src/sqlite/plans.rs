@@ -1,7 +1,7 @@
 //! Tests that no verb reads more the longer a database lives, and that a full disk harms nobody else.
 
 use super::{blobs, claim, events, migrate, search, upkeep, work};
-use crate::{MediaFilter, Search, StoreError};
+use crate::{MediaFilter, Search, StoreError, query};
 use mediaflow_core::{AssetState, TenantId};
 use rusqlite::Connection;
 
@@ -98,7 +98,7 @@ fn every_search_is_led_by_an_index_in_its_order() {
     for search in searches {
         let words = search.text.clone();
         let cursor =
-            search::encode(&serde_json::json!({ "at": 0, "id": uuid::Uuid::nil(), "seq": 1 }));
+            query::encode(&serde_json::json!({ "at": 0, "id": uuid::Uuid::nil(), "seq": 1 }));
         let later = Search {
             cursor: Some(cursor),
             ..search

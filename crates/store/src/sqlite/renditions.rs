@@ -4,11 +4,11 @@ use super::blobs::let_go;
 use super::rows::{named, sha, to_json};
 use super::writer::Session;
 use super::{captions, streams};
+use crate::paths::{Paths, add_rendition};
 use crate::{RenditionRecord, StoreError};
+use mediaflow_core::AssetId;
 use mediaflow_core::operation::Format;
-use mediaflow_core::{AssetId, Sha256};
 use rusqlite::{Row, params};
-use std::collections::BTreeSet;
 
 /// Which of an asset's renditions.
 #[derive(Clone, Copy)]
@@ -46,7 +46,7 @@ pub(super) fn withdraw(
     asset: AssetId,
     published: u32,
     which: Which,
-) -> Result<BTreeSet<String>, StoreError> {
+) -> Result<Paths, StoreError> {
     let end = match which {
         Which::All => u32::MAX,
         Which::Before(generation) => generation,
@@ -69,48 +69,25 @@ pub(super) fn hide(s: &Session<'_>, asset: AssetId, published: u32) -> Result<()
 }
 
 /// The paths of what readers may have seen, of generations before `end`.
-fn seen(
-    s: &Session<'_>,
-    asset: AssetId,
-    published: u32,
-    end: u32,
-) -> Result<BTreeSet<String>, StoreError> {
+fn seen(s: &Session<'_>, asset: AssetId, published: u32, end: u32) -> Result<Paths, StoreError> {
     let mut statement = s.conn.prepare_cached(
         "SELECT r.profile, r.format, b.sha256 FROM renditions r JOIN blobs b ON b.id = r.blob
          WHERE r.asset = ?1 AND r.generation < ?2 AND r.generation IN (1, ?3)",
     )?;
     let mut rows = statement.query(params![asset.as_bytes(), end, published])?;
-    let mut paths = BTreeSet::new();
+    let mut paths = Paths::new();
     while let Some(row) = rows.next()? {
         let profile: String = row.get("profile")?;
         let format = named(row, "format", Format::parse)?;
-        add_paths(&mut paths, asset, &profile, format, sha(row, "sha256")?);
+        add_rendition(&mut paths, asset, &profile, format, sha(row, "sha256")?);
     }
     streams::add_paths(s, asset, (1, published), end, &mut paths)?;
     captions::add_paths(s, asset, (1, published), end, &mut paths)?;
     Ok(paths)
 }
 
-/// Adds every path that a rendition is delivered under.
-pub(super) fn add_paths(
-    paths: &mut BTreeSet<String>,
-    asset: AssetId,
-    profile: &str,
-    format: Format,
-    sha256: Sha256,
-) {
-    let extension = format.extension();
-    paths.insert(format!("/media/{asset}/{profile}"));
-    paths.insert(format!("/media/{asset}/{profile}.{extension}"));
-    paths.insert(format!("/media/{asset}/{sha256}/{profile}.{extension}"));
-}
-
 /// Has caches forget these paths, once this is committed.
-pub(super) fn purge(
-    s: &Session<'_>,
-    asset: AssetId,
-    paths: &BTreeSet<String>,
-) -> Result<(), StoreError> {
+pub(super) fn purge(s: &Session<'_>, asset: AssetId, paths: &Paths) -> Result<(), StoreError> {
     if paths.is_empty() {
         return Ok(());
     }

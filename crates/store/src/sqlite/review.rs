@@ -2,11 +2,12 @@
 
 use super::SqliteStore;
 use super::live::{Beginning, Live};
-use super::output::decided;
 use super::rows::{id, maybe_json};
-use super::search::Query;
 use super::task::Hand;
 use super::writer::Session;
+use crate::query::replayable;
+use crate::standing::{none_awaited, refuse_gone, refuse_old};
+use crate::verdict::decided;
 use crate::{Generation, ReplayFilter, Review, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::operation::Facts;
@@ -87,17 +88,10 @@ fn decide(
         )
         .optional()?;
     let Some(task) = waiting else {
-        return Err(StoreError::Conflict(format!(
-            "no decision is awaited: the asset is {}",
-            live.state.as_str()
-        )));
+        return Err(none_awaited(live.state));
     };
     let hand = Hand::load(s, task)?;
     let effects = transition::decide(&mut live.run, hand.task, decision, reason)?;
-    let verdict = match decision {
-        Decision::Approve => "pass",
-        Decision::Reject => "reject",
-    };
     let document: Option<String> = s
         .conn
         .prepare_cached("SELECT json FROM facts WHERE asset = ?1 AND operation = ?2")?
@@ -106,7 +100,7 @@ fn decide(
             |row| row.get(0),
         )
         .optional()?;
-    let document = decided(document.as_deref(), verdict, by, reason);
+    let document = decided(document.as_deref(), decision, by, reason);
     live.keep_facts(s, &Operation::Moderate, &document)?;
     live.apply(s, &effects, Some(&hand))?;
     live.save(s)
@@ -118,13 +112,8 @@ fn replay(s: &Session<'_>, tenant: TenantId, task: TaskId) -> Result<bool, Store
         return Err(StoreError::TaskNotFound);
     }
     let mut live = Live::load(s, hand.asset)?;
-    if live.run.generation != hand.generation {
-        return Err(StoreError::Conflict(format!(
-            "the task belongs to generation {}, and only the newest, {}, can be replayed",
-            hand.generation, live.run.generation
-        )));
-    }
-    refuse_gone(&live, "replayed")?;
+    refuse_old(hand.generation, live.run.generation)?;
+    refuse_gone(live.state, "replayed")?;
     let effects = transition::replay(&mut live.run, hand.task)?;
     if effects.is_empty() {
         return Ok(false);
@@ -132,16 +121,6 @@ fn replay(s: &Session<'_>, tenant: TenantId, task: TaskId) -> Result<bool, Store
     live.apply(s, &effects, Some(&hand))?;
     live.save(s)?;
     Ok(true)
-}
-
-fn refuse_gone(live: &Live, what: &str) -> Result<(), StoreError> {
-    match live.state {
-        AssetState::Rejected | AssetState::Deleted => Err(StoreError::Conflict(format!(
-            "a {} asset cannot be {what}",
-            live.state.as_str()
-        ))),
-        _ => Ok(()),
-    }
 }
 
 fn replay_all(
@@ -155,22 +134,10 @@ fn replay_all(
         None => "tasks_by_state",
     };
     // Tasks that cannot be replayed are left out here, or they would hide others behind them.
-    let mut query = Query::new(&format!(
-        "SELECT t.id FROM tasks t INDEXED BY {index} CROSS JOIN assets a ON a.id = t.asset
-         WHERE t.tenant = ? AND t.state = 'dead' AND t.generation = a.generation
-           AND a.state NOT IN ('rejected', 'deleted')"
-    ));
-    query.args.push(tenant.as_bytes().to_vec().into());
-    if let Some(code) = &filter.code {
-        query.and("t.error_code = ?", [code.clone().into()]);
-    }
-    if let Some(since) = filter.since {
-        query.and("t.finished_at >= ?", [since.0.into()]);
-    }
-    if let Some(operation) = &filter.operation {
-        query.and("t.operation = ?", [operation.clone().into()]);
-    }
-    query.sql.push_str(&format!(" ORDER BY t.id LIMIT {limit}"));
+    let select = format!(
+        "SELECT t.id FROM tasks t INDEXED BY {index} CROSS JOIN assets a ON a.id = t.asset"
+    );
+    let query = replayable(&select, tenant, filter, limit);
     let tasks = s
         .conn
         .prepare_cached(&query.sql)?
@@ -190,7 +157,7 @@ fn reprocess(
     new: Generation,
 ) -> Result<u32, StoreError> {
     let mut live = Live::of(s, tenant, asset)?;
-    refuse_gone(&live, "reprocessed")?;
+    refuse_gone(live.state, "reprocessed")?;
     let keeps = live.published == 0 && live.run.is_viewable();
     let effects = transition::cancel(&mut live.run, ErrorCode::RunSuperseded);
     live.apply(s, &effects, None)?;

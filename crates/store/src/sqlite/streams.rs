@@ -6,17 +6,17 @@ use super::rows::{json, named, sha};
 use super::shown::shown;
 use super::writer::Session;
 use super::{SqliteStore, captions};
+use crate::paths::{Paths, add_masters, add_segment, add_track};
 use crate::streams::edition;
 use crate::{
     BlobRow, NewSegment, NewTrack, Output, Playback, Quality, Segment, StoreError, StreamFile,
-    Streams, StreamsStatus, Track, TrackKind, TrackStatus, master_edition,
+    Streams, StreamsStatus, Track, TrackKind, TrackStatus,
 };
 use async_trait::async_trait;
 use mediaflow_core::operation::Packaging;
 use mediaflow_core::{AssetId, ErrorCode, Failure, Visibility};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
-use std::collections::BTreeSet;
 
 impl Live {
     /// Why the output cannot be part of this run's streams: encoders must agree to the byte on what a
@@ -141,7 +141,7 @@ pub(super) fn add_paths(
     asset: AssetId,
     generations: (u32, u32),
     end: u32,
-    paths: &mut BTreeSet<String>,
+    paths: &mut Paths,
 ) -> Result<(), StoreError> {
     let mut statement = s.conn.prepare_cached(
         "SELECT t.name, NULL AS number, t.packaging, b.sha256 FROM tracks t JOIN blobs b ON b.id = t.blob
@@ -152,49 +152,21 @@ pub(super) fn add_paths(
          WHERE g.asset = ?1 AND g.generation < ?2 AND g.generation IN (?3, ?4)",
     )?;
     let mut rows = statement.query(params![asset.as_bytes(), end, generations.0, generations.1])?;
-    let finished = edition(asset, generations.1);
     let mut has_tracks = false;
     while let Some(row) = rows.next()? {
         let (name, sha256): (String, _) = (row.get("name")?, sha(row, "sha256")?);
         let packaging = named(row, "packaging", Packaging::parse)?;
-        match row.get::<_, Option<u32>>("number")? {
-            Some(number) => {
-                let extension = packaging.extension();
-                paths.insert(format!(
-                    "/media/{asset}/{sha256}/{name}-{number}.{extension}"
-                ));
-            }
+        match row.get("number")? {
+            Some(number) => add_segment(paths, asset, (&name, packaging), number, sha256),
             None => {
-                paths.insert(format!("/media/{asset}/{name}.m3u8"));
-                paths.insert(format!("/media/{asset}/{finished}/{name}.m3u8"));
-                paths.insert(format!("/media/{asset}/{finished}/{name}-key.m3u8"));
                 has_tracks = true;
-                if packaging == Packaging::Cmaf {
-                    paths.insert(format!("/media/{asset}/{sha256}/{name}-init.mp4"));
-                }
+                add_track(paths, asset, generations.1, (&name, packaging), sha256);
             }
         }
     }
-    match has_tracks {
-        true => add_master_paths(s, asset, generations.1, paths),
-        false => Ok(()),
-    }
-}
-
-/// Adds the paths of what names all streams and captions, of the published generation too, where there is one.
-pub(super) fn add_master_paths(
-    s: &Session<'_>,
-    asset: AssetId,
-    published: u32,
-    paths: &mut BTreeSet<String>,
-) -> Result<(), StoreError> {
-    let captions = captions::of_generation(s.conn, asset, published)?;
-    let finished = master_edition(edition(asset, published), &captions);
-    for name in ["hls.m3u8", "dash.mpd"] {
-        paths.insert(format!("/media/{asset}/{name}"));
-        if published > 0 {
-            paths.insert(format!("/media/{asset}/{finished}/{name}"));
-        }
+    if has_tracks {
+        let captions = captions::of_generation(s.conn, asset, generations.1)?;
+        add_masters(paths, asset, generations.1, &captions);
     }
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! The one thread that writes, with group commit: each request runs in a savepoint of its own, many
-//! requests share a COMMIT, and nobody is answered before it.
+//! requests share a COMMIT, and nobody is answered before it. A database in memory has nothing to wait for: its
+//! requests run where they are made, one after the other, so that a simulation is the same each time.
 
-use super::frozen::Frozen;
+use crate::frozen::Frozen;
 use crate::{Environment, StoreError};
 use mediaflow_core::Timestamp;
 use rusqlite::Connection;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -30,7 +31,7 @@ pub(super) struct Session<'a> {
 
 /// Why a COMMIT failed; shared by all whose work was in it.
 #[derive(Clone)]
-struct Lost {
+pub(super) struct Lost {
     full: bool,
     text: String,
 }
@@ -53,9 +54,9 @@ impl From<Lost> for StoreError {
     }
 }
 
-type Answer = Box<dyn FnOnce(Result<(), Lost>) + Send>;
+pub(super) type Answer = Box<dyn FnOnce(Result<(), Lost>) + Send>;
 /// Answers whether its changes are to be kept. Without a session it only answers why there is none.
-type Request = Box<dyn FnOnce(Result<&Session<'_>, Lost>) -> (Answer, bool) + Send>;
+pub(super) type Request = Box<dyn FnOnce(Result<&Session<'_>, Lost>) -> (Answer, bool) + Send>;
 
 /// Signals that are raised after a COMMIT.
 pub(super) struct Bells {
@@ -74,10 +75,23 @@ impl Bells {
     }
 }
 
-/// The handle of the thread.
-pub(super) struct Writer {
-    requests: Option<mpsc::Sender<Request>>,
-    thread: Option<JoinHandle<()>>,
+/// Whoever writes.
+pub(super) enum Writer {
+    /// A thread of its own.
+    Thread {
+        requests: Option<mpsc::Sender<Request>>,
+        thread: Option<JoinHandle<()>>,
+    },
+    /// The caller.
+    Inline(Box<Mutex<Desk>>),
+}
+
+/// What requests are served with.
+pub(super) struct Desk {
+    conn: Connection,
+    env: Arc<dyn Environment>,
+    frozen: Arc<Frozen>,
+    bells: Arc<Bells>,
 }
 
 impl Writer {
@@ -87,14 +101,38 @@ impl Writer {
         frozen: Arc<Frozen>,
         bells: Arc<Bells>,
     ) -> std::io::Result<Self> {
-        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let desk = Desk {
+            conn,
+            env,
+            frozen,
+            bells,
+        };
+        let (sender, mut receiver) = mpsc::channel(WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || run(&conn, &*env, &frozen, &bells, receiver))?;
-        Ok(Self {
+            .spawn(move || {
+                while let Some(first) = receiver.blocking_recv() {
+                    desk.serve(first, || receiver.try_recv().ok());
+                }
+            })?;
+        Ok(Self::Thread {
             requests: Some(sender),
             thread: Some(thread),
         })
+    }
+
+    pub(super) fn inline(
+        conn: Connection,
+        env: Arc<dyn Environment>,
+        frozen: Arc<Frozen>,
+        bells: Arc<Bells>,
+    ) -> Self {
+        Self::Inline(Box::new(Mutex::new(Desk {
+            conn,
+            env,
+            frozen,
+            bells,
+        })))
     }
 
     /// Runs `verb` in a transaction and answers after it is durable. An error undoes the verb's own
@@ -118,8 +156,16 @@ impl Writer {
             (answer, keep)
         });
         let stopped = || StoreError::Database("its writer has stopped".into());
-        let requests = self.requests.as_ref().ok_or_else(stopped)?;
-        requests.send(request).await.map_err(|_| stopped())?;
+        match self {
+            Self::Thread { requests, .. } => {
+                let requests = requests.as_ref().ok_or_else(stopped)?;
+                requests.send(request).await.map_err(|_| stopped())?;
+            }
+            Self::Inline(desk) => {
+                let desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+                desk.serve(request, || None);
+            }
+        }
         answer
             .await
             .unwrap_or_else(|_| Err(StoreError::Database("a bug stopped this request".into())))
@@ -128,38 +174,35 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.requests = None;
-        if let Some(thread) = self.thread.take() {
-            // It only ends early by a panic, which its hook has reported.
-            let _ = thread.join();
+        if let Self::Thread { requests, thread } = self {
+            *requests = None;
+            if let Some(thread) = thread.take() {
+                // It only ends early by a panic, which its hook has reported.
+                let _ = thread.join();
+            }
         }
     }
 }
 
-fn run(
-    conn: &Connection,
-    env: &dyn Environment,
-    frozen: &Frozen,
-    bells: &Bells,
-    mut requests: mpsc::Receiver<Request>,
-) {
-    let mut session = Session {
-        conn,
-        now: env.now(),
-        env,
-        frozen,
-        woke: Cell::new(false),
-        position: Cell::new(None),
-    };
-    while let Some(first) = requests.blocking_recv() {
+impl Desk {
+    /// Serves a request and those that wait behind it.
+    fn serve(&self, first: Request, more: impl FnMut() -> Option<Request>) {
+        let mut session = Session {
+            conn: &self.conn,
+            now: self.env.now(),
+            env: &*self.env,
+            frozen: &self.frozen,
+            woke: Cell::new(false),
+            position: Cell::new(None),
+        };
         let mut answers = Vec::new();
-        let committed = batch(&mut session, first, &mut requests, &mut answers);
+        let committed = batch(&mut session, first, more, &mut answers);
         match &committed {
-            Ok((woke, position)) => bells.ring(*woke, *position),
+            Ok((woke, position)) => self.bells.ring(*woke, *position),
             Err(lost) => {
                 tracing::error!(error = lost.text, "a commit failed");
-                if !conn.is_autocommit()
-                    && let Err(again) = execute(conn, "ROLLBACK")
+                if !self.conn.is_autocommit()
+                    && let Err(again) = execute(&self.conn, "ROLLBACK")
                 {
                     tracing::error!(error = again.text, "a rollback failed");
                 }
@@ -175,7 +218,7 @@ fn run(
 fn batch(
     session: &mut Session<'_>,
     first: Request,
-    requests: &mut mpsc::Receiver<Request>,
+    mut more: impl FnMut() -> Option<Request>,
     answers: &mut Vec<Answer>,
 ) -> Result<(bool, Option<u64>), Lost> {
     let conn = session.conn;
@@ -213,7 +256,7 @@ fn batch(
         }
         execute(conn, "RELEASE request")?;
         next = if answers.len() < BATCH_MAX {
-            requests.try_recv().ok()
+            more()
         } else {
             None
         };

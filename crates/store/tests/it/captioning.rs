@@ -4,6 +4,11 @@ use crate::given::{Given, TENANT, video};
 use mediaflow_core::{AssetId, EventType, RunSettings, Sha256};
 use mediaflow_store::{Generation, NewBlob, NewCaptions, StoreError};
 
+on_every_store! {
+    given_captions_outlive_generations_and_hide_found_ones,
+    a_deletion_takes_captions_and_what_cannot_have_any_gets_none,
+}
+
 fn given_captions(name: &str, text: &str) -> NewCaptions {
     NewCaptions {
         name: name.into(),
@@ -33,9 +38,7 @@ impl Given {
     }
 }
 
-#[tokio::test]
-async fn given_captions_outlive_generations_and_hide_found_ones() {
-    let mut given = Given::new();
+async fn given_captions_outlive_generations_and_hide_found_ones(given: &mut Given) {
     let asset = given.video().await;
     let first = given_captions("captions-en", "first");
     given.give(asset, first.clone()).await.unwrap();
@@ -84,9 +87,7 @@ async fn given_captions_outlive_generations_and_hide_found_ones() {
     assert_eq!(count(EventType::CaptionsRemoved), 1);
 }
 
-#[tokio::test]
-async fn a_deletion_takes_captions_and_what_cannot_have_any_gets_none() {
-    let mut given = Given::new();
+async fn a_deletion_takes_captions_and_what_cannot_have_any_gets_none(given: &mut Given) {
     let asset = given.video().await;
     given.all_done().await;
     given

@@ -1,9 +1,8 @@
 //! What must hold between the rows at every moment, counted again from scratch.
 
+use crate::stores::{Database, Dbms};
 use mediaflow_core::{AssetState, Recipe, RunState, TaskState};
-use rusqlite::{Connection, OpenFlags};
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 struct Task {
     step: usize,
@@ -11,12 +10,14 @@ struct Task {
 }
 
 /// Panics with what disagrees.
-pub(crate) fn rows(path: &Path) {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    runs(&conn);
-    for (what, sql) in EMPTY {
-        let mut statement = conn.prepare(sql).unwrap();
-        assert!(!statement.exists([]).unwrap(), "{what}");
+pub(crate) async fn rows(database: &Database) {
+    runs(database).await;
+    let own = match database.dbms() {
+        Dbms::Sqlite => SQLITE,
+        Dbms::Postgres => POSTGRES,
+    };
+    for (what, sql) in EMPTY.iter().chain(own) {
+        assert!(database.ask::<1>(sql).await.is_empty(), "{what}");
     }
 }
 
@@ -32,7 +33,7 @@ const EMPTY: &[(&str, &str)] = &[
      "SELECT 1 FROM tasks t WHERE state = 'dead' AND (error_code IS NULL
       OR NOT EXISTS (SELECT 1 FROM attempts a WHERE a.task = t.id AND a.code = t.error_code))"),
     ("tries equal the attempts that count",
-     "SELECT 1 FROM tasks t WHERE tries <> (SELECT count(*) FROM attempts a WHERE a.task = t.id AND a.outcome IS NOT 'handed_back')"),
+     "SELECT 1 FROM tasks t WHERE tries <> (SELECT count(*) FROM attempts a WHERE a.task = t.id AND a.outcome IS DISTINCT FROM 'handed_back')"),
     ("tasks of older runs have ended",
      "SELECT 1 FROM tasks t JOIN assets a ON a.id = t.asset
       WHERE t.generation < a.generation AND t.state IN ('pending', 'ready', 'running', 'waiting')"),
@@ -82,52 +83,86 @@ const EMPTY: &[(&str, &str)] = &[
      "SELECT 1 FROM task_counts c WHERE tasks <> (SELECT count(*) FROM tasks t WHERE t.queue = c.queue AND t.state = c.state)"),
     ("asset counts equal a recount",
      "SELECT 1 FROM asset_counts c WHERE assets <> (SELECT count(*) FROM assets a WHERE a.state = c.state)"),
-    ("tags can be searched exactly as the assets say",
-     "SELECT 1 FROM assets a WHERE (SELECT count(*) FROM tags WHERE asset = a.id)
-      <> iif(a.state = 'deleted', 0, (SELECT count(DISTINCT value) FROM json_each(a.tags)))"),
-    ("no row refers to nothing", "SELECT 1 FROM pragma_foreign_key_check"),
 ];
 
-fn runs(conn: &Connection) {
-    let mut tasks: HashMap<(Vec<u8>, u32), Vec<Task>> = HashMap::new();
-    let mut statement = conn
-        .prepare("SELECT asset, generation, step, state FROM tasks")
-        .unwrap();
-    let mut found = statement.query([]).unwrap();
-    while let Some(row) = found.next().unwrap() {
-        let key = (row.get(0).unwrap(), row.get(1).unwrap());
-        let state: String = row.get(3).unwrap();
-        tasks.entry(key).or_default().push(Task {
-            step: row.get(2).unwrap(),
-            state: TaskState::parse(&state).unwrap(),
-        });
+/// The same in SQLite's own words.
+const SQLITE: &[(&str, &str)] = &[
+    (
+        "tags can be searched exactly as the assets say",
+        "SELECT 1 FROM assets a WHERE (SELECT count(*) FROM tags WHERE asset = a.id)
+      <> iif(a.state = 'deleted', 0, (SELECT count(DISTINCT value) FROM json_each(a.tags)))",
+    ),
+    (
+        "no row refers to nothing",
+        "SELECT 1 FROM pragma_foreign_key_check",
+    ),
+];
+
+/// The same in PostgreSQL's own words, and what SQLite itself sees to by foreign keys.
+const POSTGRES: &[(&str, &str)] = &[
+    ("tags can be searched exactly as the assets say",
+     "SELECT 1 FROM assets a WHERE (SELECT count(*) FROM tags WHERE asset = a.id)
+      <> CASE WHEN a.state = 'deleted' THEN 0
+              ELSE (SELECT count(DISTINCT tag) FROM json_array_elements_text(a.tags::json) AS tag) END"),
+    ("assets that are not deleted can be searched by their words, and no others",
+     "SELECT 1 FROM assets a WHERE (a.state <> 'deleted') <> EXISTS (SELECT 1 FROM asset_words w
+      WHERE w.asset = a.id AND w.tenant = a.tenant AND w.created_at = a.created_at)"),
+    ("no run, task, attempt or event is of nothing",
+     "SELECT 1 FROM runs r WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.asset)
+      UNION ALL SELECT 1 FROM tasks t WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.asset = t.asset AND r.generation = t.generation)
+      UNION ALL SELECT 1 FROM attempts t WHERE NOT EXISTS (SELECT 1 FROM tasks k WHERE k.id = t.task)
+      UNION ALL SELECT 1 FROM events e WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = e.asset)
+      UNION ALL SELECT 1 FROM runs r WHERE NOT EXISTS (SELECT 1 FROM recipes WHERE hash = r.recipe)
+                                        OR NOT EXISTS (SELECT 1 FROM settings WHERE hash = r.settings)"),
+    ("nothing that was made is of no run, but captions that people gave",
+     "SELECT 1 FROM (SELECT asset, generation FROM renditions UNION ALL SELECT asset, generation FROM tracks
+                     UNION ALL SELECT asset, generation FROM facts
+                     UNION ALL SELECT asset, generation FROM captions WHERE generation > 0) m
+      WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.asset = m.asset AND r.generation = m.generation)"),
+    ("no segment is of no track",
+     "SELECT 1 FROM segments g WHERE NOT EXISTS (SELECT 1 FROM tracks t
+      WHERE t.asset = g.asset AND t.generation = g.generation AND t.name = g.track)"),
+];
+
+async fn runs(database: &Database) {
+    let mut tasks: HashMap<(String, String), Vec<Task>> = HashMap::new();
+    let sql = "SELECT asset, generation, step, state FROM tasks";
+    for row in database.ask(sql).await {
+        let [asset, generation, step, state] = row.map(Option::unwrap);
+        let state = TaskState::parse(&state).unwrap();
+        let step = step.parse().unwrap();
+        let of_run = tasks.entry((asset, generation)).or_default();
+        of_run.push(Task { step, state });
     }
-    let mut recipes = BTreeMap::<Vec<u8>, Recipe>::new();
-    let mut statement = conn
-        .prepare(
-            "SELECT r.asset, r.generation, r.state, r.steps, r.recipe, c.json, a.generation,
-                    EXISTS (SELECT 1 FROM runs p WHERE p.asset = a.id AND p.generation = a.published AND p.state = 'ready'),
-                    a.state
-             FROM runs r JOIN recipes c ON c.hash = r.recipe JOIN assets a ON a.id = r.asset",
-        )
-        .unwrap();
-    let mut found = statement.query([]).unwrap();
-    while let Some(row) = found.next().unwrap() {
-        let text = |i: usize| row.get::<_, String>(i).unwrap();
-        let recipe = recipes
-            .entry(row.get(4).unwrap())
-            .or_insert_with(|| serde_json::from_str(&text(5)).unwrap());
-        let key = (row.get(0).unwrap(), row.get(1).unwrap());
-        let state = RunState::parse(&text(2)).unwrap();
-        let steps: Vec<[u32; 6]> = serde_json::from_str(&text(3)).unwrap();
-        run(recipe, state, &steps, &tasks[&key]);
-        if key.1 == row.get::<_, u32>(6).unwrap() {
-            let asset = AssetState::parse(&text(8)).unwrap();
-            let published: bool = row.get(7).unwrap();
+    let mut recipes = BTreeMap::<String, Recipe>::new();
+    let sql = "SELECT r.asset, r.generation, r.state, r.steps, r.recipe, c.json, a.generation, a.state,
+                      CASE WHEN EXISTS (SELECT 1 FROM runs p WHERE p.asset = a.id
+                                        AND p.generation = a.published AND p.state = 'ready') THEN 1 ELSE 0 END
+               FROM runs r JOIN recipes c ON c.hash = r.recipe JOIN assets a ON a.id = r.asset";
+    for row in database.ask(sql).await {
+        let [
+            asset,
+            generation,
+            state,
+            steps,
+            hash,
+            json,
+            newest,
+            shown,
+            is_published,
+        ] = row.map(Option::unwrap);
+        let recipe = recipes.entry(hash);
+        let recipe = recipe.or_insert_with(|| serde_json::from_str(&json).unwrap());
+        let state = RunState::parse(&state).unwrap();
+        let steps: Vec<[u32; 6]> = serde_json::from_str(&steps).unwrap();
+        let is_newest = generation == newest;
+        run(recipe, state, &steps, &tasks[&(asset, generation)]);
+        if is_newest {
+            let asset = AssetState::parse(&shown).unwrap();
             let expected = match (asset, state) {
                 (AssetState::Deleted, _) => AssetState::Deleted,
                 (_, RunState::Rejected) => AssetState::Rejected,
-                _ if published => AssetState::Ready,
+                _ if is_published == "1" => AssetState::Ready,
                 (_, state) => state.asset_state(),
             };
             assert_eq!(asset, expected, "the asset shows what its runs say");

@@ -6,6 +6,18 @@ use mediaflow_core::{Queue, TenantId};
 use mediaflow_store::{Capacity, Report};
 use std::time::Duration;
 
+on_every_store! {
+    a_worker_is_given_no_more_than_it_asks_for_and_only_of_queues_it_serves,
+    what_makes_assets_viewable_goes_before_what_completes_them,
+    a_tenant_that_asks_for_much_does_not_keep_another_waiting,
+    nothing_starts_that_does_not_fit,
+    what_no_worker_of_this_size_can_hold_is_handed_out_to_be_refused,
+    the_worker_that_finished_is_offered_what_follows,
+    a_task_that_must_run_alone_waits_for_an_idle_worker_but_not_for_ever,
+    depths_tell_what_waits_and_since_when,
+    a_films_tasks_are_estimated_by_the_size_that_its_inspection_finds,
+}
+
 const MIB: u64 = 1 << 20;
 
 fn steps(claimed: &[mediaflow_store::Claimed]) -> Vec<&str> {
@@ -19,9 +31,9 @@ fn slots(image: u32, network: u32) -> Capacity {
     }
 }
 
-#[tokio::test]
-async fn a_worker_is_given_no_more_than_it_asks_for_and_only_of_queues_it_serves() {
-    let mut given = Given::new();
+async fn a_worker_is_given_no_more_than_it_asks_for_and_only_of_queues_it_serves(
+    given: &mut Given,
+) {
     for _ in 0..5 {
         given.asset().await;
     }
@@ -39,9 +51,7 @@ async fn a_worker_is_given_no_more_than_it_asks_for_and_only_of_queues_it_serves
     );
 }
 
-#[tokio::test]
-async fn what_makes_assets_viewable_goes_before_what_completes_them() {
-    let mut given = Given::new();
+async fn what_makes_assets_viewable_goes_before_what_completes_them(given: &mut Given) {
     given.asset().await;
     for round in 0..2 {
         for task in given.claim().await {
@@ -57,9 +67,7 @@ async fn what_makes_assets_viewable_goes_before_what_completes_them() {
     assert_eq!(steps(&given.claim_with(&slots(2, 0)).await), ["compress"]);
 }
 
-#[tokio::test]
-async fn a_tenant_that_asks_for_much_does_not_keep_another_waiting() {
-    let mut given = Given::new();
+async fn a_tenant_that_asks_for_much_does_not_keep_another_waiting(given: &mut Given) {
     for _ in 0..50 {
         given.asset().await;
     }
@@ -75,9 +83,7 @@ async fn a_tenant_that_asks_for_much_does_not_keep_another_waiting() {
     );
 }
 
-#[tokio::test]
-async fn nothing_starts_that_does_not_fit() {
-    let mut given = Given::new();
+async fn nothing_starts_that_does_not_fit(given: &mut Given) {
     let mut upload = given.upload();
     upload.facts.bytes = 100 * MIB;
     given.accept(upload).await;
@@ -109,9 +115,7 @@ async fn nothing_starts_that_does_not_fit() {
     assert_eq!(given.claim_with(&emptier).await.len(), 2);
 }
 
-#[tokio::test]
-async fn what_no_worker_of_this_size_can_hold_is_handed_out_to_be_refused() {
-    let mut given = Given::new();
+async fn what_no_worker_of_this_size_can_hold_is_handed_out_to_be_refused(given: &mut Given) {
     let mut upload = given.upload();
     upload.facts = Facts {
         pixels: u64::MAX / 8,
@@ -127,9 +131,7 @@ async fn what_no_worker_of_this_size_can_hold_is_handed_out_to_be_refused() {
     assert_eq!(given.claim_with(&small).await.len(), 2);
 }
 
-#[tokio::test]
-async fn the_worker_that_finished_is_offered_what_follows() {
-    let mut given = Given::new();
+async fn the_worker_that_finished_is_offered_what_follows(given: &mut Given) {
     given.asset().await;
     for task in given.claim().await {
         given.succeeds(&task).await;
@@ -148,9 +150,7 @@ async fn the_worker_that_finished_is_offered_what_follows() {
     assert_eq!(steps(&others), ["inspect", "compress", "moderate"]);
 }
 
-#[tokio::test]
-async fn a_task_that_must_run_alone_waits_for_an_idle_worker_but_not_for_ever() {
-    let mut given = Given::new();
+async fn a_task_that_must_run_alone_waits_for_an_idle_worker_but_not_for_ever(given: &mut Given) {
     given.asset().await;
     given.claim_with(&slots(1, 0)).await;
     for _ in 0..2 {
@@ -181,9 +181,7 @@ async fn a_task_that_must_run_alone_waits_for_an_idle_worker_but_not_for_ever() 
     assert!(alone[0].alone);
 }
 
-#[tokio::test]
-async fn depths_tell_what_waits_and_since_when() {
-    let mut given = Given::new();
+async fn depths_tell_what_waits_and_since_when(given: &mut Given) {
     let since = given.world_now();
     given.asset().await;
     given.world.pass(Duration::from_secs(3));
@@ -214,9 +212,7 @@ async fn depths_tell_what_waits_and_since_when() {
 }
 
 /// What a film's size is only its inspection tells; how many bytes it has is no matter, as nothing holds them.
-#[tokio::test]
-async fn a_films_tasks_are_estimated_by_the_size_that_its_inspection_finds() {
-    let mut given = Given::new();
+async fn a_films_tasks_are_estimated_by_the_size_that_its_inspection_finds(given: &mut Given) {
     let mut upload = given.upload();
     upload.kind = mediaflow_core::Kind::Video;
     upload.recipe = crate::given::video();

@@ -5,11 +5,19 @@ use mediaflow_core::{Decision, ModerationPolicy, Sha256};
 use mediaflow_store::{Output, RenditionBlob, Report, StoreError};
 use std::time::Duration;
 
+on_every_store! {
+    what_a_deleted_asset_had_is_condemned_after_the_grace_time_and_forgotten,
+    a_blob_that_is_used_again_within_the_grace_time_stays,
+    a_live_blob_cannot_be_forgotten,
+    renditions_are_reused_and_a_condemned_one_is_refused,
+    a_rejected_original_stays_for_its_retention_time,
+}
+
 const GRACE: Duration = Duration::from_secs(3600);
 
-#[tokio::test]
-async fn what_a_deleted_asset_had_is_condemned_after_the_grace_time_and_forgotten() {
-    let mut given = Given::new();
+async fn what_a_deleted_asset_had_is_condemned_after_the_grace_time_and_forgotten(
+    given: &mut Given,
+) {
     let kept = given.asset().await;
     let gone = given.asset().await;
     given.all_done().await;
@@ -35,9 +43,7 @@ async fn what_a_deleted_asset_had_is_condemned_after_the_grace_time_and_forgotte
     assert_eq!(given.store.renditions(kept).await.unwrap().len(), 18);
 }
 
-#[tokio::test]
-async fn a_blob_that_is_used_again_within_the_grace_time_stays() {
-    let mut given = Given::new();
+async fn a_blob_that_is_used_again_within_the_grace_time_stays(given: &mut Given) {
     let first = given.upload_of("sunset");
     let first = given.accept(first).await.asset;
     given.store.delete(TENANT, first).await.unwrap();
@@ -47,18 +53,14 @@ async fn a_blob_that_is_used_again_within_the_grace_time_stays() {
     assert_eq!(given.store.condemn(GRACE, 100).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn a_live_blob_cannot_be_forgotten() {
-    let mut given = Given::new();
+async fn a_live_blob_cannot_be_forgotten(given: &mut Given) {
     let asset = given.asset().await;
     let original = given.store.original(TENANT, asset).await.unwrap();
     given.store.forget(original.id).await.unwrap();
     assert_eq!(given.store.original(TENANT, asset).await.unwrap(), original);
 }
 
-#[tokio::test]
-async fn renditions_are_reused_and_a_condemned_one_is_refused() {
-    let mut given = Given::new();
+async fn renditions_are_reused_and_a_condemned_one_is_refused(given: &mut Given) {
     let first = given.asset().await;
     given.all_done().await;
     let made = given.store.renditions(first).await.unwrap();
@@ -117,9 +119,7 @@ async fn renditions_are_reused_and_a_condemned_one_is_refused() {
         .unwrap();
 }
 
-#[tokio::test]
-async fn a_rejected_original_stays_for_its_retention_time() {
-    let mut given = Given::new();
+async fn a_rejected_original_stays_for_its_retention_time(given: &mut Given) {
     let asset = given.asset_under(ModerationPolicy::Review).await;
     given.all_done().await;
     given

@@ -5,6 +5,16 @@ use mediaflow_core::{AssetId, AssetState, ErrorCode, Failure, FailureKind, RunSt
 use mediaflow_store::{ReplayFilter, StoreError, TaskFilter, TaskRecord};
 use std::time::Duration;
 
+on_every_store! {
+    a_failure_that_may_pass_is_tried_again_after_a_growing_pause,
+    a_decoder_that_dies_thrice_is_not_asked_again,
+    a_permanent_failure_takes_its_followers_down_and_replay_brings_them_back,
+    siblings_of_a_dead_task_finish,
+    dead_letters_are_listed_and_replayed_by_what_killed_them,
+    only_the_newest_run_can_be_replayed,
+    what_is_put_off_is_tried_later_at_no_cost,
+}
+
 fn corrupt() -> Failure {
     Failure::permanent(ErrorCode::InputCorrupt, "the file ends early")
 }
@@ -27,16 +37,14 @@ async fn states(given: &Given, asset: AssetId) -> Vec<(String, TaskState)> {
     tasks.into_iter().map(|t| (t.step, t.state)).collect()
 }
 
-#[tokio::test]
-async fn a_failure_that_may_pass_is_tried_again_after_a_growing_pause() {
-    let mut given = Given::new();
+async fn a_failure_that_may_pass_is_tried_again_after_a_growing_pause(given: &mut Given) {
     let asset = given.asset().await;
     let mut pauses = Vec::new();
     for attempt in 1..5 {
         let claimed = given.claim_step("inspect").await;
         assert_eq!(claimed.attempt, attempt);
         given.fails(&claimed, unavailable()).await;
-        let task = tasks(&given, asset).await.swap_remove(0);
+        let task = tasks(given, asset).await.swap_remove(0);
         assert_eq!(task.state, TaskState::Waiting);
         let pause = task.retry_at.unwrap().since(given.world_now());
         pauses.push(pause);
@@ -52,7 +60,7 @@ async fn a_failure_that_may_pass_is_tried_again_after_a_growing_pause() {
     assert!(pauses.windows(2).all(|p| p[1] > p[0]), "{pauses:?}");
     let claimed = given.claim_step("inspect").await;
     given.fails(&claimed, unavailable()).await;
-    let task = tasks(&given, asset).await.swap_remove(0);
+    let task = tasks(given, asset).await.swap_remove(0);
     assert_eq!(task.state, TaskState::Dead, "five attempts are enough");
     assert_eq!(task.tries.len(), 5);
     assert!(
@@ -62,9 +70,7 @@ async fn a_failure_that_may_pass_is_tried_again_after_a_growing_pause() {
     );
 }
 
-#[tokio::test]
-async fn a_decoder_that_dies_thrice_is_not_asked_again() {
-    let mut given = Given::new();
+async fn a_decoder_that_dies_thrice_is_not_asked_again(given: &mut Given) {
     let asset = given.asset().await;
     for _ in 0..3 {
         let claimed = given.claim_step("inspect").await;
@@ -78,13 +84,13 @@ async fn a_decoder_that_dies_thrice_is_not_asked_again() {
         // The other task of the first claim expired meanwhile.
         given.store.sweep(10).await.unwrap();
     }
-    assert_eq!(tasks(&given, asset).await[0].state, TaskState::Dead);
+    assert_eq!(tasks(given, asset).await[0].state, TaskState::Dead);
 }
 
-#[tokio::test]
-async fn a_permanent_failure_takes_its_followers_down_and_replay_brings_them_back() {
+async fn a_permanent_failure_takes_its_followers_down_and_replay_brings_them_back(
+    given: &mut Given,
+) {
     use TaskState::{Cancelled, Dead, Pending, Ready, Skipped, Succeeded};
-    let mut given = Given::new();
     let asset = given.asset().await;
     let claimed = given.claim().await;
     for task in &claimed {
@@ -113,7 +119,7 @@ async fn a_permanent_failure_takes_its_followers_down_and_replay_brings_them_bac
     let down = steps(&[
         Succeeded, Succeeded, Dead, Skipped, Cancelled, Cancelled, Cancelled, Cancelled,
     ]);
-    assert_eq!(states(&given, asset).await, down);
+    assert_eq!(states(given, asset).await, down);
     let record = given.record(asset).await;
     assert_eq!(record.state, AssetState::Failed);
     assert_eq!(
@@ -131,18 +137,16 @@ async fn a_permanent_failure_takes_its_followers_down_and_replay_brings_them_bac
     let back = steps(&[
         Succeeded, Succeeded, Ready, Skipped, Pending, Pending, Pending, Pending,
     ]);
-    assert_eq!(states(&given, asset).await, back);
+    assert_eq!(states(given, asset).await, back);
     assert_eq!(given.record(asset).await.state, AssetState::Processing);
     given.all_done().await;
     let record = given.record(asset).await;
     assert_eq!((record.state, record.error), (AssetState::Ready, None));
-    let resize = tasks(&given, asset).await.swap_remove(2);
+    let resize = tasks(given, asset).await.swap_remove(2);
     assert_eq!(resize.tries.len(), 2, "replay keeps the history");
 }
 
-#[tokio::test]
-async fn siblings_of_a_dead_task_finish() {
-    let mut given = Given::new();
+async fn siblings_of_a_dead_task_finish(given: &mut Given) {
     let asset = given.asset().await;
     let claimed = given.claim().await;
     let inspect = claimed.iter().find(|c| step_of(c) == "inspect").unwrap();
@@ -151,14 +155,12 @@ async fn siblings_of_a_dead_task_finish() {
     assert_eq!(given.record(asset).await.state, AssetState::Processing);
     given.succeeds(moderate).await;
     given.all_done().await;
-    let states = states(&given, asset).await;
+    let states = states(given, asset).await;
     assert_eq!(states[4], ("compress".into(), TaskState::Succeeded));
     assert_eq!(given.record(asset).await.state, AssetState::Failed);
 }
 
-#[tokio::test]
-async fn dead_letters_are_listed_and_replayed_by_what_killed_them() {
-    let mut given = Given::new();
+async fn dead_letters_are_listed_and_replayed_by_what_killed_them(given: &mut Given) {
     let mut assets = Vec::new();
     for _ in 0..5 {
         assets.push(given.asset().await);
@@ -237,9 +239,7 @@ async fn dead_letters_are_listed_and_replayed_by_what_killed_them() {
     );
 }
 
-#[tokio::test]
-async fn only_the_newest_run_can_be_replayed() {
-    let mut given = Given::new();
+async fn only_the_newest_run_can_be_replayed(given: &mut Given) {
     let asset = given.asset().await;
     let claimed = given.claim_step("inspect").await;
     given.fails(&claimed, corrupt()).await;
@@ -257,16 +257,14 @@ async fn only_the_newest_run_can_be_replayed() {
     assert_eq!(given.record(asset).await.run.state, RunState::Uploaded);
 }
 
-#[tokio::test]
-async fn what_is_put_off_is_tried_later_at_no_cost() {
-    let mut given = Given::new();
+async fn what_is_put_off_is_tried_later_at_no_cost(given: &mut Given) {
     let asset = given.asset().await;
     for _ in 0..7 {
         let claimed = given.claim_step("inspect").await;
         assert_eq!(claimed.attempt, 1);
         let down = Failure::deferred(ErrorCode::ModerationUnavailable, "it is down");
         given.fails(&claimed, down).await;
-        let task = tasks(&given, asset).await.swap_remove(0);
+        let task = tasks(given, asset).await.swap_remove(0);
         assert_eq!((task.state, task.attempts), (TaskState::Waiting, 0));
         assert_eq!(task.tries, []);
         assert_eq!(task.error.unwrap().0, "moderation.unavailable");

@@ -6,6 +6,12 @@ use mediaflow_store::{Search, StoreError};
 use std::collections::HashSet;
 use std::time::Duration;
 
+on_every_store! {
+    each_filter_finds_what_it_names_and_together_they_narrow,
+    pages_neither_skip_nor_repeat_while_uploads_go_on,
+    a_cursor_from_elsewhere_is_refused,
+}
+
 async fn found(given: &Given, search: Search) -> Vec<AssetId> {
     let search = Search {
         limit: 200,
@@ -22,9 +28,7 @@ fn text(words: &str) -> Search {
     }
 }
 
-#[tokio::test]
-async fn each_filter_finds_what_it_names_and_together_they_narrow() {
-    let mut given = Given::new();
+async fn each_filter_finds_what_it_names_and_together_they_narrow(given: &mut Given) {
     let start = given.world_now();
     let mut upload = given.upload();
     upload.options.title = Some("Café at the \"harbour\"".into());
@@ -38,7 +42,7 @@ async fn each_filter_finds_what_it_names_and_together_they_narrow() {
     let plain = given.accept(upload).await.asset;
     let later = given.world_now();
 
-    let by = async |search: Search| found(&given, search).await;
+    let by = async |search: Search| found(given, search).await;
     assert_eq!(
         by(Search::default()).await,
         [plain, harbour],
@@ -162,9 +166,7 @@ async fn each_filter_finds_what_it_names_and_together_they_narrow() {
     assert!(none.items.is_empty());
 }
 
-#[tokio::test]
-async fn pages_neither_skip_nor_repeat_while_uploads_go_on() {
-    let mut given = Given::new();
+async fn pages_neither_skip_nor_repeat_while_uploads_go_on(given: &mut Given) {
     let mut expected = HashSet::new();
     for n in 0..30 {
         let mut upload = given.upload();
@@ -211,13 +213,11 @@ async fn pages_neither_skip_nor_repeat_while_uploads_go_on() {
         assert!(expected.is_subset(&distinct), "no gaps");
         expected.extend(distinct);
         // What came during this search is there for the next.
-        expected.extend(found(&given, Search::default()).await);
+        expected.extend(found(given, Search::default()).await);
     }
 }
 
-#[tokio::test]
-async fn a_cursor_from_elsewhere_is_refused() {
-    let given = Given::new();
+async fn a_cursor_from_elsewhere_is_refused(given: &mut Given) {
     for (cursor, limit) in [
         (Some("rubbish"), 10),
         (Some("e30"), 10),

@@ -1,5 +1,6 @@
 //! A store with a clock that tests move, and the few things that tests keep doing to it.
 
+use crate::stores::{Dbms, Place};
 use mediaflow_core::failure::BACKOFF_MAX;
 use mediaflow_core::operation::{Facts, Format, Packaging};
 use mediaflow_core::transition::Expansion;
@@ -59,12 +60,11 @@ impl FakeWorld {
     }
 }
 
-/// A store under test. Only `open` and `check::rows` know which it is.
+/// A store under test. Only `stores` knows which it is.
 pub(crate) struct Given {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) world: Arc<FakeWorld>,
-    pub(crate) path: std::path::PathBuf,
-    _folder: tempfile::TempDir,
+    pub(crate) place: Place,
     uploads: u64,
 }
 
@@ -91,33 +91,23 @@ pub(crate) fn recipe_from(text: &str) -> Arc<Recipe> {
 }
 
 impl Given {
-    pub(crate) fn new() -> Self {
-        Self::in_folder(tempfile::tempdir().unwrap())
-    }
-
-    /// The same in memory where that can be had, for tests of many small steps: nothing there waits for a disk.
-    pub(crate) fn hurried() -> Self {
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-        Self::in_folder(folder.unwrap())
-    }
-
-    fn in_folder(folder: tempfile::TempDir) -> Self {
-        let path = folder.path().join("mediaflow.db");
+    /// A store with nothing in it.
+    pub(crate) async fn on(dbms: Dbms) -> Self {
+        let place = Place::new(dbms).await;
         let world = Arc::<FakeWorld>::default();
         Self {
-            store: open(&path, &world),
+            store: place.open(&world).await,
             world,
-            path,
-            _folder: folder,
+            place,
             uploads: 0,
         }
     }
 
     /// The process ends and another one opens the same database.
-    pub(crate) fn reopen(&mut self) {
+    pub(crate) async fn reopen(&mut self) {
         let world = || Arc::clone(&self.world) as Arc<dyn Environment>;
         self.store = Arc::new(SqliteStore::open_in_memory(world()).unwrap());
-        self.store = open(&self.path, &self.world);
+        self.store = self.place.open(&self.world).await;
     }
 
     /// An upload of bytes that nobody sent before.
@@ -272,20 +262,6 @@ impl Given {
             }
         }
     }
-}
-
-impl Drop for Given {
-    /// Whatever a test did, the rows it leaves behind must agree with each other.
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            crate::check::rows(&self.path);
-        }
-    }
-}
-
-fn open(path: &std::path::Path, world: &Arc<FakeWorld>) -> Arc<dyn Store> {
-    let env = Arc::clone(world) as Arc<dyn Environment>;
-    Arc::new(SqliteStore::open(path, env).unwrap())
 }
 
 /// A worker with room for everything.

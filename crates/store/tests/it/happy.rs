@@ -4,9 +4,11 @@ use crate::given::{Given, TENANT, step_of};
 use mediaflow_core::{AssetState, TaskState};
 use mediaflow_store::TaskFilter;
 
-#[tokio::test]
-async fn an_upload_becomes_ready_through_every_step_of_the_built_in_recipe() {
-    let mut given = Given::new();
+on_every_store! {
+    an_upload_becomes_ready_through_every_step_of_the_built_in_recipe,
+}
+
+async fn an_upload_becomes_ready_through_every_step_of_the_built_in_recipe(given: &mut Given) {
     let asset = given.asset().await;
     assert_eq!(given.record(asset).await.state, AssetState::Uploaded);
 

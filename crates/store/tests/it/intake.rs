@@ -7,6 +7,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+on_every_store! {
+    the_same_bytes_are_stored_once_and_the_assets_stay_two,
+    a_condemned_blob_is_not_used_again,
+    a_repeated_request_gets_the_first_answer,
+    many_uploads_at_once_are_all_answered_and_durable,
+    a_pin_keeps_its_blob_until_it_names_another,
+    keys_are_listed_found_and_revoked,
+}
+
 fn key(name: &str, body: &str) -> Option<Idempotency> {
     Some(Idempotency {
         key: name.into(),
@@ -14,9 +23,7 @@ fn key(name: &str, body: &str) -> Option<Idempotency> {
     })
 }
 
-#[tokio::test]
-async fn the_same_bytes_are_stored_once_and_the_assets_stay_two() {
-    let mut given = Given::new();
+async fn the_same_bytes_are_stored_once_and_the_assets_stay_two(given: &mut Given) {
     let (first, second) = (given.upload_of("sunset"), given.upload_of("sunset"));
     let kept = first.original.key.clone();
     let (first, second) = (given.accept(first).await, given.accept(second).await);
@@ -32,9 +39,7 @@ async fn the_same_bytes_are_stored_once_and_the_assets_stay_two() {
     assert!(!given.accept(other).await.surplus);
 }
 
-#[tokio::test]
-async fn a_condemned_blob_is_not_used_again() {
-    let mut given = Given::new();
+async fn a_condemned_blob_is_not_used_again(given: &mut Given) {
     let upload = given.upload_of("sunset");
     let asset = given.accept(upload).await.asset;
     given.store.delete(TENANT, asset).await.unwrap();
@@ -53,9 +58,7 @@ async fn a_condemned_blob_is_not_used_again() {
     assert_eq!(original.key, key);
 }
 
-#[tokio::test]
-async fn a_repeated_request_gets_the_first_answer() {
-    let mut given = Given::new();
+async fn a_repeated_request_gets_the_first_answer(given: &mut Given) {
     let mut upload = given.upload_of("sunset");
     upload.idempotency = key("k1", "sunset");
     let first = given.accept(upload.clone()).await;
@@ -91,9 +94,7 @@ async fn a_repeated_request_gets_the_first_answer() {
     assert_eq!(known(key("k1", "sunset")).await.unwrap(), None);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_uploads_at_once_are_all_answered_and_durable() {
-    let mut given = Given::new();
+async fn many_uploads_at_once_are_all_answered_and_durable(given: &mut Given) {
     let mut ready = given.store.on_ready();
     let mut uploads = Vec::new();
     for _ in 0..64 {
@@ -110,16 +111,14 @@ async fn many_uploads_at_once_are_all_answered_and_durable() {
     assert_eq!(assets.len(), 64);
     assert!(ready.has_changed().unwrap());
     ready.mark_unchanged();
-    given.reopen();
+    given.reopen().await;
     for asset in assets {
         given.record(asset).await;
     }
     assert_eq!(given.claim().await.len(), 128);
 }
 
-#[tokio::test]
-async fn a_pin_keeps_its_blob_until_it_names_another() {
-    let given = Given::new();
+async fn a_pin_keeps_its_blob_until_it_names_another(given: &mut Given) {
     let mark = |text: &str| NewBlob {
         sha256: Sha256::of(text.as_bytes()),
         bytes: 4,
@@ -156,9 +155,7 @@ async fn a_pin_keeps_its_blob_until_it_names_another() {
     assert_eq!(given.store.pinned(TENANT, "logo").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn keys_are_listed_found_and_revoked() {
-    let given = Given::new();
+async fn keys_are_listed_found_and_revoked(given: &mut Given) {
     let new = NewKey {
         id: KeyId(given.world_id()),
         tenant: TENANT,

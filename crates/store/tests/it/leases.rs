@@ -1,22 +1,33 @@
 //! Fences, repeated calls, vanished workers.
 
 use crate::given::{Given, LEASE, TENANT, output, roomy, step_of};
-use mediaflow_core::failure::{BACKOFF_MAX, LOSSES_ALONE_MAX};
+use mediaflow_core::failure::LOSSES_ALONE_MAX;
 use mediaflow_core::{AssetState, ErrorCode, Failure, TaskState};
 use mediaflow_store::{Lease, Report, StoreError, TaskFilter, TaskRecord};
 
-async fn task(given: &Given, step: &str) -> TaskRecord {
-    let filter = TaskFilter {
-        limit: 200,
-        ..TaskFilter::default()
-    };
-    let tasks = given.store.tasks(TENANT, &filter).await.unwrap().items;
-    tasks.into_iter().find(|t| t.step == step).unwrap()
+on_every_store! {
+    an_overtaken_attempt_changes_nothing,
+    expiry_alone_refuses_nothing,
+    a_repeated_report_gets_the_first_answer,
+    a_repeated_claim_gets_the_tasks_it_still_holds,
+    heartbeats_keep_a_task,
+    a_task_that_takes_its_worker_down_runs_alone_and_is_then_quarantined,
+    handing_back_costs_nothing,
+    a_report_for_no_task_says_so,
 }
 
-#[tokio::test]
-async fn an_overtaken_attempt_changes_nothing() {
-    let mut given = Given::new();
+impl Given {
+    pub(crate) async fn task(&self, step: &str) -> TaskRecord {
+        let filter = TaskFilter {
+            limit: 200,
+            ..TaskFilter::default()
+        };
+        let tasks = self.store.tasks(TENANT, &filter).await.unwrap().items;
+        tasks.into_iter().find(|t| t.step == step).unwrap()
+    }
+}
+
+async fn an_overtaken_attempt_changes_nothing(given: &mut Given) {
     given.asset().await;
     let first = given.claim_step("inspect").await;
     given.leases_run_out().await;
@@ -31,23 +42,19 @@ async fn an_overtaken_attempt_changes_nothing() {
         .heartbeat(&[first.lease, second.lease], LEASE)
         .await;
     assert_eq!(lost.unwrap(), [first.lease]);
-    assert_eq!(task(&given, "inspect").await.state, TaskState::Running);
+    assert_eq!(given.task("inspect").await.state, TaskState::Running);
     given.succeeds(&second).await;
 }
 
-#[tokio::test]
-async fn expiry_alone_refuses_nothing() {
-    let mut given = Given::new();
+async fn expiry_alone_refuses_nothing(given: &mut Given) {
     given.asset().await;
     let claimed = given.claim_step("inspect").await;
     given.world.pass(LEASE * 10);
     given.succeeds(&claimed).await;
-    assert_eq!(task(&given, "inspect").await.state, TaskState::Succeeded);
+    assert_eq!(given.task("inspect").await.state, TaskState::Succeeded);
 }
 
-#[tokio::test]
-async fn a_repeated_report_gets_the_first_answer() {
-    let mut given = Given::new();
+async fn a_repeated_report_gets_the_first_answer(given: &mut Given) {
     let asset = given.asset().await;
     let claimed = given.claim_step("moderate").await;
     let report = || Report::Succeeded(output(&claimed));
@@ -75,12 +82,10 @@ async fn a_repeated_report_gets_the_first_answer() {
         .report(claimed.lease, failed, None)
         .await
         .unwrap();
-    assert_eq!(task(&given, "moderate").await.state, TaskState::Succeeded);
+    assert_eq!(given.task("moderate").await.state, TaskState::Succeeded);
 }
 
-#[tokio::test]
-async fn a_repeated_claim_gets_the_tasks_it_still_holds() {
-    let mut given = Given::new();
+async fn a_repeated_claim_gets_the_tasks_it_still_holds(given: &mut Given) {
     given.asset().await;
     let request = uuid::Uuid::from_u128(7);
     let first = given.store.claim(request, &roomy()).await.unwrap();
@@ -97,9 +102,7 @@ async fn a_repeated_claim_gets_the_tasks_it_still_holds() {
     assert_eq!(rest[0].lease, first[1].lease);
 }
 
-#[tokio::test]
-async fn heartbeats_keep_a_task() {
-    let mut given = Given::new();
+async fn heartbeats_keep_a_task(given: &mut Given) {
     given.asset().await;
     let claimed = given.claim_step("inspect").await;
     for _ in 0..10 {
@@ -118,9 +121,7 @@ async fn heartbeats_keep_a_task() {
     assert!(!given.store.is_leased(claimed.lease.task, 0).await.unwrap());
 }
 
-#[tokio::test]
-async fn a_task_that_takes_its_worker_down_runs_alone_and_is_then_quarantined() {
-    let mut given = Given::new();
+async fn a_task_that_takes_its_worker_down_runs_alone_and_is_then_quarantined(given: &mut Given) {
     let asset = given.asset().await;
     let moderate = given.claim_step("moderate").await;
     given.succeeds(&moderate).await;
@@ -139,7 +140,7 @@ async fn a_task_that_takes_its_worker_down_runs_alone_and_is_then_quarantined() 
         }
         assert_eq!(given.leases_run_out().await, 1);
     }
-    let resize = task(&given, "resize").await;
+    let resize = given.task("resize").await;
     assert_eq!(resize.state, TaskState::Dead);
     assert_eq!(resize.error.unwrap().0, "worker.lost");
     assert_eq!(resize.tries.len() as u32, 1 + LOSSES_ALONE_MAX);
@@ -148,9 +149,7 @@ async fn a_task_that_takes_its_worker_down_runs_alone_and_is_then_quarantined() 
     assert_eq!(record.error.unwrap().0, "worker.lost");
 }
 
-#[tokio::test]
-async fn handing_back_costs_nothing() {
-    let mut given = Given::new();
+async fn handing_back_costs_nothing(given: &mut Given) {
     let asset = given.asset().await;
     for _ in 0..20 {
         let claimed = given.claim().await;
@@ -170,29 +169,10 @@ async fn handing_back_costs_nothing() {
     }
     given.all_done().await;
     assert_eq!(given.record(asset).await.state, AssetState::Ready);
-    assert_eq!(task(&given, "inspect").await.attempts, 1);
+    assert_eq!(given.task("inspect").await.attempts, 1);
 }
 
-#[tokio::test]
-async fn a_restart_voids_leases_and_the_work_goes_on() {
-    let mut given = Given::new();
-    let asset = given.asset().await;
-    let before = given.claim_step("inspect").await;
-    given.reopen();
-    let lost = given.store.heartbeat(&[before.lease], LEASE).await.unwrap();
-    assert_eq!(lost, [before.lease]);
-    let record = task(&given, "inspect").await;
-    assert_eq!(record.state, TaskState::Waiting);
-    assert_eq!(record.error.unwrap().0, "worker.lost");
-    given.world.pass(BACKOFF_MAX);
-    given.store.sweep(10).await.unwrap();
-    given.all_done().await;
-    assert_eq!(given.record(asset).await.state, AssetState::Ready);
-}
-
-#[tokio::test]
-async fn a_report_for_no_task_says_so() {
-    let given = Given::new();
+async fn a_report_for_no_task_says_so(given: &mut Given) {
     let lease = Lease {
         task: uuid::Uuid::nil().into(),
         fence: 1,

@@ -5,9 +5,20 @@ use mediaflow_core::{AssetState, ErrorCode, EventType, Failure, Focus, RunState,
 use mediaflow_store::{AssetPatch, Report, StoreError};
 use std::time::Duration;
 
-#[tokio::test]
-async fn a_deletion_wins_over_work_in_progress() {
-    let mut given = Given::new();
+on_every_store! {
+    a_deletion_wins_over_work_in_progress,
+    readers_keep_the_old_generation_until_the_new_one_is_published,
+    a_new_generation_cancels_an_unfinished_one,
+    squeezing_swaps_renditions_in_place,
+    squeezing_waits_until_nothing_else_does,
+    an_update_records_what_changed_and_nothing_else,
+    histories_have_no_gaps_and_the_feed_no_repeats,
+    what_shows_of_a_first_generation_stays_when_a_newer_one_begins,
+    caches_forget_what_showed_of_a_first_generation_that_failed,
+    caches_forget_what_becomes_private,
+}
+
+async fn a_deletion_wins_over_work_in_progress(given: &mut Given) {
     let asset = given.asset().await;
     let inspect = given.claim_step("inspect").await;
     given.store.delete(TENANT, asset).await.unwrap();
@@ -36,9 +47,7 @@ async fn a_deletion_wins_over_work_in_progress() {
     assert_eq!(history.items.last().unwrap().kind, EventType::AssetDeleted);
 }
 
-#[tokio::test]
-async fn readers_keep_the_old_generation_until_the_new_one_is_published() {
-    let mut given = Given::new();
+async fn readers_keep_the_old_generation_until_the_new_one_is_published(given: &mut Given) {
     let asset = given.asset().await;
     given.all_done().await;
     let old = given.store.renditions(asset).await.unwrap();
@@ -81,9 +90,7 @@ async fn readers_keep_the_old_generation_until_the_new_one_is_published() {
     assert_eq!(given.store.purges(10).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn a_new_generation_cancels_an_unfinished_one() {
-    let mut given = Given::new();
+async fn a_new_generation_cancels_an_unfinished_one(given: &mut Given) {
     let asset = given.asset().await;
     let old = given.claim_step("moderate").await;
     assert_eq!(given.reprocess(asset).await, 2);
@@ -99,9 +106,7 @@ async fn a_new_generation_cancels_an_unfinished_one() {
     assert_eq!(given.record(asset).await.published, 2);
 }
 
-#[tokio::test]
-async fn squeezing_swaps_renditions_in_place() {
-    let mut given = Given::new();
+async fn squeezing_swaps_renditions_in_place(given: &mut Given) {
     let mut upload = given.upload();
     upload.recipe = squeezing();
     let asset = given.accept(upload).await.asset;
@@ -143,9 +148,7 @@ async fn squeezing_swaps_renditions_in_place() {
     )));
 }
 
-#[tokio::test]
-async fn squeezing_waits_until_nothing_else_does() {
-    let mut given = Given::new();
+async fn squeezing_waits_until_nothing_else_does(given: &mut Given) {
     let mut upload = given.upload();
     upload.recipe = squeezing();
     given.accept(upload).await;
@@ -174,9 +177,7 @@ async fn squeezing_waits_until_nothing_else_does() {
     assert!(given.claim().await.is_empty(), "other work is running");
 }
 
-#[tokio::test]
-async fn an_update_records_what_changed_and_nothing_else() {
-    let mut given = Given::new();
+async fn an_update_records_what_changed_and_nothing_else(given: &mut Given) {
     let asset = given.asset().await;
     let before = given.record(asset).await.last_sequence;
     let patch = AssetPatch {
@@ -212,17 +213,13 @@ async fn an_update_records_what_changed_and_nothing_else() {
     assert_eq!(record.options.title, None);
 }
 
-#[tokio::test]
-async fn histories_have_no_gaps_and_the_feed_no_repeats() {
-    let mut given = Given::new();
+async fn histories_have_no_gaps_and_the_feed_no_repeats(given: &mut Given) {
     let mut signal = given.store.on_event();
     let assets = [given.asset().await, given.asset().await];
     given.all_done().await;
+    let end = given.store.feed_end().await.unwrap();
     assert!(signal.has_changed().unwrap());
-    assert_eq!(
-        *signal.borrow_and_update(),
-        given.store.feed_end().await.unwrap()
-    );
+    assert_eq!(*signal.borrow_and_update(), end);
     for asset in assets {
         let mut after = 0;
         let mut kinds = Vec::new();
@@ -262,9 +259,7 @@ async fn histories_have_no_gaps_and_the_feed_no_repeats() {
     assert!(matches!(foreign, Err(StoreError::AssetNotFound)));
 }
 
-#[tokio::test]
-async fn what_shows_of_a_first_generation_stays_when_a_newer_one_begins() {
-    let mut given = Given::new();
+async fn what_shows_of_a_first_generation_stays_when_a_newer_one_begins(given: &mut Given) {
     let asset = given.viewable().await;
     let old = given.store.renditions(asset).await.unwrap();
     assert!(!old.is_empty());
@@ -287,9 +282,7 @@ async fn what_shows_of_a_first_generation_stays_when_a_newer_one_begins() {
     assert!(purges[0].paths.iter().any(|p| p.contains(&hash)));
 }
 
-#[tokio::test]
-async fn caches_forget_what_showed_of_a_first_generation_that_failed() {
-    let mut given = Given::new();
+async fn caches_forget_what_showed_of_a_first_generation_that_failed(given: &mut Given) {
     let asset = given.viewable().await;
     let shown = given.store.renditions(asset).await.unwrap();
     for task in given.claim().await {
@@ -309,9 +302,7 @@ async fn caches_forget_what_showed_of_a_first_generation_that_failed() {
     assert!(purges[0].paths.iter().any(|p| p.contains(&hash)));
 }
 
-#[tokio::test]
-async fn caches_forget_what_becomes_private() {
-    let mut given = Given::new();
+async fn caches_forget_what_becomes_private(given: &mut Given) {
     let asset = given.asset().await;
     given.all_done().await;
     let seen = |visibility| AssetPatch {

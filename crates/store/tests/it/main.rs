@@ -5,9 +5,13 @@
     reason = "a test that cannot go on should stop where it is"
 )]
 
+#[macro_use]
+mod stores;
+
 mod captioning;
 mod check;
 mod claiming;
+mod clustering;
 mod collecting;
 mod failing;
 mod finding;
@@ -18,5 +22,6 @@ mod leases;
 mod lifecycle;
 mod moderating;
 mod opening;
+mod postgres;
 mod random;
 mod streaming;

@@ -4,6 +4,14 @@ use crate::given::{Given, TENANT, output};
 use mediaflow_core::{AssetState, Decision, ModerationPolicy, Verdict};
 use mediaflow_store::{Report, Search, StoreError};
 
+on_every_store! {
+    what_a_person_approves_goes_on_to_ready,
+    what_a_person_rejects_is_gone_but_its_original_stays,
+    a_rejection_removes_what_an_earlier_generation_published,
+    nothing_shows_before_the_gate_is_passed,
+    a_published_asset_whose_next_generation_needs_a_person_is_in_the_queue,
+}
+
 async fn in_review(given: &mut Given) -> mediaflow_core::AssetId {
     let asset = given.asset_under(ModerationPolicy::Review).await;
     given.all_done().await;
@@ -23,10 +31,8 @@ async fn decide(
         .await
 }
 
-#[tokio::test]
-async fn what_a_person_approves_goes_on_to_ready() {
-    let mut given = Given::new();
-    let asset = in_review(&mut given).await;
+async fn what_a_person_approves_goes_on_to_ready(given: &mut Given) {
+    let asset = in_review(given).await;
     let queue = Search {
         state: Some(AssetState::InReview),
         limit: 10,
@@ -36,7 +42,7 @@ async fn what_a_person_approves_goes_on_to_ready() {
     assert_eq!(found.items.len(), 1);
     assert!(given.store.renditions(asset).await.unwrap().is_empty());
 
-    decide(&given, asset, Decision::Approve).await.unwrap();
+    decide(given, asset, Decision::Approve).await.unwrap();
     given.all_done().await;
     let record = given.record(asset).await;
     assert_eq!(record.state, AssetState::Ready);
@@ -46,16 +52,14 @@ async fn what_a_person_approves_goes_on_to_ready() {
     assert_eq!(moderation["decided_by"], "key:ann");
     assert_eq!(moderation["reason"], "seen it");
 
-    let late = decide(&given, asset, Decision::Reject).await;
+    let late = decide(given, asset, Decision::Reject).await;
     assert!(matches!(late, Err(StoreError::Conflict(_))));
     assert_eq!(given.record(asset).await.state, AssetState::Ready);
 }
 
-#[tokio::test]
-async fn what_a_person_rejects_is_gone_but_its_original_stays() {
-    let mut given = Given::new();
-    let asset = in_review(&mut given).await;
-    decide(&given, asset, Decision::Reject).await.unwrap();
+async fn what_a_person_rejects_is_gone_but_its_original_stays(given: &mut Given) {
+    let asset = in_review(given).await;
+    decide(given, asset, Decision::Reject).await.unwrap();
     let record = given.record(asset).await;
     assert_eq!(record.state, AssetState::Rejected);
     assert_eq!(
@@ -65,15 +69,13 @@ async fn what_a_person_rejects_is_gone_but_its_original_stays() {
     assert!(!record.viewable);
     assert!(given.claim().await.is_empty());
     given.store.original(TENANT, asset).await.unwrap();
-    let late = decide(&given, asset, Decision::Approve).await;
+    let late = decide(given, asset, Decision::Approve).await;
     assert!(matches!(late, Err(StoreError::Conflict(_))));
     let again = given.try_reprocess(asset).await;
     assert!(matches!(again, Err(StoreError::Conflict(_))));
 }
 
-#[tokio::test]
-async fn a_rejection_removes_what_an_earlier_generation_published() {
-    let mut given = Given::new();
+async fn a_rejection_removes_what_an_earlier_generation_published(given: &mut Given) {
     let asset = given.asset().await;
     given.all_done().await;
     let visible = given.store.renditions(asset).await.unwrap();
@@ -108,9 +110,7 @@ async fn a_rejection_removes_what_an_earlier_generation_published() {
     assert!(shared.is_empty(), "a rejected asset shares nothing");
 }
 
-#[tokio::test]
-async fn nothing_shows_before_the_gate_is_passed() {
-    let mut given = Given::new();
+async fn nothing_shows_before_the_gate_is_passed(given: &mut Given) {
     let asset = given.asset().await;
     let inspect = given.claim().await;
     for task in &inspect {
@@ -128,9 +128,7 @@ async fn nothing_shows_before_the_gate_is_passed() {
     assert_eq!(given.store.renditions(asset).await.unwrap().len(), 6);
 }
 
-#[tokio::test]
-async fn a_published_asset_whose_next_generation_needs_a_person_is_in_the_queue() {
-    let mut given = Given::new();
+async fn a_published_asset_whose_next_generation_needs_a_person_is_in_the_queue(given: &mut Given) {
     let asset = given.asset().await;
     given.all_done().await;
     let generation = mediaflow_store::Generation {
@@ -155,7 +153,7 @@ async fn a_published_asset_whose_next_generation_needs_a_person_is_in_the_queue(
         AssetState::Ready,
         "readers keep what they have"
     );
-    decide(&given, asset, Decision::Approve).await.unwrap();
+    decide(given, asset, Decision::Approve).await.unwrap();
     let found = given.store.search(TENANT, &queue).await.unwrap().items;
     assert!(found.is_empty());
     given.all_done().await;

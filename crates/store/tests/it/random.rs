@@ -2,13 +2,13 @@
 
 use crate::check;
 use crate::given::{Given, LEASE, TENANT, output, recipe, roomy, squeezing, video};
+use crate::stores::{Database, Dbms};
 use mediaflow_core::{
     AssetId, AssetState, Decision, ErrorCode, Failure, FailureKind, ModerationPolicy, TaskState,
     Verdict,
 };
 use mediaflow_store::{Capacity, Claimed, Lease, ReplayFilter, Report, StoreError};
 use proptest::prelude::*;
-use rusqlite::{Connection, OpenFlags};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -97,23 +97,21 @@ fn happening() -> impl Strategy<Value = Happening> {
 /// What the outside knows: what it was given and what it was told.
 struct Outside {
     given: Given,
-    conn: Connection,
+    database: Database,
     assets: Vec<AssetId>,
     held: Vec<Claimed>,
     reported: HashSet<Lease>,
     deleted: HashSet<AssetId>,
-    tasks: HashMap<Vec<u8>, (TaskState, u64)>,
-    shown: HashMap<Vec<u8>, (AssetState, u64)>,
+    tasks: HashMap<String, (TaskState, u64)>,
+    shown: HashMap<String, (AssetState, u64)>,
 }
 
 impl Outside {
-    fn new() -> Self {
-        let given = Given::hurried();
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let conn = Connection::open_with_flags(&given.path, flags).unwrap();
+    async fn new(dbms: Dbms) -> Self {
+        let given = Given::on(dbms).await;
         Self {
+            database: given.place.look().await,
             given,
-            conn,
             assets: Vec::new(),
             held: Vec::new(),
             reported: HashSet::new(),
@@ -150,7 +148,9 @@ impl Outside {
                     idle,
                     ..roomy()
                 };
-                self.held.extend(self.given.claim_with(&capacity).await);
+                let mut claimed = self.given.claim_with(&capacity).await;
+                claimed.sort_by_key(place);
+                self.held.extend(claimed);
             }
             Happening::Report { which, how, offer } => self.report(which, how, offer).await,
             Happening::Heartbeat => {
@@ -171,13 +171,10 @@ impl Outside {
                 }
             }
             Happening::Replay { which } => {
-                let dead: Vec<_> = self
-                    .tasks
-                    .iter()
-                    .filter(|(_, (s, _))| *s == TaskState::Dead)
-                    .collect();
+                let dead = self.database.ask::<1>(DEAD).await;
                 if !dead.is_empty() {
-                    let id = uuid::Uuid::from_slice(dead[which % dead.len()].0).unwrap();
+                    let id = dead[which % dead.len()][0].as_deref().unwrap();
+                    let id = uuid::Uuid::parse_str(id).unwrap();
                     let done = store.replay(TENANT, id.into()).await;
                     assert!(matches!(done, Ok(true) | Err(StoreError::Conflict(_))));
                     if done.is_ok() {
@@ -217,7 +214,7 @@ impl Outside {
             Happening::AllDone => self.given.all_done().await,
             Happening::Restart => {
                 drop(store);
-                self.given.reopen();
+                self.given.reopen().await;
             }
         }
     }
@@ -252,7 +249,8 @@ impl Outside {
         let capacity = roomy();
         let capacity = offer.then_some(&capacity);
         match self.given.store.report(lease, report, capacity).await {
-            Ok(offered) => {
+            Ok(mut offered) => {
+                offered.sort_by_key(place);
                 assert!(
                     valid || self.reported.contains(&lease),
                     "an old fence was taken"
@@ -279,17 +277,13 @@ impl Outside {
     }
 
     /// What must hold between this moment and the one before, in which a task changed this often at most.
-    fn check(&mut self, changes: u32) {
-        check::rows(&self.given.path);
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT id, state, fence FROM tasks")
-            .unwrap();
-        let mut rows = statement.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            let id: Vec<u8> = row.get(0).unwrap();
-            let state = TaskState::parse(&row.get::<_, String>(1).unwrap()).unwrap();
-            let fence: u64 = row.get(2).unwrap();
+    async fn check(&mut self, changes: u32) {
+        check::rows(&self.database).await;
+        let rows = self.database.ask("SELECT id, state, fence FROM tasks");
+        for row in rows.await {
+            let [id, state, fence] = row.map(Option::unwrap);
+            let state = TaskState::parse(&state).unwrap();
+            let fence: u64 = fence.parse().unwrap();
             if let Some((before, old)) = self.tasks.insert(id, (state, fence)) {
                 assert!(fence >= old, "fences rise");
                 assert!(
@@ -303,20 +297,15 @@ impl Outside {
                 );
             }
         }
-        let mut statement = self
-            .conn
-            .prepare_cached(
-                "SELECT a.id, a.state, (SELECT count(*) FROM events WHERE asset = a.id) FROM assets a",
-            )
-            .unwrap();
-        let mut rows = statement.query([]).unwrap();
-        let mut found = 0;
-        while let Some(row) = rows.next().unwrap() {
-            found += 1;
-            let id: Vec<u8> = row.get(0).unwrap();
-            let asset: AssetId = uuid::Uuid::from_slice(&id).unwrap().into();
-            let state = AssetState::parse(&row.get::<_, String>(1).unwrap()).unwrap();
-            let events: u64 = row.get(2).unwrap();
+        let sql =
+            "SELECT a.id, a.state, (SELECT count(*) FROM events WHERE asset = a.id) FROM assets a";
+        let rows = self.database.ask(sql).await;
+        assert_eq!(rows.len(), self.assets.len(), "what was accepted is there");
+        for row in rows {
+            let [id, state, events] = row.map(Option::unwrap);
+            let asset: AssetId = uuid::Uuid::parse_str(&id).unwrap().into();
+            let state = AssetState::parse(&state).unwrap();
+            let events: u64 = events.parse().unwrap();
             let before = self.shown.insert(id, (state, events));
             if let Some((before, told)) = before {
                 assert!(
@@ -330,7 +319,6 @@ impl Outside {
             }
             assert_eq!(self.deleted.contains(&asset), state == AssetState::Deleted);
         }
-        assert_eq!(found, self.assets.len(), "what was accepted is there");
     }
 
     /// When nothing more goes wrong, everything comes to an end.
@@ -351,7 +339,7 @@ impl Outside {
                 break;
             }
         }
-        self.check(5);
+        self.check(5).await;
         for &asset in &self.assets {
             let state = self.given.record(asset).await.state;
             assert!(
@@ -369,7 +357,7 @@ impl Outside {
             self.given.store.delete(TENANT, asset).await.unwrap();
             self.deleted.insert(asset);
         }
-        self.check(5);
+        self.check(5).await;
         self.happens(&Happening::Pass { seconds: 50 }).await;
         self.happens(&Happening::Collect).await;
         while !self
@@ -382,10 +370,58 @@ impl Outside {
         {
             self.happens(&Happening::Collect).await;
         }
-        self.check(5);
+        self.check(5).await;
         let sql = "SELECT (SELECT count(*) FROM blobs) + (SELECT count(*) FROM orphans) + (SELECT count(*) FROM facts)";
-        let left: u32 = self.conn.query_row(sql, [], |row| row.get(0)).unwrap();
-        assert_eq!(left, 0);
+        let left = self.database.ask(sql).await;
+        assert_eq!(left, [[Some("0".to_owned())]]);
+    }
+}
+
+/// Dead tasks in an order that is the same in every database.
+const DEAD: &str =
+    "SELECT id FROM tasks WHERE state = 'dead' ORDER BY asset, generation, step, number";
+
+/// What a story comes to, without ids: those are another database's own.
+const TOLD: &[&str] = &[
+    "SELECT state, published, generation, CASE WHEN in_review THEN 1 ELSE 0 END, original_bytes, updated_at
+     FROM assets ORDER BY id",
+    "SELECT generation, step, number, state, tries, error_code FROM tasks ORDER BY asset, generation, step, number",
+    "SELECT sequence, type, at, 0, 0, 0 FROM events ORDER BY asset, sequence",
+    "SELECT generation, profile, format, width, height, 0 FROM renditions ORDER BY asset, generation, profile, format",
+    "SELECT generation, track, number, duration, key_bytes, 0 FROM segments ORDER BY asset, generation, track, number",
+    "SELECT generation, name, segments, bytes, compared, codecs FROM tracks ORDER BY asset, generation, name",
+    "SELECT generation, name, language, label, 0, 0 FROM captions ORDER BY asset, generation, name",
+    "SELECT generation, operation, 0, 0, 0, 0 FROM facts ORDER BY asset, operation",
+    "SELECT attempts, 0, 0, 0, 0, 0 FROM purges ORDER BY id",
+];
+
+/// Where a task is among all, whatever its id.
+fn place(claimed: &Claimed) -> (AssetId, u32, usize, u32) {
+    (
+        claimed.asset,
+        claimed.generation,
+        claimed.step,
+        claimed.number,
+    )
+}
+
+impl Outside {
+    async fn tells(&self) -> Vec<Vec<[Option<String>; 6]>> {
+        let mut told = Vec::new();
+        for sql in TOLD {
+            told.push(self.database.ask(sql).await);
+        }
+        told
+    }
+
+    async fn lives_through(&mut self, story: &[Happening]) {
+        for what in story {
+            self.happens(what).await;
+            let is_long = matches!(what, Happening::AllDone);
+            self.check(if is_long { 3 } else { 2 }).await;
+        }
+        self.comes_to_rest().await;
+        self.comes_to_an_end().await;
     }
 }
 
@@ -397,20 +433,51 @@ fn reaches(from: TaskState, to: TaskState, changes: u32) -> bool {
             && states.any(|&between| from.allows(between) && reaches(between, to, changes - 1))
 }
 
+fn live_through(dbms: Dbms, story: &[Happening]) {
+    let runtime = runtime();
+    runtime.block_on(async { Outside::new(dbms).await.lives_through(story).await });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap()
+}
+
+fn stories(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(stories(48))]
     #[test]
     fn every_promise_holds_whatever_happens(story in prop::collection::vec(happening(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut outside = Outside::new();
-            for what in &story {
-                outside.happens(what).await;
-                let is_long = matches!(what, Happening::AllDone);
-                outside.check(if is_long { 3 } else { 2 });
+        live_through(Dbms::Sqlite, &story);
+    }
+}
+
+// Fewer of them: each statement is a way to the server and back.
+proptest! {
+    #![proptest_config(stories(8))]
+    #[test]
+    fn every_promise_holds_on_postgres_whatever_happens(story in prop::collection::vec(happening(), 1..60)) {
+        live_through(Dbms::Postgres, &story);
+    }
+
+    #[test]
+    fn both_tell_the_same_of_a_story(story in prop::collection::vec(happening(), 1..60)) {
+        runtime().block_on(async {
+            let mut sqlite = Outside::new(Dbms::Sqlite).await;
+            let mut postgres = Outside::new(Dbms::Postgres).await;
+            // Opening SQLite voids leases, opening PostgreSQL does not: others may hold them.
+            for what in story.iter().filter(|what| !matches!(what, Happening::Restart)) {
+                sqlite.happens(what).await;
+                postgres.happens(what).await;
+                assert_eq!(sqlite.tells().await, postgres.tells().await, "after {what:?}");
             }
-            outside.comes_to_rest().await;
-            outside.comes_to_an_end().await;
         });
     }
 }

@@ -5,6 +5,14 @@ use mediaflow_core::operation::Packaging;
 use mediaflow_core::{AssetId, AssetState, EventType, TaskState};
 use mediaflow_store::{Claimed, Report, StreamFile, Streams, TaskFilter};
 
+on_every_store! {
+    a_plan_makes_as_many_tasks_as_there_are_chunks,
+    a_playlist_lists_what_is_there_without_a_gap_and_never_less,
+    what_another_encoder_begins_is_not_mixed_in,
+    readers_see_no_initialisation_segment_of_mpeg_ts,
+    a_deletion_takes_all_streams,
+}
+
 impl Given {
     async fn streams(&self, asset: AssetId) -> Streams {
         self.store.streams(asset).await.unwrap()
@@ -41,9 +49,7 @@ fn find<'a>(claimed: &'a [Claimed], step: &str, number: u32) -> &'a Claimed {
         .unwrap()
 }
 
-#[tokio::test]
-async fn a_plan_makes_as_many_tasks_as_there_are_chunks() {
-    let mut given = Given::new();
+async fn a_plan_makes_as_many_tasks_as_there_are_chunks(given: &mut Given) {
     let (asset, claimed) = given.planned().await;
     let mut chunks: Vec<u32> = claimed
         .iter()
@@ -60,9 +66,7 @@ async fn a_plan_makes_as_many_tasks_as_there_are_chunks() {
     assert_eq!(given.record(asset).await.state, AssetState::Ready);
 }
 
-#[tokio::test]
-async fn a_playlist_lists_what_is_there_without_a_gap_and_never_less() {
-    let mut given = Given::new();
+async fn a_playlist_lists_what_is_there_without_a_gap_and_never_less(given: &mut Given) {
     let (asset, claimed) = given.planned().await;
     assert_eq!(given.streams(asset).await.tracks.len(), 0);
     assert!(!given.record(asset).await.viewable);
@@ -127,9 +131,7 @@ async fn a_playlist_lists_what_is_there_without_a_gap_and_never_less() {
     }
 }
 
-#[tokio::test]
-async fn what_another_encoder_begins_is_not_mixed_in() {
-    let mut given = Given::new();
+async fn what_another_encoder_begins_is_not_mixed_in(given: &mut Given) {
     let (asset, claimed) = given.planned().await;
     given.succeeds(find(&claimed, "encode", 0)).await;
     let other = find(&claimed, "encode", 1);
@@ -157,9 +159,7 @@ fn in_mpeg_ts(claimed: &Claimed) -> Report {
     Report::Succeeded(made)
 }
 
-#[tokio::test]
-async fn readers_see_no_initialisation_segment_of_mpeg_ts() {
-    let mut given = Given::new();
+async fn readers_see_no_initialisation_segment_of_mpeg_ts(given: &mut Given) {
     let (asset, claimed) = given.planned().await;
     for (step, number) in [("lead", 0), ("audio", 0), ("encode", 0)] {
         let task = find(&claimed, step, number);
@@ -182,9 +182,7 @@ async fn readers_see_no_initialisation_segment_of_mpeg_ts() {
     assert!(!has("-init.mp4") && !has(".m4s"), "{paths:?}");
 }
 
-#[tokio::test]
-async fn a_deletion_takes_all_streams() {
-    let mut given = Given::new();
+async fn a_deletion_takes_all_streams(given: &mut Given) {
     let (asset, claimed) = given.planned().await;
     for task in &claimed {
         given.succeeds(task).await;

@@ -24,12 +24,14 @@ pub(crate) fn from_media(error: MediaError) -> Failure {
 }
 
 pub(crate) fn from_blob(error: &BlobError) -> Failure {
-    let code = match error {
-        BlobError::Full => ErrorCode::LimitStorage,
-        _ => ErrorCode::StorageUnavailable,
-    };
     tracing::warn!(%error, "the blob store failed");
-    Failure::transient(code, "bytes could not be written or read")
+    let message = "bytes could not be written or read";
+    match error {
+        BlobError::Full => Failure::transient(ErrorCode::LimitStorage, message),
+        // No attempt could have helped; however long it lasts, no task is given up for it.
+        BlobError::Unavailable { .. } => Failure::deferred(ErrorCode::StorageUnavailable, message),
+        _ => Failure::transient(ErrorCode::StorageUnavailable, message),
+    }
 }
 
 pub(crate) fn from_engine(error: EngineError) -> Failure {

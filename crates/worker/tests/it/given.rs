@@ -2,7 +2,7 @@
 
 use mediaflow_core::operation::Format;
 use mediaflow_core::{AssetId, AssetOptions, AssetState, TenantId};
-use mediaflow_engine::blob::FolderBlobs;
+use mediaflow_engine::blob::{Blobs, FolderBlobs};
 use mediaflow_engine::metrics::Metrics;
 use mediaflow_engine::services::Services;
 use mediaflow_engine::store::{
@@ -54,6 +54,7 @@ impl Setup {
         .unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
         let blobs = FolderBlobs::open(&folder.path().join("blobs")).unwrap();
+        let blobs = Blobs::from(blobs);
         let recipes = self.recipe.map(|text| {
             let recipes = folder.path().join("recipes");
             std::fs::create_dir(&recipes).unwrap();
@@ -92,6 +93,7 @@ impl Setup {
         let toolbox = Toolbox::new(limits, heif, &self.moderation, video).unwrap();
         let engine = Arc::new(Engine::new(Parts {
             store,
+            is_shared: false,
             blobs,
             environment,
             recipes: Recipes::load(recipes.as_deref()).unwrap(),

@@ -2,7 +2,8 @@
 
 use crate::attempt::Attempt;
 use crate::ops::failure::{from_blob, from_engine, from_media};
-use mediaflow_core::{ErrorCode, Failure, Kind, Operation};
+use mediaflow_core::{ErrorCode, Failure, Kind, Operation, Sha256};
+use mediaflow_engine::blob::Blobs;
 use mediaflow_media::video::{self, Container, Ffmpeg, FfmpegLimits, MediaInfo};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use tempfile::TempDir;
 
 /// The plain name of the copy with an index.
 const INDEXED: &str = "indexed.mkv";
+/// The plain name of what was fetched from an object store.
+const FETCHED: &str = "original";
 
 /// What inspection found.
 #[derive(Debug, Clone)]
@@ -85,15 +88,22 @@ pub(crate) fn unreadable(error: serde_json::Error) -> Failure {
     Failure::permanent(ErrorCode::Internal, message)
 }
 
-/// Where the upload lies.
+/// Where the upload lies as a file. Blocks; fetched where it is in no file and this worker does not have it.
 pub(crate) fn original(attempt: &Attempt) -> Result<PathBuf, Failure> {
-    let key = attempt
-        .task
-        .original
-        .key
-        .parse()
-        .map_err(|e| from_blob(&e))?;
-    Ok(attempt.engine.blobs().path(&key))
+    let row = &attempt.task.original;
+    let key = row.key.parse().map_err(|e| from_blob(&e))?;
+    let objects = match attempt.engine.blobs() {
+        Blobs::Folder(files) => return Ok(files.path(&key)),
+        Blobs::Objects(objects) => objects,
+    };
+    let fetched = attempt.scratch.fetched(|| {
+        let folder = folder(attempt)?;
+        let path = folder.path().join(FETCHED);
+        let sha256 = objects.fetch(&key, row.bytes, &path, &attempt.stopped);
+        attempt.check_original(Sha256(sha256.map_err(|e| from_blob(&e))?))?;
+        Ok((folder, row.bytes))
+    })?;
+    Ok(fetched.path().join(FETCHED))
 }
 
 /// A folder for this attempt's files, gone with it.

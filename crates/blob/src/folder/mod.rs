@@ -1,43 +1,50 @@
 //! Bytes in a folder. A key appears only when all of its bytes are durable:
 //! temporary name, sync, length check, rename, sync of the folder.
+//!
+//! Several processes may share it, also through a network file system: nothing relies on a lock.
 
-use crate::write::sync_folder;
-use crate::{BlobError, BlobKey, BlobReader, BlobWriter, Written};
+mod read;
+mod temporary;
+mod write;
+
+pub(crate) use write::FolderWriter;
+
+use crate::{BlobError, BlobKey, BlobReader, Written};
 use bytes::Bytes;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use write::sync_folder;
 
 /// A blob store in a folder of a local or mounted file system.
 #[derive(Debug, Clone)]
 pub struct FolderBlobs {
     root: Arc<Path>,
+    /// For this process's writes under way; on the same file system, so that a file can be renamed.
+    temporary: Arc<Path>,
 }
 
-const AREAS: [&str; 2] = ["originals", "renditions"];
-
 impl FolderBlobs {
-    /// Opens the folder, making it where it is missing, and removes what an interrupted run left
-    /// under temporary names. Only one process may have it open.
+    /// Opens the folder, making it where it is missing, and removes what interrupted processes have left under temporary
+    /// names.
     ///
     /// # Errors
     /// When the folder cannot be made, read or written.
     pub fn open(root: &Path) -> Result<Self, BlobError> {
         let fail = || BlobError::io("opening the blob folder", "");
-        let temporary = root.join("tmp");
-        if temporary.exists() {
-            fs::remove_dir_all(&temporary).map_err(fail())?;
-        }
-        for area in AREAS {
+        for area in BlobKey::AREAS {
             for shard in 0..=255u8 {
                 fs::create_dir_all(root.join(area).join(format!("{shard:02x}"))).map_err(fail())?;
             }
             sync_folder(&root.join(area))?;
         }
-        fs::create_dir_all(&temporary).map_err(fail())?;
-        sync_folder(root)?;
-        Ok(Self { root: root.into() })
+        let temporary = temporary::make(root)?;
+        temporary::clean(root)?;
+        Ok(Self {
+            root: root.into(),
+            temporary: temporary.into(),
+        })
     }
 
     /// Where a key's bytes are, for programs that need a file.
@@ -46,8 +53,8 @@ impl FolderBlobs {
     }
 
     /// Begins a write whose bytes arrive piece by piece.
-    pub fn writer(&self) -> BlobWriter {
-        BlobWriter::new(Arc::clone(&self.root))
+    pub fn writer(&self, key: BlobKey) -> FolderWriter {
+        FolderWriter::new(self.clone(), key)
     }
 
     /// Writes several blobs and makes them durable together. Blocks: for threads that do media work.
@@ -58,8 +65,7 @@ impl FolderBlobs {
         let mut written = Vec::with_capacity(blobs.len());
         let mut folders: Vec<PathBuf> = Vec::new();
         for (key, bytes) in blobs {
-            let mut writer = BlobWriter::new(Arc::clone(&self.root));
-            written.push(writer.write_now(key, bytes)?);
+            written.push(self.writer(key.clone()).write_now(bytes)?);
             let folder = self
                 .path(key)
                 .parent()
@@ -80,8 +86,7 @@ impl FolderBlobs {
     /// # Errors
     /// When the file cannot be read or the blob not be written.
     pub fn put_file(&self, key: &BlobKey, file: &Path) -> Result<Written, BlobError> {
-        let mut writer = BlobWriter::new(Arc::clone(&self.root));
-        let written = writer.copy_now(key, file)?;
+        let written = self.writer(key.clone()).copy_now(file)?;
         sync_folder(self.path(key).parent().unwrap_or(&self.root))?;
         Ok(written)
     }
@@ -94,12 +99,17 @@ impl FolderBlobs {
         fs::read(self.path(key)).map_err(BlobError::io("reading a blob", key.as_str()))
     }
 
-    /// Opens a key for reading.
+    /// Opens a part of a key for reading.
     ///
     /// # Errors
     /// When nothing is stored under it.
-    pub async fn open_key(&self, key: &BlobKey) -> Result<BlobReader, BlobError> {
-        BlobReader::open(self.path(key), key).await
+    pub async fn open_key(
+        &self,
+        key: &BlobKey,
+        start: u64,
+        length: u64,
+    ) -> Result<BlobReader, BlobError> {
+        read::open(self.path(key), key, start, length).await
     }
 
     /// The whole content in memory, where it is small.
@@ -125,15 +135,19 @@ impl FolderBlobs {
         }
     }
 
-    /// Keys in one of the 256 shards that were written longer than `age` ago. Blocks.
+    /// Keys in one of the 256 shards that were written longer than `age` ago. Blocks. Once in all shards it also removes
+    /// what interrupted processes have left under temporary names.
     ///
     /// # Errors
     /// When the folder cannot be read.
     pub fn older_than(&self, shard: u8, age: Duration) -> Result<Vec<BlobKey>, BlobError> {
         let fail = || BlobError::io("listing blobs", "");
+        if shard == 0 {
+            temporary::clean(&self.root)?;
+        }
         let limit = SystemTime::now() - age;
         let mut keys = Vec::new();
-        for area in AREAS {
+        for area in BlobKey::AREAS {
             let name = format!("{area}/{shard:02x}");
             for entry in fs::read_dir(self.root.join(&name)).map_err(fail())? {
                 let entry = entry.map_err(fail())?;

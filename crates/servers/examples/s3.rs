@@ -1,0 +1,103 @@
+//! An S3 server on the files of a folder: `s3 ADDRESS FOLDER`. What the library's own server leaves open is closed here: of
+//! two writes of one key that refuse to replace, one succeeds, as with Amazon's.
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use mediaflow_servers::S3;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use s3s::{S3 as Service, S3Request, S3Response, S3Result, dto, s3_error};
+use s3s_fs::FileSystem;
+use std::collections::HashSet;
+use std::error::Error;
+use std::sync::Mutex;
+use tokio::net::TcpListener;
+
+struct Files {
+    files: FileSystem,
+    /// Keys that are being written; a second write of one is refused for now.
+    writing: Mutex<HashSet<String>>,
+}
+
+struct Turn<'a>(&'a Files, String);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut writing = self.0.writing.lock().expect("no holder panics");
+        writing.remove(&self.1);
+    }
+}
+
+impl Files {
+    fn turn(&self, bucket: &str, key: &str) -> S3Result<Turn<'_>> {
+        let name = format!("{bucket}/{key}");
+        let mut writing = self.writing.lock().expect("no holder panics");
+        match writing.insert(name.clone()) {
+            true => Ok(Turn(self, name)),
+            false => Err(s3_error!(OperationAborted)),
+        }
+    }
+}
+
+macro_rules! pass_on {
+    ($($method:ident $input:ident $output:ident),+ $(,)?) => {
+        #[async_trait::async_trait]
+        impl Service for Files {
+            async fn put_object(
+                &self,
+                request: S3Request<dto::PutObjectInput>,
+            ) -> S3Result<S3Response<dto::PutObjectOutput>> {
+                let _turn = self.turn(&request.input.bucket, &request.input.key)?;
+                self.files.put_object(request).await
+            }
+
+            async fn complete_multipart_upload(
+                &self,
+                request: S3Request<dto::CompleteMultipartUploadInput>,
+            ) -> S3Result<S3Response<dto::CompleteMultipartUploadOutput>> {
+                let _turn = self.turn(&request.input.bucket, &request.input.key)?;
+                self.files.complete_multipart_upload(request).await
+            }
+
+            $(async fn $method(
+                &self,
+                request: S3Request<dto::$input>,
+            ) -> S3Result<S3Response<dto::$output>> {
+                self.files.$method(request).await
+            })+
+        }
+    };
+}
+
+pass_on! {
+    get_object GetObjectInput GetObjectOutput,
+    head_object HeadObjectInput HeadObjectOutput,
+    delete_object DeleteObjectInput DeleteObjectOutput,
+    list_objects_v2 ListObjectsV2Input ListObjectsV2Output,
+    create_multipart_upload CreateMultipartUploadInput CreateMultipartUploadOutput,
+    upload_part UploadPartInput UploadPartOutput,
+    abort_multipart_upload AbortMultipartUploadInput AbortMultipartUploadOutput,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(address), Some(folder)) = (args.next(), args.next()) else {
+        return Err("s3 ADDRESS FOLDER".into());
+    };
+    let files = FileSystem::new(folder).map_err(|e| format!("{e:?}"))?;
+    let writing = Mutex::default();
+    let mut service = S3ServiceBuilder::new(Files { files, writing });
+    service.set_auth(SimpleAuth::from_single(S3::KEY_ID, S3::SECRET));
+    let service = service.build();
+    let listener = TcpListener::bind(address).await?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let service = service.clone();
+        tokio::spawn(async move {
+            let http = Builder::new(TokioExecutor::new());
+            // Clients go as they like.
+            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}

@@ -1,0 +1,76 @@
+//! Histories: of one asset by its own numbers, of everything by position.
+
+use super::Session;
+use super::rows::{clamp, get, id, json, named, number, time};
+use super::session::Params;
+use crate::{EventPage, EventRecord, StoreError};
+use mediaflow_core::{AssetId, EventType, TenantId};
+use tokio_postgres::Row;
+
+pub(super) const HISTORY: &str = "SELECT e.*, a.correlation_id FROM assets a LEFT JOIN LATERAL (
+        SELECT * FROM events WHERE asset = a.id AND sequence > $3 ORDER BY sequence LIMIT $4) e ON true
+     WHERE a.id = $1 AND a.tenant = $2 ORDER BY e.sequence";
+pub(super) const FEED: &str =
+    "SELECT e.*, a.correlation_id FROM events e JOIN assets a ON a.id = e.asset
+     WHERE e.tenant = $1 AND e.position > $2 ORDER BY e.position LIMIT $3";
+
+/// One asset's history after `sequence`.
+pub(super) async fn history(
+    s: &Session,
+    tenant: TenantId,
+    asset: AssetId,
+    after: u64,
+    limit: u32,
+) -> Result<EventPage, StoreError> {
+    let (from, most) = (clamp(after), i64::from(limit));
+    let params: Params<'_> = &[&asset.0, &tenant.0, &from, &most];
+    let rows = s.query(HISTORY, params).await?;
+    if rows.is_empty() {
+        return Err(StoreError::AssetNotFound);
+    }
+    let numbered = rows.iter().take_while(|row| has_position(row));
+    let items = numbered
+        .map(event)
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    let next = items.last().map_or(after, |e| e.sequence);
+    Ok(EventPage { items, next })
+}
+
+fn has_position(row: &Row) -> bool {
+    matches!(get(row, "position"), Ok(Some::<i64>(_)))
+}
+
+/// Everything of a tenant after `position`.
+pub(super) async fn feed(
+    s: &Session,
+    tenant: TenantId,
+    after: u64,
+    limit: u32,
+) -> Result<EventPage, StoreError> {
+    let rows = s
+        .query(FEED, &[&tenant.0, &clamp(after), &i64::from(limit)])
+        .await?;
+    let items = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
+    let next = items.last().map_or(after, |e| e.position);
+    Ok(EventPage { items, next })
+}
+
+/// The newest position, 0 before the first.
+pub(super) async fn end(s: &Session) -> Result<u64, StoreError> {
+    let row = s.one("SELECT position FROM relay", &[]).await?;
+    number(&row, "position")
+}
+
+fn event(row: &Row) -> Result<EventRecord, StoreError> {
+    Ok(EventRecord {
+        id: id(row, "id")?,
+        position: number(row, "position")?,
+        asset: id(row, "asset")?,
+        tenant: id(row, "tenant")?,
+        sequence: number(row, "sequence")?,
+        kind: named(row, "type", EventType::parse)?,
+        at: time(row, "at")?,
+        data: json(row, "data")?,
+        correlation_id: get(row, "correlation_id")?,
+    })
+}

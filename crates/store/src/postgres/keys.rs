@@ -1,0 +1,79 @@
+//! API keys.
+
+use super::rows::{get, id, json, maybe_time, sha, time, to_json};
+use super::{PostgresStore, Repeat, Session};
+use crate::{KeyRecord, Keys, NewKey, StoreError};
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use mediaflow_core::{KeyId, TenantId};
+use tokio_postgres::Row;
+
+#[async_trait]
+impl Keys for PostgresStore {
+    async fn add_key(&self, new: NewKey) -> Result<(), StoreError> {
+        let new = &new;
+        self.write(Repeat::BeforeCommit, move |s, _| add(s, new).boxed())
+            .await
+    }
+
+    async fn keys(&self, tenant: TenantId) -> Result<Vec<KeyRecord>, StoreError> {
+        self.read(move |s, _| all(s, tenant).boxed()).await
+    }
+
+    async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+        self.read(move |s, _| one(s, id).boxed()).await
+    }
+
+    async fn revoke_key(&self, tenant: TenantId, id: KeyId) -> Result<bool, StoreError> {
+        self.write(Repeat::BeforeCommit, move |s, _| {
+            revoke(s, tenant, id).boxed()
+        })
+        .await
+    }
+}
+
+async fn add(s: &Session, new: &NewKey) -> Result<(), StoreError> {
+    s.execute(
+        "INSERT INTO api_keys (id, tenant, name, scopes, secret_sha256, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        &[
+            &new.id.0,
+            &new.tenant.0,
+            &new.name,
+            &to_json(&new.scopes),
+            &&new.secret_sha256.0[..],
+            &s.now.0,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn all(s: &Session, tenant: TenantId) -> Result<Vec<KeyRecord>, StoreError> {
+    let sql = "SELECT * FROM api_keys WHERE tenant = $1 ORDER BY created_at, id";
+    let rows = s.query(sql, &[&tenant.0]).await?;
+    rows.iter().map(key).collect()
+}
+
+async fn one(s: &Session, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
+    let sql = "SELECT * FROM api_keys WHERE id = $1";
+    let row = s.maybe(sql, &[&id.0]).await?;
+    row.as_ref().map(key).transpose()
+}
+
+async fn revoke(s: &Session, tenant: TenantId, id: KeyId) -> Result<bool, StoreError> {
+    let sql =
+        "UPDATE api_keys SET revoked_at = $3 WHERE id = $1 AND tenant = $2 AND revoked_at IS NULL";
+    Ok(s.execute(sql, &[&id.0, &tenant.0, &s.now.0]).await? > 0)
+}
+
+fn key(row: &Row) -> Result<KeyRecord, StoreError> {
+    Ok(KeyRecord {
+        id: id(row, "id")?,
+        tenant: id(row, "tenant")?,
+        name: get(row, "name")?,
+        scopes: json(row, "scopes")?,
+        secret_sha256: sha(row, "secret_sha256")?,
+        created_at: time(row, "created_at")?,
+        revoked_at: maybe_time(row, "revoked_at")?,
+    })
+}

@@ -1,0 +1,187 @@
+//! The store on PostgreSQL: many processes, one cluster.
+//!
+//! Every verb is one transaction at READ COMMITTED. Locks are taken in one order: the runs of the assets at hand by
+//! asset, their tasks by id, blobs, and last the virtual times of tenants, which everyone wants. What many callers
+//! want at the same moment is done together, with as many statements as for one.
+
+mod begin;
+mod blobs;
+mod captions;
+mod catalog;
+mod changes;
+mod claim;
+mod cluster;
+mod connect;
+mod effects;
+mod events;
+mod flush;
+mod frozen;
+mod hand;
+mod indexing;
+mod intake;
+mod keys;
+mod live;
+mod migrate;
+mod output;
+mod pins;
+#[cfg(test)]
+mod plans;
+mod queue;
+mod record;
+mod relay;
+mod report;
+mod review;
+mod rows;
+mod search;
+mod session;
+mod shown;
+mod streams;
+mod tasks;
+mod tell;
+mod unit;
+mod upkeep;
+mod withdraw;
+mod words;
+mod work;
+
+use crate::frozen::Frozen;
+use crate::{Accepted, Claimed, Environment, Signals, StoreError};
+use connect::Pool;
+use intake::Upload;
+use mediaflow_core::TenantId;
+use queue::Queue;
+use relay::Relay;
+use report::Reported;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tell::Tell;
+use tokio::sync::watch;
+
+use session::{Lent, Repeat, Session, Working};
+
+/// Whose time leases and everything else go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The database's, the same for all processes.
+    Database,
+    /// The environment's, for tests that move it.
+    Environment,
+}
+
+/// How a database is used.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// Most connections of this process.
+    pub connections: usize,
+    /// A statement that takes longer is given up.
+    pub statement_timeout: Duration,
+    /// Whose time counts.
+    pub clock: Clock,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            connections: 10,
+            statement_timeout: Duration::from_secs(30),
+            clock: Clock::Database,
+        }
+    }
+}
+
+/// MediaFlow's truth in a PostgreSQL database that many processes share.
+///
+/// Opening it voids no leases: other processes may hold them.
+pub struct PostgresStore {
+    core: Arc<Core>,
+}
+
+/// What verbs and background tasks share.
+struct Core {
+    pool: Pool,
+    env: Arc<dyn Environment>,
+    clock: Clock,
+    frozen: Frozen,
+    bells: Bells,
+    relay: Relay,
+    tell: Arc<Tell>,
+    reports: Queue<Reported, Vec<Claimed>>,
+    uploads: Queue<Upload, Accepted>,
+    /// Those whose rows are known to be there.
+    tenants: Mutex<HashSet<TenantId>>,
+}
+
+/// Signals that are raised after a commit.
+struct Bells {
+    ready: watch::Sender<u64>,
+    event: watch::Sender<u64>,
+}
+
+impl PostgresStore {
+    /// Opens the database at `url` (`postgres://user@host/name`), making or migrating its tables as needed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it cannot be reached, [`StoreError::Database`] when it is of a newer version
+    /// or the URL cannot be read.
+    pub async fn open(
+        url: &str,
+        env: Arc<dyn Environment>,
+        options: PostgresOptions,
+    ) -> Result<Self, StoreError> {
+        let pool = Pool::new(url, &options)?;
+        let mut conn = pool.get().await?;
+        migrate::migrate(&mut conn).await?;
+        let position = relay::end(&conn).await?;
+        drop(conn);
+        let (reports, reported) = Queue::new();
+        let (uploads, uploaded) = Queue::new();
+        let core = Arc::new(Core {
+            pool,
+            env,
+            clock: options.clock,
+            frozen: Frozen::default(),
+            bells: Bells {
+                ready: watch::Sender::new(0),
+                event: watch::Sender::new(position),
+            },
+            relay: Relay::default(),
+            tell: Arc::default(),
+            reports,
+            uploads,
+            tenants: Mutex::default(),
+        });
+        reported.start(&core, report::end_all);
+        uploaded.start(&core, intake::take_all);
+        relay::start(&core);
+        tell::start(&core);
+        Ok(Self { core })
+    }
+
+    /// Runs a verb that changes something in a transaction, again where that is safe and helps.
+    async fn write<'e, T>(
+        &self,
+        repeat: Repeat,
+        verb: impl for<'s> Fn(&'s mut Session, Lent<'s, 'e>) -> Working<'s, T>,
+    ) -> Result<T, StoreError> {
+        session::write(&self.core, repeat, verb).await
+    }
+
+    /// Runs a verb that only reads, once more if its connection broke. Each statement sees what was committed before it.
+    async fn read<'e, T>(
+        &self,
+        query: impl for<'s> Fn(&'s Session, Lent<'s, 'e>) -> Working<'s, T>,
+    ) -> Result<T, StoreError> {
+        session::read(&self.core, query).await
+    }
+}
+
+impl Signals for PostgresStore {
+    fn on_ready(&self) -> watch::Receiver<u64> {
+        self.core.bells.ready.subscribe()
+    }
+
+    fn on_event(&self) -> watch::Receiver<u64> {
+        self.core.bells.event.subscribe()
+    }
+}

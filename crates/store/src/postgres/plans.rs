@@ -1,0 +1,192 @@
+//! Tests that lists read no more the longer a database lives.
+
+use super::session::{Params, bound};
+use super::{PostgresOptions, PostgresStore, events, search, tasks, words};
+use crate::query::{Query, encode, tasks_of_all, tasks_of_asset};
+use crate::{MediaFilter, Search, TaskFilter};
+use mediaflow_core::{AssetState, TaskState, TenantId};
+use std::sync::Arc;
+use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
+
+/// Enough for PostgreSQL to see that reading all of it would be slow.
+const ASSETS: i64 = 30_000;
+
+const FILL: &str = "
+    SET synchronous_commit = off;
+    INSERT INTO assets (id, tenant, state, in_review, generation, kind, original_sha256, original_bytes, media_type, codec,
+                        fact_pixels, fact_frames, fact_bytes, tags, metadata, visibility, watermark, correlation_id,
+                        created_at, updated_at)
+    SELECT md5(n::text)::uuid, TENANT, CASE WHEN n % 500 = 0 THEN 'failed' ELSE 'ready' END, n % 1000 = 0, 1, 'image', '', 1,
+           CASE WHEN n % 200 = 0 THEN 'image/png' ELSE 'image/jpeg' END, CASE WHEN n % 300 = 0 THEN 'hevc' END, 1, 1, 1, '[]', '{}', 'public',
+           false, '', n * 1000, n * 1000 FROM generate_series(1, ASSETS) n;
+    INSERT INTO asset_words (asset, tenant, created_at, words)
+    SELECT md5(n::text)::uuid, TENANT, n * 1000, array_to_tsvector(ARRAY['img', 'n' || n] || CASE WHEN n % 5000 = 0
+           THEN '{zebra}'::text[] ELSE '{}' END) FROM generate_series(1, ASSETS) n;
+    INSERT INTO tags SELECT TENANT, 'sea', n * 1000, md5(n::text)::uuid FROM generate_series(1, ASSETS) n WHERE n % 10 = 0;
+    INSERT INTO runs (asset, generation, state, steps, showing, sequence, recipe, settings, watermark, updated_at)
+    SELECT md5(n::text)::uuid, 1, 'ready', '[]', true, 2, '', '', false, 0 FROM generate_series(1, ASSETS) n;
+    INSERT INTO tasks (id, tenant, asset, generation, step, number, operation, queue, lane, state, memory_bytes, cpu_ms, created_at,
+                       error_code)
+    SELECT md5(n || ' ' || step)::uuid, TENANT, md5(n::text)::uuid, 1, step, 0, '', 'image', 1,
+           CASE WHEN n % 500 = 0 THEN 'dead' ELSE 'succeeded' END, 1, 1, n, CASE WHEN n % 500 = 0 THEN 'timeout' END
+    FROM generate_series(1, ASSETS) n, generate_series(0, 1) step;
+    INSERT INTO events (position, tenant, asset, sequence, id, type, at, data)
+    SELECT n * 2 + sequence, TENANT, md5(n::text)::uuid, sequence, md5(n || ' ' || sequence)::uuid, '', n, '{}'
+    FROM generate_series(1, ASSETS) n, generate_series(1, 2) sequence;
+    ANALYZE;";
+
+struct Database {
+    client: Client,
+    _server: mediaflow_servers::Postgres,
+}
+
+struct World;
+
+impl crate::Environment for World {
+    fn now(&self) -> mediaflow_core::Timestamp {
+        mediaflow_core::Timestamp(0)
+    }
+    fn id(&self) -> Uuid {
+        Uuid::nil()
+    }
+    fn jitter(&self) -> u32 {
+        0
+    }
+}
+
+impl Database {
+    async fn full() -> Self {
+        let server = mediaflow_servers::Postgres::start(&[]);
+        let url = server.database("plans");
+        let store = PostgresStore::open(&url, Arc::new(World), PostgresOptions::default()).await;
+        drop(store.unwrap());
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let fill = FILL
+            .replace("TENANT", &format!("'{}'::uuid", TenantId::DEFAULT.0))
+            .replace("ASSETS", &ASSETS.to_string());
+        client.batch_execute(&fill).await.unwrap();
+        Self {
+            client,
+            _server: server,
+        }
+    }
+
+    /// How PostgreSQL goes about a list, planned for its values.
+    async fn plan(&self, query: &Query) -> String {
+        let (sql, params) = bound(query);
+        let rows = self
+            .client
+            .query_typed(&format!("EXPLAIN {sql}"), &params)
+            .await;
+        lines(&rows.unwrap())
+    }
+
+    /// The same of a statement that is prepared once for all values.
+    async fn plan_of_any(&self, sql: &str, values: Params<'_>) -> String {
+        self.client
+            .batch_execute("SET plan_cache_mode = force_generic_plan")
+            .await
+            .unwrap();
+        let rows = self.client.query(&format!("EXPLAIN {sql}"), values).await;
+        self.client
+            .batch_execute("RESET plan_cache_mode")
+            .await
+            .unwrap();
+        lines(&rows.unwrap())
+    }
+}
+
+fn lines(rows: &[tokio_postgres::Row]) -> String {
+    let lines: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    lines.join("\n")
+}
+
+fn assert_led_by(plan: &str, index: &str) {
+    assert!(plan.contains(index), "{index} is not used:\n{plan}");
+    assert!(!plan.contains("Seq Scan"), "a whole table is read:\n{plan}");
+}
+
+#[tokio::test]
+async fn lists_are_led_by_an_index_in_their_order() {
+    let database = Database::full().await;
+    let media = MediaFilter {
+        codec: Some("hevc".into()),
+        duration_ms: (None, Some(10)),
+        ..MediaFilter::default()
+    };
+    let all = Search::default;
+    #[rustfmt::skip]
+    let searches = [
+        ("assets_newest", all()),
+        ("assets_by_state", Search { state: Some(AssetState::Failed), ..all() }),
+        ("assets_in_review", Search { state: Some(AssetState::InReview), ..all() }),
+        ("assets_by_type", Search { media_type: Some("image/png".into()), ..all() }),
+        ("assets_by_codec", Search { media, ..all() }),
+        ("tags_pkey", Search { tag: Some("sea".into()), state: Some(AssetState::Ready), ..all() }),
+        // A frequent word is met soon among the newest.
+        ("asset_words_newest", Search { text: Some("im".into()), ..all() }),
+    ];
+    let cursor = encode(&serde_json::json!({ "at": ASSETS * 900, "id": Uuid::nil() }));
+    for (index, search) in searches {
+        for cursor in [None, Some(cursor.clone())] {
+            let begins = cursor.is_none();
+            let search = Search {
+                cursor,
+                ..search.clone()
+            };
+            let words = search.text.as_deref().and_then(words::expression);
+            let words = words.map(|query| search::Wanted {
+                query,
+                is_rare: false,
+            });
+            let query = search::statement(TenantId::DEFAULT, &search, words, 50).unwrap();
+            let plan = database.plan(&query).await;
+            assert_led_by(&plan, index);
+            assert!(!plan.contains("Sort"), "{plan}");
+            assert!(
+                begins || plan.contains("< ROW("),
+                "it begins at its cursor:\n{plan}"
+            );
+        }
+    }
+    // The beginning of a word that six assets have.
+    let sql = "SELECT asset FROM with_words($1, $2::text::tsquery, 5001)";
+    let params: Params<'_> = &[&TenantId::DEFAULT.0, &words::expression("zeb")];
+    let found = database.client.query(sql, params).await;
+    assert_eq!(found.unwrap().len(), 6);
+    let read = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'asset_words'";
+    database
+        .client
+        .batch_execute("SELECT pg_stat_force_next_flush()")
+        .await
+        .unwrap();
+    let read: i64 = database.client.query_one(read, &[]).await.unwrap().get(0);
+    assert!(read < 100, "{read} rows were read");
+
+    let all = TaskFilter::default;
+    #[rustfmt::skip]
+    let filters = [
+        ("tasks_by_tenant", all()),
+        ("tasks_stuck", TaskFilter { state: Some(TaskState::Dead), ..all() }),
+        ("tasks_by_code", TaskFilter { code: Some("timeout".into()), ..all() }),
+    ];
+    for (index, filter) in filters {
+        let query = tasks_of_all(tasks::SELECT, TenantId::DEFAULT, &filter, 50).unwrap();
+        assert_led_by(&database.plan(&query).await, index);
+    }
+    let asset = (Uuid::nil().into(), 1);
+    let query = tasks_of_asset(tasks::SELECT, asset, &all(), 50).unwrap();
+    assert_led_by(&database.plan(&query).await, "tasks_by_step");
+
+    let (tenant, asset, from, most) = (TenantId::DEFAULT.0, Uuid::nil(), 10i64, 100i64);
+    let feed: Params<'_> = &[&tenant, &from, &most];
+    let history: Params<'_> = &[&asset, &tenant, &from, &most];
+    for (index, sql, values) in [
+        ("events_by_tenant", events::FEED, feed),
+        ("events_pkey", events::HISTORY, history),
+    ] {
+        assert_led_by(&database.plan_of_any(sql, values).await, index);
+    }
+}

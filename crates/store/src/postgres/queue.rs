@@ -1,0 +1,122 @@
+//! What arrives at the same moment is done together: one transaction at a time, of all that waits.
+
+use super::Core;
+use crate::StoreError;
+use futures_util::future::BoxFuture;
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use tokio::sync::{mpsc, oneshot};
+
+/// Most items in one transaction: bounds how long the first of them waits.
+const BATCH_MAX: usize = 128;
+/// Most items that wait; beyond it callers wait to be let in.
+const WAITING_MAX: usize = 4096;
+
+/// What became of an item of a batch.
+pub(super) enum Done<A> {
+    /// It was done, or is refused without harm to others.
+    Answer(Result<A, StoreError>),
+    /// It cannot be done together with an item before it; the next batch begins with it.
+    Later,
+}
+
+/// Does a batch in one transaction. On an error nothing of it was done. The first item is never left for later.
+pub(super) type Run<I, A> =
+    for<'a> fn(&'a Arc<Core>, &'a [I]) -> BoxFuture<'a, Result<Vec<Done<A>>, StoreError>>;
+
+type Waiting<I, A> = (I, oneshot::Sender<Result<A, StoreError>>);
+
+/// A line of items that wait for a transaction.
+pub(super) struct Queue<I, A>(mpsc::Sender<Waiting<I, A>>);
+
+/// The other end of the line, until somebody serves it.
+pub(super) struct Served<I, A>(mpsc::Receiver<Waiting<I, A>>);
+
+impl<I: Send + Sync + 'static, A: Send + 'static> Queue<I, A> {
+    pub(super) fn new() -> (Self, Served<I, A>) {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        (Self(sender), Served(receiver))
+    }
+
+    /// Has an item done; answers after the commit. It is done though the caller goes away.
+    pub(super) async fn run(&self, item: I) -> Result<A, StoreError> {
+        let stopped = || StoreError::Unavailable("the store was closed".into());
+        let (sender, answer) = oneshot::channel();
+        self.0.send((item, sender)).await.map_err(|_| stopped())?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+impl<I: Send + Sync + 'static, A: Send + 'static> Served<I, A> {
+    /// Serves the line in the background for as long as the store is open.
+    pub(super) fn start(self, core: &Arc<Core>, run: Run<I, A>) {
+        tokio::spawn(serve(Arc::downgrade(core), self.0, run));
+    }
+}
+
+async fn serve<I: Send + Sync, A: Send>(
+    core: Weak<Core>,
+    mut arriving: mpsc::Receiver<Waiting<I, A>>,
+    run: Run<I, A>,
+) {
+    let mut waiting = VecDeque::new();
+    loop {
+        if waiting.is_empty() {
+            let Some(first) = arriving.recv().await else {
+                return;
+            };
+            waiting.push_back(first);
+        }
+        while waiting.len() < BATCH_MAX
+            && let Ok(next) = arriving.try_recv()
+        {
+            waiting.push_back(next);
+        }
+        let Some(core) = core.upgrade() else { return };
+        let (items, callers): (Vec<I>, Vec<_>) =
+            waiting.drain(..waiting.len().min(BATCH_MAX)).unzip();
+        match run(&core, &items).await {
+            Ok(done) => {
+                for ((item, caller), done) in items.into_iter().zip(callers).zip(done).rev() {
+                    match done {
+                        // Nobody waits any more when the caller was cancelled.
+                        Done::Answer(answer) => drop(caller.send(answer)),
+                        Done::Later => waiting.push_front((item, caller)),
+                    }
+                }
+            }
+            Err(error) => alone(&core, items, callers, run, error).await,
+        }
+    }
+}
+
+/// One item may have spoiled it for all: each gets a transaction of its own, unless that cannot help.
+async fn alone<I, A>(
+    core: &Arc<Core>,
+    items: Vec<I>,
+    callers: Vec<oneshot::Sender<Result<A, StoreError>>>,
+    run: Run<I, A>,
+    error: StoreError,
+) {
+    if items.len() == 1 || matches!(error, StoreError::Unavailable(_) | StoreError::Full(_)) {
+        let text = error.to_string();
+        let mut error = Some(error);
+        for caller in callers {
+            let error = error.take();
+            let error = error.unwrap_or_else(|| StoreError::Unavailable(text.clone().into()));
+            drop(caller.send(Err(error)));
+        }
+        return;
+    }
+    for (item, caller) in items.into_iter().zip(callers) {
+        let done = run(core, std::slice::from_ref(&item)).await;
+        let answer = match done.map(|mut done| done.pop()) {
+            Ok(Some(Done::Answer(answer))) => answer,
+            Ok(_) => Err(StoreError::Database(
+                "a bug left a request for later".into(),
+            )),
+            Err(error) => Err(error),
+        };
+        drop(caller.send(answer));
+    }
+}
