@@ -13,8 +13,8 @@ use crate::{BrokerError, Ring};
 use async_trait::async_trait;
 use mediaflow_core::Queue;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What wakes workers. Cheap to clone.
@@ -31,6 +31,8 @@ pub struct Stats {
     pub announced: u64,
     /// Rings that listeners were given.
     pub received: u64,
+    /// Rings that were acknowledged after a claim.
+    pub acknowledged: u64,
     /// Requests that failed: announcements, and listening.
     pub failures: u64,
 }
@@ -39,7 +41,33 @@ pub struct Stats {
 pub(crate) struct Counters {
     pub(crate) announced: AtomicU64,
     pub(crate) received: AtomicU64,
-    pub(crate) failures: AtomicU64,
+    pub(crate) acknowledged: AtomicU64,
+    failures: AtomicU64,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Counters {
+    pub(crate) fn failed(&self, error: &BrokerError) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        *self.trouble() = Some(error.to_string());
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            announced: self.announced.load(Ordering::Relaxed),
+            received: self.received.load(Ordering::Relaxed),
+            acknowledged: self.acknowledged.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn went_well(&self) {
+        *self.trouble() = None;
+    }
+
+    pub(crate) fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// An adapter with its kind of receipt hidden.
@@ -127,12 +155,11 @@ impl Broker {
             return Ok(());
         }
         let told = within(self.name(), ANNOUNCE_MAX, self.bell.announce(rings)).await;
-        let (counter, by) = match told {
-            Ok(()) => (&self.counters.announced, rings.len() as u64),
-            Err(_) => (&self.counters.failures, 1),
-        };
-        counter.fetch_add(by, Ordering::Relaxed);
-        told
+        if told.is_ok() {
+            let announced = &self.counters.announced;
+            announced.fetch_add(rings.len() as u64, Ordering::Relaxed);
+        }
+        self.note(told)
     }
 
     /// Listens to these queues until the listener is dropped. It connects in the background, and again whenever it must.
@@ -150,17 +177,27 @@ impl Broker {
     /// # Errors
     /// It does not, within five seconds.
     pub async fn health(&self) -> Result<(), BrokerError> {
-        within(self.name(), HEALTH_MAX, self.bell.health()).await
+        self.note(within(self.name(), HEALTH_MAX, self.bell.health()).await)
+    }
+
+    /// What the last request to it failed with, by whichever clone of this handle; nothing if it went well. Asks nobody.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.counters.trouble().clone()
+    }
+
+    fn note(&self, answer: Result<(), BrokerError>) -> Result<(), BrokerError> {
+        match &answer {
+            Ok(()) => self.counters.went_well(),
+            Err(error) => self.counters.failed(error),
+        }
+        answer
     }
 
     /// What happened so far, with all clones of this handle.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats {
-            announced: self.counters.announced.load(Ordering::Relaxed),
-            received: self.counters.received.load(Ordering::Relaxed),
-            failures: self.counters.failures.load(Ordering::Relaxed),
-        }
+        self.counters.stats()
     }
 }
 

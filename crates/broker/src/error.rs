@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// A broker refused or did not answer. Nothing is lost by that.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[error("{broker}: {message}")]
 pub struct BrokerError {
     broker: &'static str,

@@ -146,7 +146,7 @@ impl<A: Adapter> Ear<A> {
                     },
                 },
             };
-            self.counters.failures.fetch_add(1, Ordering::Relaxed);
+            self.counters.failed(&error);
             // One that worked for a while and then broke is tried again at once.
             if began.elapsed() > PAUSE_MAX {
                 pause = PAUSE_MIN;
@@ -200,9 +200,16 @@ impl<A: Adapter> Ear<A> {
                 Ok(received) => received,
                 Err(error) => return error,
             };
+            if !received.is_empty() {
+                self.counters.went_well();
+            }
             for Received { ring, receipt } in received {
                 let settle = settle.clone();
+                let counters = Arc::clone(&self.counters);
                 let done = move |verdict| {
+                    if verdict == Verdict::Acknowledged {
+                        counters.acknowledged.fetch_add(1, Ordering::Relaxed);
+                    }
                     // A subscription that is gone has nobody to tell; its broker delivers again.
                     let _ = settle.send(Settled { receipt, verdict });
                 };

@@ -25,7 +25,7 @@ pub mod transition;
 pub use asset::{AssetOptions, Focus, Kind, Visibility};
 pub use code::ErrorCode;
 pub use digest::Sha256;
-pub use event::{EventDraft, EventType};
+pub use event::{EventDraft, EventType, Topic};
 pub use failure::{Failure, FailureKind};
 pub use id::{AssetId, BlobId, EventId, Ids, KeyId, TaskId, TenantId, UploadId, WorkerId};
 pub use moderation::{Decision, ModerationPolicy, Thresholds, Verdict};

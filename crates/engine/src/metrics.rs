@@ -1,6 +1,7 @@
 //! Every metric that MediaFlow has, with its name, its labels and what it says: the reference page and the
 //! dashboards follow from this file. What can be asked of the store is asked when somebody scrapes, not counted here.
 
+use mediaflow_broker::Stats;
 use mediaflow_core::Timestamp;
 use mediaflow_store::StoreHealth;
 use prometheus_client::encoding::text::encode;
@@ -13,6 +14,7 @@ use prometheus_client::registry::{Metric, Registry};
 use std::borrow::Cow;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 /// A metric, for the reference page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,14 @@ metrics! {
     OLDEST "mediaflow_queue_oldest_ready_seconds" ["queue"] "How long the oldest claimable task has waited; 0 without one";
     ASSETS "mediaflow_assets" ["state"] "Assets by state";
     FREE "mediaflow_storage_free_bytes" [] "Bytes that can still be written where originals and renditions are";
+    ANNOUNCED "mediaflow_broker_announced_total" [] "Rings for ready tasks that the broker took";
+    RECEIVED "mediaflow_broker_received_total" [] "Rings that this process's worker heard";
+    ACKNOWLEDGED "mediaflow_broker_acknowledged_total" [] "Rings that were acknowledged, right after the claim that they led to";
+    BROKER_FAILURES "mediaflow_broker_failures_total" [] "Requests to the broker that failed; polling goes on";
+    BROKER_UP "mediaflow_broker_up" [] "1 when the last request to the broker went well; missing without a broker";
+    TOLD "mediaflow_events_told_total" [] "Events that this process told systems outside";
+    TELLING_FAILURES "mediaflow_events_failures_total" [] "Times that events could not be told; they wait";
+    UNTOLD "mediaflow_events_untold_seconds" [] "How long the oldest event has waited to be told; of the one process that tells";
     SERVICE_FAILED "mediaflow_service_failed" ["service"] "1 when a background service's last round failed";
 }
 
@@ -76,6 +86,10 @@ pub struct Scrape<'a> {
     pub store: Option<&'a StoreHealth>,
     /// Free space, where it is known.
     pub free_bytes: Option<u64>,
+    /// What the broker did, and whether it is well; missing without one.
+    pub broker: Option<(Stats, bool)>,
+    /// What was told outside, and how long the oldest event has waited for it; missing where nothing is told.
+    pub outlet: Option<(Stats, Duration)>,
     /// Background services and whether their last round failed.
     pub services: &'a [(&'static str, bool)],
 }
@@ -100,6 +114,10 @@ pub struct Metrics {
     oldest: Family<Labels<1>, Gauge<f64, AtomicU64>>,
     assets: Gauges,
     free: Gauge,
+    broker: [Counter; 4],
+    broker_up: Family<Labels<0>, Gauge>,
+    outlet: [Counter; 2],
+    untold: Family<Labels<0>, Gauge<f64, AtomicU64>>,
     service_failed: Gauges,
 }
 
@@ -124,6 +142,10 @@ impl Metrics {
             oldest: Family::default(),
             assets: Family::default(),
             free: Gauge::default(),
+            broker: Default::default(),
+            broker_up: Family::default(),
+            outlet: Default::default(),
+            untold: Family::default(),
             service_failed: Family::default(),
         };
         let build = Gauges::default();
@@ -144,6 +166,15 @@ impl Metrics {
         new.add(OLDEST, new.oldest.clone());
         new.add(ASSETS, new.assets.clone());
         new.add(FREE, new.free.clone());
+        let counted = [ANNOUNCED, RECEIVED, ACKNOWLEDGED, BROKER_FAILURES];
+        for (described, counter) in counted.into_iter().zip(new.broker.clone()) {
+            new.add(described, counter);
+        }
+        new.add(BROKER_UP, new.broker_up.clone());
+        for (described, counter) in [TOLD, TELLING_FAILURES].into_iter().zip(new.outlet.clone()) {
+            new.add(described, counter);
+        }
+        new.add(UNTOLD, new.untold.clone());
         new.add(SERVICE_FAILED, new.service_failed.clone());
         new
     }
@@ -242,11 +273,33 @@ impl Metrics {
         if let Some(free) = scrape.free_bytes {
             self.free.set(number(free));
         }
+        if let Some((stats, is_up)) = scrape.broker {
+            let now = [
+                stats.announced,
+                stats.received,
+                stats.acknowledged,
+                stats.failures,
+            ];
+            count(&self.broker, &now);
+            self.broker_up.get_or_create(&[]).set(i64::from(is_up));
+        }
+        if let Some((stats, untold)) = scrape.outlet {
+            count(&self.outlet, &[stats.announced, stats.failures]);
+            let untold = untold.as_secs_f64();
+            self.untold.get_or_create(&[]).set(untold);
+        }
         for (service, failed) in scrape.services {
             let labels = one(SERVICE_FAILED, service);
             let gauge = self.service_failed.get_or_create(&labels);
             gauge.set(i64::from(*failed));
         }
+    }
+}
+
+/// Brings counters up to what somebody else has counted.
+fn count(counters: &[Counter], now: &[u64]) {
+    for (counter, now) in counters.iter().zip(now) {
+        counter.inc_by(now.saturating_sub(counter.get()));
     }
 }
 
@@ -302,6 +355,8 @@ mod tests {
             now: Timestamp(0),
             store: None,
             free_bytes: Some(7),
+            broker: None,
+            outlet: None,
             services: &[("sweeper", true)],
         }
     }

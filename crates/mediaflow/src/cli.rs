@@ -44,6 +44,22 @@ pub(crate) enum Command {
             value_delimiter = ','
         )]
         roles: Vec<Role>,
+        /// What wakes workers of other processes; wins over `broker` of the file
+        #[arg(
+            long,
+            value_name = "ADDRESS",
+            env = "MEDIAFLOW_BROKER",
+            hide_env_values = true
+        )]
+        broker: Option<String>,
+        /// Where other systems are told what happens; wins over `events.to` of the file
+        #[arg(
+            long,
+            value_name = "ADDRESS",
+            env = "MEDIAFLOW_EVENTS",
+            hide_env_values = true
+        )]
+        events: Option<String>,
         /// The queues that its worker serves: image, video, network; wins over `worker.queues` of the file
         #[arg(long, value_name = "QUEUE", env = "MEDIAFLOW_QUEUES", value_delimiter = ',', value_parser = queue)]
         queues: Vec<Queue>,

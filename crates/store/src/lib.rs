@@ -3,7 +3,8 @@
 //! A store's functions are the domain's verbs. Each is one transaction, and the verb calls the core
 //! inside it. The interface is split by who uses it: [`Intake`] takes uploads in, [`Work`] is for workers,
 //! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Captioning`] for captions, [`Review`] is for people who decide and replay, [`Upkeep`] for the
-//! background services, [`Keys`] for access, [`Cluster`] for processes that share a store, and [`Signals`] for whoever waits for any of it.
+//! background services, [`Relaying`] for telling others what happened, [`Keys`] for access, [`Cluster`] for processes that share a
+//! store, and [`Signals`] for whoever waits for any of it.
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ mod paths;
 mod postgres;
 mod query;
 mod record;
+mod relaying;
 mod review;
 mod signals;
 mod sqlite;
@@ -41,8 +43,9 @@ pub use error::StoreError;
 pub use intake::{Accept, Accepted, Idempotency, Intake};
 pub use keys::{KeyRecord, Keys, NewKey, Scope};
 pub use postgres::{Clock, PostgresOptions, PostgresStore};
+pub use relaying::Relaying;
 pub use review::{Generation, ReplayFilter, Review};
-pub use signals::Signals;
+pub use signals::{Signals, Waiting};
 pub use sqlite::SqliteStore;
 pub use streams::{
     NewSegment, NewTrack, Playback, Quality, Segment, StreamFile, Streams, StreamsStatus, Track,
@@ -58,12 +61,32 @@ use mediaflow_core::Timestamp;
 
 /// Everything a database must do for MediaFlow.
 pub trait Store:
-    Intake + Work + Catalog + Playback + Captioning + Review + Upkeep + Keys + Cluster + Signals
+    Intake
+    + Work
+    + Catalog
+    + Playback
+    + Captioning
+    + Review
+    + Upkeep
+    + Relaying
+    + Keys
+    + Cluster
+    + Signals
 {
 }
 
 impl<
-    T: Intake + Work + Catalog + Playback + Captioning + Review + Upkeep + Keys + Cluster + Signals,
+    T: Intake
+        + Work
+        + Catalog
+        + Playback
+        + Captioning
+        + Review
+        + Upkeep
+        + Relaying
+        + Keys
+        + Cluster
+        + Signals,
 > Store for T
 {
 }

@@ -1,6 +1,6 @@
 //! Verbs of the background services.
 
-use crate::StoreError;
+use crate::{StoreError, Waiting};
 use async_trait::async_trait;
 use mediaflow_core::{AssetId, BlobId, Queue, Timestamp};
 use std::time::Duration;
@@ -67,6 +67,9 @@ pub struct StoreHealth {
 pub trait Upkeep: Send + Sync {
     /// Fails leases that ran out and readies tasks whose retry time has come, up to `limit` of each.
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError>;
+
+    /// Tasks at the head of their queue that have been ready for longer than `age`, up to `limit` of each queue.
+    async fn unclaimed(&self, age: Duration, limit: u32) -> Result<Vec<Waiting>, StoreError>;
 
     /// Condemns blobs that nothing refers to and that are older than `grace`, up to `limit`;
     /// those condemned before and not yet forgotten come first.

@@ -11,6 +11,7 @@ use crate::threads::MediaThreads;
 use crate::toolbox::Toolbox;
 use mediaflow_core::{ErrorCode, Failure, FailureKind, Operation, WorkerId};
 use mediaflow_engine::Engine;
+use mediaflow_engine::broker::{Delivery, Listener};
 use mediaflow_engine::metrics::Metrics;
 use mediaflow_engine::store::{Capacity, Claimed, Lease, Presence, Report, StoreError, Wish};
 use std::sync::Arc;
@@ -112,11 +113,23 @@ impl Worker {
         ));
         let mut ready = shared.engine.store().on_ready();
         let mut wish = shared.wish.subscribe();
+        let mut listener = None;
+        let mut rung = Vec::new();
         loop {
             ready.mark_unchanged();
             shared.claim().await;
+            // The store was asked, so nobody else needs to hear it: also when there was no room, or others were faster.
+            rung.drain(..).for_each(Delivery::acknowledge);
+            // Who claims nothing must not hear what others are waiting for.
+            match shared.engine.broker() {
+                Some(broker) if shared.is_claiming() => {
+                    listener.get_or_insert_with(|| broker.listen(&shared.config.queues));
+                }
+                _ => listener = None,
+            }
             tokio::select! {
                 () = shared.stop.cancelled() => break,
+                heard = hear(listener.as_mut()) => rung = heard,
                 _ = ready.changed() => {}
                 () = shared.freed.notified() => {}
                 _ = wish.changed() => {}
@@ -359,5 +372,15 @@ impl Shared {
     }
 }
 
+/// What rang, as much as came together; nothing ever where there is no broker.
+async fn hear(listener: Option<&mut Listener>) -> Vec<Delivery> {
+    match listener {
+        Some(listener) => listener.next_many(RUNG_MAX).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Rings that one claim answers.
+const RUNG_MAX: usize = 64;
 /// How long running tasks may go on after the process was told to stop.
 const HAND_BACK_AFTER: Duration = Duration::from_secs(5);

@@ -142,6 +142,8 @@ impl Server {
             store: Arc::clone(&store),
             is_shared: false,
             blobs: blobs.clone(),
+            broker: None,
+            outlet: None,
             environment,
             recipes: Recipes::load(None).unwrap(),
             recognise: Arc::new(Words),

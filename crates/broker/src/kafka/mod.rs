@@ -2,7 +2,9 @@
 //! committed right after its claim, so that no partition waits for work.
 
 mod consume;
+pub(crate) mod events;
 mod settings;
+mod topics;
 
 use crate::adapter::{Adapter, Halves};
 use crate::address::Address;
@@ -11,27 +13,24 @@ use async_trait::async_trait;
 use consume::{Back, Consumer, Ear};
 use futures_util::future::try_join_all;
 use mediaflow_core::Queue;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use settings::Settings;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use topics::Topics;
 
 const NAME: &str = "kafka";
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Rings are worthless after they were polled for; an hour is for whoever looks at a topic.
-const RETENTION_MS: &str = "3600000";
-/// Somebody may have deleted them.
-const CREATE_AGAIN_AFTER: Duration = Duration::from_secs(600);
+const RETENTION_MS: u64 = 3_600_000;
 
 pub(crate) struct Kafka {
     settings: Settings,
     producer: Mutex<Option<FutureProducer>>,
-    tried: Mutex<BTreeMap<String, Instant>>,
+    topics: Topics,
 }
 
 impl Kafka {
@@ -39,7 +38,7 @@ impl Kafka {
         Ok(Self {
             settings: Settings::read(address)?,
             producer: Mutex::default(),
-            tried: Mutex::default(),
+            topics: Topics::new(RETENTION_MS),
         })
     }
 
@@ -52,49 +51,6 @@ impl Kafka {
         let producer: FutureProducer = self.settings.producer().create().map_err(failed)?;
         *place = Some(producer.clone());
         Ok(producer)
-    }
-
-    /// Makes topics that are not there; one that is there stays as it is. Where that fails, somebody else has made them or the cluster
-    /// makes them when they are first used, and whatever is wrong with the cluster is seen there.
-    async fn create(&self, topics: &[String]) {
-        let missing = self.untried(topics);
-        if missing.is_empty() || !self.settings.create {
-            return;
-        }
-        let admin: Result<AdminClient<DefaultClientContext>, _> = self.settings.client().create();
-        let Ok(admin) = admin else { return };
-        let new = missing.iter().map(|topic| {
-            // -1 copies are as many as the cluster's own default.
-            let copies = TopicReplication::Fixed(self.settings.replication);
-            NewTopic::new(topic, self.settings.partitions, copies).set("retention.ms", RETENTION_MS)
-        });
-        let new: Vec<NewTopic<'_>> = new.collect();
-        let options = AdminOptions::new()
-            .request_timeout(Some(ANSWER_MAX))
-            .operation_timeout(Some(ANSWER_MAX));
-        let made = match tokio::time::timeout(ANSWER_MAX, admin.create_topics(&new, &options)).await
-        {
-            Ok(Ok(made)) => made,
-            Ok(Err(error)) => {
-                return tracing::warn!(%error, "topics were not made; they have to be there");
-            }
-            Err(_) => return tracing::warn!("topics were not made in time; they have to be there"),
-        };
-        for (topic, code) in made.into_iter().filter_map(Result::err) {
-            if code != Code::TopicAlreadyExists {
-                tracing::warn!(%topic, %code, "a topic was not made; it has to be there");
-            }
-        }
-    }
-
-    /// Those that nobody tried to make for a while.
-    fn untried(&self, topics: &[String]) -> Vec<String> {
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        tried.retain(|_, at| at.elapsed() < CREATE_AGAIN_AFTER);
-        let untried = topics.iter().filter(|topic| !tried.contains_key(*topic));
-        let untried: Vec<String> = untried.cloned().collect();
-        tried.extend(untried.iter().map(|topic| (topic.clone(), Instant::now())));
-        untried
     }
 }
 
@@ -109,7 +65,8 @@ impl Adapter for Kafka {
     async fn announce(&self, rings: &[Ring]) -> Result<(), BrokerError> {
         let queues: BTreeSet<Queue> = rings.iter().map(|ring| ring.queue).collect();
         let queues: Vec<Queue> = queues.into_iter().collect();
-        self.create(&self.settings.topics(&queues)).await;
+        let topics = self.settings.topics(&queues);
+        self.topics.create(&self.settings, &topics).await;
         let producer = self.producer()?;
         let sent = rings.iter().map(|ring| {
             let topic = self.settings.topic(ring.queue, ring.lane);
@@ -139,7 +96,7 @@ impl Adapter for Kafka {
 
     async fn subscribe(&self, queues: &[Queue]) -> Result<Halves<consume::Place>, BrokerError> {
         let topics = self.settings.topics(queues);
-        self.create(&topics).await;
+        self.topics.create(&self.settings, &topics).await;
         let consumer: StreamConsumer = self.settings.consumer().create().map_err(failed)?;
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(failed)?;

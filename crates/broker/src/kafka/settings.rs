@@ -12,7 +12,7 @@ const PRIORITIES: [&str; 3] = ["high", "normal", "idle"];
 
 pub(super) struct Settings {
     servers: String,
-    prefix: String,
+    pub(super) prefix: String,
     group: String,
     /// Those with a dot in their name are librdkafka's own.
     own: BTreeMap<String, String>,
@@ -103,7 +103,7 @@ impl Settings {
         self.with_own(config)
     }
 
-    fn with_own(&self, mut config: ClientConfig) -> ClientConfig {
+    pub(super) fn with_own(&self, mut config: ClientConfig) -> ClientConfig {
         for (name, value) in &self.own {
             config.set(name, value);
         }

@@ -1,20 +1,19 @@
 //! Amazon SQS: a queue for each queue of ours, standard or FIFO. A message is deleted right after its claim, so that no visibility
 //! window waits for work and a dead-letter queue stays empty.
 
-mod client;
-mod credentials;
-mod sign;
+pub(crate) mod events;
+mod queues;
 
 use crate::adapter::{Adapter, Halves, Received, Settle, Settled, Source, Verdict};
 use crate::address::Address;
 use crate::{BrokerError, Ring};
 use async_trait::async_trait;
-use client::Client;
 use mediaflow_core::Queue;
+use queues::Queues;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -28,45 +27,30 @@ pub(crate) struct Sqs {
 }
 
 struct Shared {
-    client: Client,
-    prefix: String,
-    fifo: bool,
-    create: bool,
+    queues: Queues,
+    attributes: Value,
     wait_s: u32,
     visibility_s: u32,
-    retention_s: u32,
-    urls: Mutex<BTreeMap<Queue, String>>,
 }
 
 impl Sqs {
     pub(crate) fn new(mut address: Address) -> Result<Self, BrokerError> {
-        let region = address.authority.clone();
-        if region.is_empty() || address.user.is_some() {
-            let message =
-                "the address must be sqs://region[/prefix]; credentials come from the environment";
-            return Err(BrokerError::permanent(NAME, message));
-        }
-        let prefix = match address.path.as_str() {
-            "" => "mediaflow".to_owned(),
-            path => path.to_owned(),
-        };
-        let default = format!("https://sqs.{region}.amazonaws.com");
-        let endpoint: String = address.take("endpoint", default)?;
-        let (fifo, create) = (address.take("fifo", false)?, address.take("create", true)?);
-        let wait_s = address.take("wait", 20)?;
-        let visibility_s = address.take("visibility", 30)?;
-        let retention_s = address.take("retention", 3600)?;
+        let queues = Queues::new(&mut address, false)?;
+        let wait_s = u32::min(address.take("wait", 20)?, 20);
+        let visibility_s: u32 = address.take("visibility", 30)?;
+        let retention_s: u32 = address.take("retention", 3600)?;
         address.nothing_left()?;
+        let attributes = json!({
+            "MessageRetentionPeriod": retention_s.to_string(),
+            "VisibilityTimeout": visibility_s.to_string(),
+            "ReceiveMessageWaitTimeSeconds": wait_s.to_string(),
+        });
         Ok(Self {
             shared: Arc::new(Shared {
-                client: Client::new(region, endpoint)?,
-                prefix,
-                fifo,
-                create,
-                wait_s: u32::min(wait_s, 20),
+                queues,
+                attributes,
+                wait_s,
                 visibility_s,
-                retention_s,
-                urls: Mutex::default(),
             }),
         })
     }
@@ -74,98 +58,38 @@ impl Sqs {
 
 impl Shared {
     fn name(&self, queue: Queue) -> String {
-        let end = if self.fifo { ".fifo" } else { "" };
-        format!("{}-wake-{}{end}", self.prefix, queue.as_str())
+        self.queues.named(&format!("wake-{}", queue.as_str()))
     }
 
-    fn urls(&self) -> std::sync::MutexGuard<'_, BTreeMap<Queue, String>> {
-        self.urls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The queue's URL; makes the queue where it is not there and that is allowed.
     async fn url(&self, queue: Queue) -> Result<String, BrokerError> {
-        if let Some(url) = self.urls().get(&queue) {
-            return Ok(url.clone());
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Found {
-            queue_url: String,
-        }
-        let name = json!({ "QueueName": self.name(queue) });
-        let found: Result<Found, _> = self.client.call("GetQueueUrl", &name).await;
-        let found = match found {
-            Err(error) if error.is_missing_queue() && self.create => {
-                let make = self.creation(queue);
-                self.client.call("CreateQueue", &make).await
-            }
-            other => other,
-        };
-        let url = found.map_err(BrokerError::from)?.queue_url;
-        self.urls().insert(queue, url.clone());
-        Ok(url)
+        self.queues.url(&self.name(queue), &self.attributes).await
     }
 
-    fn creation(&self, queue: Queue) -> Value {
-        let mut attributes = json!({
-            "MessageRetentionPeriod": self.retention_s.to_string(),
-            "VisibilityTimeout": self.visibility_s.to_string(),
-            "ReceiveMessageWaitTimeSeconds": self.wait_s.to_string(),
-        });
-        if self.fifo {
-            attributes["FifoQueue"] = json!("true");
-        }
-        json!({ "QueueName": self.name(queue), "Attributes": attributes })
-    }
-
-    /// Calls with a queue's URL. One that is gone is made again with the next call.
     async fn call<T: for<'de> Deserialize<'de>>(
         &self,
         queue: Queue,
         action: &str,
-        mut arguments: Value,
+        arguments: Value,
     ) -> Result<T, BrokerError> {
-        arguments["QueueUrl"] = json!(self.url(queue).await?);
-        let answer = self.client.call(action, &arguments).await;
-        answer.map_err(|error| {
-            let gone = error.is_missing_queue();
-            if gone {
-                self.urls().remove(&queue);
-            }
-            match gone && self.create {
-                true => BrokerError::transient(NAME, "the queue is gone"),
-                false => error.into(),
-            }
-        })
+        let name = self.name(queue);
+        let call = self.queues.call(&name, &self.attributes, action, arguments);
+        call.await
     }
 
-    /// One request for up to ten messages; answers how each went.
     async fn batch(
         &self,
         queue: Queue,
         action: &str,
         entries: Vec<Value>,
     ) -> Result<(), BrokerError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Answer {
-            #[serde(default)]
-            failed: Vec<Value>,
-        }
-        let arguments = json!({ "Entries": entries });
-        let answer: Answer = self.call(queue, action, arguments).await?;
-        match answer.failed.first() {
-            None => Ok(()),
-            Some(first) => {
-                let message = format!("{} of a batch failed: {first}", answer.failed.len());
-                Err(BrokerError::transient(NAME, message))
-            }
-        }
+        let name = self.name(queue);
+        let batch = self.queues.batch(&name, &self.attributes, action, entries);
+        batch.await
     }
 
     fn message(&self, id: usize, ring: Ring) -> Value {
         let mut entry = json!({ "Id": id.to_string(), "MessageBody": ring.to_line() });
-        if self.fifo {
+        if self.queues.is_fifo() {
             entry["MessageGroupId"] = json!(ring.asset.0.to_string());
             // The same task rings again when nobody claimed it; that is no duplicate to be dropped.
             entry["MessageDeduplicationId"] = json!(Uuid::new_v4().to_string());

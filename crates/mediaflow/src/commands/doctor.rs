@@ -1,5 +1,6 @@
 //! `mediaflow doctor`: whether this machine has what MediaFlow needs, in words that say what to do.
 
+use super::block_on;
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::fault::Fault;
@@ -31,6 +32,8 @@ pub(crate) fn run(config: &Config) -> Result<(), Fault> {
         ("disk", disk(config)),
         ("recipes", recipes(config)),
         ("memory", memory(config)),
+        ("broker", broker(config)?),
+        ("events", events(config)?),
     ];
     let mut rows = Vec::new();
     let mut missing = 0;
@@ -53,6 +56,36 @@ pub(crate) fn run(config: &Config) -> Result<(), Fault> {
             rows.len()
         ))),
     }
+}
+
+/// A broker that is down is no reason not to start: workers poll.
+fn broker(config: &Config) -> Result<Finding, Fault> {
+    Ok(match config.open_broker() {
+        Err(error) => Missing(error),
+        Ok(None) if config.store.is_some() => {
+            Good("the database wakes workers of other processes".to_owned())
+        }
+        Ok(None) => Good("none is needed: there is one process".to_owned()),
+        Ok(Some(broker)) => match block_on(broker.health())? {
+            Ok(()) => Good(format!("{} answers", broker.name())),
+            Err(error) => Note(format!(
+                "{error}; until it answers workers find what is ready when they poll (worker.poll_ms)"
+            )),
+        },
+    })
+}
+
+fn events(config: &Config) -> Result<Finding, Fault> {
+    Ok(match config.events.open() {
+        Err(error) => Missing(error),
+        Ok(None) => Good("told nobody outside (events.to)".to_owned()),
+        Ok(Some(outlet)) => match block_on(outlet.health())? {
+            Ok(()) => Good(format!("{} answers", outlet.name())),
+            Err(error) => Note(format!(
+                "{error}; until it answers events wait in the store"
+            )),
+        },
+    })
 }
 
 fn version() -> Finding {

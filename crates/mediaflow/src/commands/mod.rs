@@ -28,6 +28,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Serve {
             listen,
             roles,
+            broker,
+            events,
             queues,
             cpu,
             memory,
@@ -36,6 +38,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             config.listen = listen.unwrap_or(config.listen);
             config.worker.cpu = cpu.unwrap_or(config.worker.cpu);
             config.worker.memory_bytes = memory.unwrap_or(config.worker.memory_bytes);
+            config.broker = broker.or(config.broker);
+            config.events.to = events.or(config.events.to);
             if !roles.is_empty() {
                 config.roles = roles;
             }

@@ -121,8 +121,8 @@ pub(super) struct Changes {
     pub(super) released: Vec<StepOf>,
     /// Single tasks that become ready.
     pub(super) queued: Vec<TaskId>,
-    /// Set when a task is ready that was not, and is in none of the lists above.
-    pub(super) woke: bool,
+    /// Tasks that were given back, and are ready with their own rows.
+    pub(super) given_back: Vec<TaskId>,
 }
 
 impl Changes {
@@ -149,7 +149,7 @@ impl Changes {
             by_core: Vec::new(),
             released: Vec::new(),
             queued: Vec::new(),
-            woke: false,
+            given_back: Vec::new(),
         }
     }
 
@@ -175,7 +175,7 @@ impl Changes {
         self.by_core.extend(part.by_core);
         self.released.extend(part.released);
         self.queued.extend(part.queued);
-        self.woke |= part.woke;
+        self.given_back.extend(part.given_back);
     }
 
     /// Whether it can be written together with other such changes of the same asset, in any order.

@@ -2,12 +2,12 @@
 
 use super::changes::{Changes, StepOf};
 use super::live::Live;
-use super::rows::clamp;
+use super::rows::{clamp, waiting};
 use super::session::Params;
 use super::withdraw;
 use super::{Session, indexing};
-use crate::StoreError;
 use crate::standing::counters;
+use crate::{StoreError, Waiting};
 use mediaflow_core::{AssetState, TaskState, Verdict};
 use tokio_postgres::types::ToSql;
 
@@ -84,7 +84,8 @@ const READY: &str = "WITH wanted AS (
         WHERE n.id = c.tenant RETURNING n.id, n.vtime - c.charge AS base)
     UPDATE tasks t SET state = 'ready', rank = p.base + w.before, queued_at = $5, retry_at = NULL, lease_until = NULL,
             finished_at = NULL
-    FROM placed w JOIN paid p ON p.id = w.tenant WHERE t.id = w.id";
+    FROM placed w JOIN paid p ON p.id = w.tenant WHERE t.id = w.id RETURNING t.id, t.asset, t.queue, t.lane";
+const GIVEN_BACK: &str = "SELECT id, asset, queue, lane FROM tasks WHERE id = ANY($1)";
 
 type Values = Vec<Box<dyn ToSql + Sync + Send>>;
 
@@ -99,7 +100,8 @@ impl Batch {
         }
     }
 
-    async fn send(self, s: &Session) -> Result<(), StoreError> {
+    /// Answers what became ready.
+    async fn send(self, s: &Session) -> Result<Vec<Waiting>, StoreError> {
         let bound: Vec<Vec<&(dyn ToSql + Sync)>> = self
             .0
             .iter()
@@ -111,8 +113,10 @@ impl Batch {
             .zip(&bound)
             .map(|((sql, _), values)| (*sql, &values[..]))
             .collect();
-        s.all(&calls).await?;
-        Ok(())
+        let answers = s.all(&calls).await?;
+        let ready = calls.iter().zip(&answers);
+        let ready = ready.filter(|((sql, _), _)| *sql == READY || *sql == GIVEN_BACK);
+        ready.flat_map(|(_, rows)| rows).map(waiting).collect()
     }
 }
 
@@ -135,7 +139,6 @@ pub(super) async fn flush(
             changes.withdrawals.push(hidden);
         }
     }
-    s.woke |= changes.woke || !changes.released.is_empty() || !changes.queued.is_empty();
     s.recorded |= !changes.events.is_empty();
     let now = changes.now.0;
     let mut first = Batch::default();
@@ -182,8 +185,11 @@ pub(super) async fn flush(
         values.push(Box::new(now));
         values
     });
+    let back = &changes.given_back;
+    batch.add(back.len(), GIVEN_BACK, || vec![column!(back, |t| t.0)]);
     let reindexed = std::mem::take(&mut changes.reindexed);
-    batch.send(s).await?;
+    let ready = batch.send(s).await?;
+    s.ready.extend(ready);
     indexing::index(s, &reindexed).await
 }
 

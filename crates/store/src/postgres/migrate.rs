@@ -3,7 +3,10 @@
 use crate::StoreError;
 use deadpool_postgres::Object;
 
-const STEPS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_outlets.sql"),
+];
 
 /// Held while the shape changes. Any number will do that nobody else has.
 const LOCK: i64 = 0x6d66_0001;

@@ -29,6 +29,7 @@ mod plans;
 mod queue;
 mod record;
 mod relay;
+mod relaying;
 mod report;
 mod review;
 mod rows;
@@ -45,7 +46,8 @@ mod words;
 mod work;
 
 use crate::frozen::Frozen;
-use crate::{Accepted, Claimed, Environment, Signals, StoreError};
+use crate::signals::WAITING_MAX;
+use crate::{Accepted, Claimed, Environment, Signals, StoreError, Waiting};
 use connect::Pool;
 use intake::Upload;
 use mediaflow_core::TenantId;
@@ -56,7 +58,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tell::Tell;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use session::{Lent, Repeat, Session, Working};
 
@@ -78,6 +80,8 @@ pub struct PostgresOptions {
     pub statement_timeout: Duration,
     /// Whose time counts.
     pub clock: Clock,
+    /// Whether processes tell each other through the database that tasks became ready; a broker may do that instead.
+    pub tells_ready: bool,
 }
 
 impl Default for PostgresOptions {
@@ -86,6 +90,7 @@ impl Default for PostgresOptions {
             connections: 10,
             statement_timeout: Duration::from_secs(30),
             clock: Clock::Database,
+            tells_ready: true,
         }
     }
 }
@@ -115,6 +120,7 @@ struct Core {
 /// Signals that are raised after a commit.
 struct Bells {
     ready: watch::Sender<u64>,
+    waiting: broadcast::Sender<Waiting>,
     event: watch::Sender<u64>,
 }
 
@@ -143,10 +149,11 @@ impl PostgresStore {
             frozen: Frozen::default(),
             bells: Bells {
                 ready: watch::Sender::new(0),
+                waiting: broadcast::Sender::new(WAITING_MAX),
                 event: watch::Sender::new(position),
             },
             relay: Relay::default(),
-            tell: Arc::default(),
+            tell: Arc::new(Tell::new(options.tells_ready)),
             reports,
             uploads,
             tenants: Mutex::default(),
@@ -179,6 +186,10 @@ impl PostgresStore {
 impl Signals for PostgresStore {
     fn on_ready(&self) -> watch::Receiver<u64> {
         self.core.bells.ready.subscribe()
+    }
+
+    fn on_waiting(&self) -> broadcast::Receiver<Waiting> {
+        self.core.bells.waiting.subscribe()
     }
 
     fn on_event(&self) -> watch::Receiver<u64> {

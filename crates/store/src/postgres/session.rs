@@ -3,8 +3,8 @@
 use super::connect::is_contention;
 use super::rows::time;
 use super::{Clock, Core};
-use crate::StoreError;
 use crate::query::{Arg, Query};
+use crate::{StoreError, Waiting};
 use deadpool_postgres::Object;
 use futures_util::future::{BoxFuture, join_all};
 use mediaflow_core::Timestamp;
@@ -41,8 +41,8 @@ pub(super) struct Session {
     pub(super) core: Arc<Core>,
     /// When the verb began.
     pub(super) now: Timestamp,
-    /// Set when a task became ready.
-    pub(super) woke: bool,
+    /// Tasks that became ready and were not given to anybody.
+    pub(super) ready: Vec<Waiting>,
     /// Set when an event was written.
     pub(super) recorded: bool,
     conn: Option<Object>,
@@ -56,7 +56,7 @@ impl Session {
         Ok(Self {
             core: Arc::clone(core),
             now: core.env.now(),
-            woke: false,
+            ready: Vec::new(),
             recorded: false,
             conn: Some(conn),
             in_transaction: false,
@@ -87,11 +87,13 @@ impl Session {
         if self.recorded {
             self.core.relay.wants();
         }
-        if self.woke {
-            self.core
-                .bells
-                .ready
-                .send_modify(|n| *n = n.wrapping_add(1));
+        if !self.ready.is_empty() {
+            let bells = &self.core.bells;
+            bells.ready.send_modify(|n| *n = n.wrapping_add(1));
+            for waiting in self.ready.drain(..) {
+                // Fails when nobody wants to know.
+                let _ = bells.waiting.send(waiting);
+            }
             self.core.tell.ready();
         }
         Ok(())

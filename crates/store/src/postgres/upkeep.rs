@@ -1,10 +1,10 @@
 //! Verbs of the background services. Several processes may run each at once: they pass over what another has in hand.
 
 use super::changes::Changes;
-use super::rows::{clamp, get, id, json, maybe_time, number};
+use super::rows::{clamp, get, id, json, maybe_time, number, waiting};
 use super::unit::{Decided, Unit};
 use super::{PostgresStore, Repeat, Session, blobs, flush, hand, live, report};
-use crate::{Condemned, Lease, Purge, QueueDepth, StoreError, StoreHealth, Swept, Upkeep};
+use crate::{Condemned, Lease, Purge, QueueDepth, StoreError, StoreHealth, Swept, Upkeep, Waiting};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use mediaflow_core::{AssetState, BlobId, Queue, TaskId, TaskState, Timestamp};
@@ -38,6 +38,20 @@ impl Upkeep for PostgresStore {
             .await?;
         self.write(Repeat::Always, |s, _| fold(s).boxed()).await?;
         Ok(swept)
+    }
+
+    async fn unclaimed(&self, age: Duration, limit: u32) -> Result<Vec<Waiting>, StoreError> {
+        // Only a transaction knows the time.
+        self.write(Repeat::Always, move |s, _| {
+            async move {
+                let queues: Vec<&str> = Queue::ALL.iter().map(|q| q.as_str()).collect();
+                let (most, until) = (i64::from(limit), before(s.now, age));
+                let rows = s.query(UNCLAIMED, &[&queues, &most, &until]).await?;
+                rows.iter().map(waiting).collect()
+            }
+            .boxed()
+        })
+        .await
     }
 
     async fn condemn(&self, grace: Duration, limit: u32) -> Result<Vec<Condemned>, StoreError> {
@@ -132,6 +146,11 @@ fn before(now: Timestamp, age: Duration) -> i64 {
     now.0.saturating_sub(clamp(age.as_millis()))
 }
 
+/// Looks at no more than it may answer: behind those there are as many that somebody was told of just now.
+const UNCLAIMED: &str = "SELECT c.* FROM unnest($1::text[]) q (queue) CROSS JOIN LATERAL (
+        SELECT id, asset, queue, lane, queued_at FROM tasks
+        WHERE state = 'ready' AND queue = q.queue ORDER BY lane, rank LIMIT $2) c
+     WHERE c.queued_at <= $3";
 const EXPIRED: &str = "SELECT id, fence FROM tasks WHERE state = 'running' AND lease_until <= $1
      ORDER BY lease_until LIMIT $2";
 const DUE: &str =

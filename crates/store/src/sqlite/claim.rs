@@ -194,6 +194,7 @@ impl<'a> Claim<'a> {
                 self.request,
                 now.0
             ])?;
+        self.s.given(candidate.id);
         self.given.push(candidate.id);
         Ok(())
     }

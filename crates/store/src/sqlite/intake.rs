@@ -101,7 +101,7 @@ fn take_in(s: &Session<'_>, accept: Accept) -> Result<Accepted, StoreError> {
         asset,
         repeated: false,
         surplus: original.key != accept.original.key,
-        wake: s.woke.get(),
+        wake: !s.ready.borrow().is_empty(),
     })
 }
 

@@ -9,6 +9,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0003_quality.sql"),
     include_str!("migrations/0006_captions.sql"),
     include_str!("migrations/0007_packaging.sql"),
+    include_str!("migrations/0008_outlets.sql"),
 ];
 
 /// Brings the database to this program's version.

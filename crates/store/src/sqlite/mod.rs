@@ -22,6 +22,7 @@ mod output;
 mod plans;
 mod reader;
 mod record;
+mod relaying;
 mod renditions;
 mod review;
 mod rows;
@@ -35,16 +36,16 @@ mod work;
 mod writer;
 
 use crate::frozen::Frozen;
-use crate::{Environment, Signals, StoreError};
+use crate::signals::WAITING_MAX;
+use crate::{Environment, Signals, StoreError, Waiting};
 use cluster::Present;
 use reader::Readers;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use std::cell::Cell;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use writer::{Bells, Session, Writer};
 
 const READERS: usize = 4;
@@ -127,20 +128,14 @@ impl SqliteStore {
         let frozen = Arc::<Frozen>::default();
         {
             let tx = conn.unchecked_transaction()?;
-            let session = Session {
-                conn: &tx,
-                now: env.now(),
-                env: &*env,
-                frozen: &frozen,
-                woke: Cell::new(false),
-                position: Cell::new(None),
-            };
+            let session = Session::new(&tx, &*env, &frozen);
             void_leases(&session)?;
             tx.commit()?;
         }
         let readers = readers(&conn)?;
         let bells = Arc::new(Bells {
             ready: watch::Sender::new(0),
+            waiting: broadcast::Sender::new(WAITING_MAX),
             event: watch::Sender::new(events::end(&conn)?),
         });
         let writer = match &readers {
@@ -193,6 +188,10 @@ impl SqliteStore {
 impl Signals for SqliteStore {
     fn on_ready(&self) -> watch::Receiver<u64> {
         self.bells.ready.subscribe()
+    }
+
+    fn on_waiting(&self) -> broadcast::Receiver<Waiting> {
+        self.bells.waiting.subscribe()
     }
 
     fn on_event(&self) -> watch::Receiver<u64> {

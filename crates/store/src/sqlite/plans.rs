@@ -36,6 +36,7 @@ fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
         (upkeep::ORPHANS, "orphans_since"),
         (upkeep::REJECTED, "assets_rejected"),
         (upkeep::OLDEST, "tasks_oldest"),
+        (upkeep::UNCLAIMED, "tasks_ready"),
         (upkeep::PURGES, "purges_due"),
         (blobs::IS_REFERENCED, "assets_original"),
         (blobs::IS_REFERENCED, "renditions_blob"),

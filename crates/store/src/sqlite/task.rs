@@ -1,6 +1,6 @@
 //! A task row in hand, and its way into the queue.
 
-use super::rows::{id, named};
+use super::rows::{id, named, waiting};
 use super::writer::Session;
 use crate::StoreError;
 use mediaflow_core::transition::TaskInHand;
@@ -114,14 +114,15 @@ pub(super) fn make_ready(
              WHERE id = ?1 RETURNING vtime - ?2 * 1000 / weight",
         )?
         .query_row(params![tenant.as_bytes(), cpu_ms], |row| row.get(0))?;
-    s.conn
+    let waiting = s
+        .conn
         .prepare_cached(
             "UPDATE tasks SET state = 'ready', rank = ?2, queued_at = ?3, retry_at = NULL, lease_until = NULL,
                     finished_at = NULL
-             WHERE id = ?1",
+             WHERE id = ?1 RETURNING id, asset, queue, lane",
         )?
-        .execute(params![task.as_bytes(), rank, s.now.0])?;
-    s.woke.set(true);
+        .query_row(params![task.as_bytes(), rank, s.now.0], waiting)?;
+    s.ready.borrow_mut().push(waiting);
     Ok(())
 }
 

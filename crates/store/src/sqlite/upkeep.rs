@@ -1,11 +1,11 @@
 //! Verbs of the background services.
 
 use super::blobs::{is_referenced, orphan};
-use super::rows::{id, json, maybe_time};
+use super::rows::{id, json, maybe_time, waiting};
 use super::task::make_ready;
 use super::writer::Session;
 use super::{SqliteStore, work};
-use crate::{Condemned, Purge, QueueDepth, StoreError, StoreHealth, Swept, Upkeep};
+use crate::{Condemned, Purge, QueueDepth, StoreError, StoreHealth, Swept, Upkeep, Waiting};
 use async_trait::async_trait;
 use mediaflow_core::{AssetId, AssetState, BlobId, Queue, TaskId, TenantId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -18,6 +18,23 @@ const EXPIRED_MAX: u32 = 500;
 impl Upkeep for SqliteStore {
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
         self.write(move |s| sweep(s, limit)).await
+    }
+
+    async fn unclaimed(&self, age: Duration, limit: u32) -> Result<Vec<Waiting>, StoreError> {
+        // Only the writer knows the time.
+        self.write(move |s| {
+            let until = before(s.now, age);
+            let mut statement = s.conn.prepare_cached(UNCLAIMED)?;
+            let mut found = Vec::new();
+            for queue in Queue::ALL {
+                let params = params![queue.as_str(), limit, until];
+                for row in statement.query_map(params, waiting)? {
+                    found.push(row?);
+                }
+            }
+            Ok(found)
+        })
+        .await
     }
 
     async fn condemn(&self, grace: Duration, limit: u32) -> Result<Vec<Condemned>, StoreError> {
@@ -128,6 +145,11 @@ fn before(now: Timestamp, age: Duration) -> i64 {
 
 pub(super) const REJECTED: &str = "SELECT id, original FROM assets INDEXED BY assets_rejected
      WHERE rejected_at <= ?1 ORDER BY rejected_at LIMIT ?2";
+/// Looks at no more than it may answer: behind those there are as many that somebody was told of just now.
+pub(super) const UNCLAIMED: &str = "SELECT id, asset, queue, lane FROM (
+        SELECT id, asset, queue, lane, queued_at FROM tasks
+        WHERE state = 'ready' AND queue = ?1 ORDER BY lane, rank LIMIT ?2)
+     WHERE queued_at <= ?3";
 pub(super) const OLDEST: &str =
     "SELECT min(queued_at) AS oldest FROM tasks WHERE state = 'ready' AND queue = ?1";
 pub(super) const PURGES: &str = "SELECT id, asset, paths, attempts FROM purges

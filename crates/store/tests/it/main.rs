@@ -25,3 +25,4 @@ mod opening;
 mod postgres;
 mod random;
 mod streaming;
+mod waking;

@@ -3,7 +3,7 @@
 //!
 //! Not supported: SSO, `credential_process`, and roles assumed from a profile.
 
-use super::NAME;
+use super::Service;
 use crate::BrokerError;
 use serde::Deserialize;
 use serde_json::Value;
@@ -26,10 +26,11 @@ pub(super) struct Credentials {
     pub(super) id: String,
     pub(super) secret: String,
     pub(super) token: Option<String>,
-    expires: Option<OffsetDateTime>,
+    pub(super) expires: Option<OffsetDateTime>,
 }
 
 pub(super) struct Source {
+    service: Service,
     http: reqwest::Client,
     region: String,
     variable: fn(&str) -> Option<String>,
@@ -37,8 +38,9 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(http: reqwest::Client, region: String) -> Self {
+    pub(super) fn new(service: Service, http: reqwest::Client, region: String) -> Self {
         Self {
+            service,
             http,
             region,
             variable: |name| std::env::var(name).ok().filter(|value| !value.is_empty()),
@@ -94,7 +96,7 @@ impl Source {
     /// A role for a service account: the token in the file is exchanged for a key.
     async fn web_identity(&self, file: &str, role: &str) -> Result<Credentials, BrokerError> {
         let token = std::fs::read_to_string(file)
-            .map_err(|e| BrokerError::permanent(NAME, format!("{file}: {e}")))?;
+            .map_err(|e| BrokerError::permanent(self.service, format!("{file}: {e}")))?;
         let session = (self.variable)("AWS_ROLE_SESSION_NAME");
         let form = [
             ("Action", "AssumeRoleWithWebIdentity"),
@@ -116,11 +118,14 @@ impl Source {
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json")
             .body(pairs.join("&"));
-        let answer: Value = json(request).await?;
+        let answer: Value = json(self.service, request).await?;
         let key = &answer["AssumeRoleWithWebIdentityResponse"]["AssumeRoleWithWebIdentityResult"]["Credentials"];
         let text = |name: &str| key[name].as_str().map(str::to_owned);
         let (Some(id), Some(secret)) = (text("AccessKeyId"), text("SecretAccessKey")) else {
-            return Err(BrokerError::permanent(NAME, "STS answered without a key"));
+            return Err(BrokerError::permanent(
+                self.service,
+                "STS answered without a key",
+            ));
         };
         // Given in seconds since 1970, sometimes with a fraction.
         let seconds = key["Expiration"].as_f64().unwrap_or_default();
@@ -152,7 +157,8 @@ impl Source {
         if let Some(token) = token {
             request = request.header("authorization", token.trim());
         }
-        json::<Near>(request).await?.into_credentials()
+        let answer: Near = json(self.service, request).await?;
+        answer.into_credentials(self.service)
     }
 
     async fn instance(&self) -> Result<Credentials, BrokerError> {
@@ -160,22 +166,23 @@ impl Source {
             let message = format!(
                 "no AWS credentials: neither AWS_ACCESS_KEY_ID nor a web identity, a shared file, a container's or an instance's role ({e})"
             );
-            BrokerError::transient(NAME, message)
+            BrokerError::transient(self.service, message)
         };
         let ask_token = self
             .http
             .put(format!("{INSTANCE}/latest/api/token"))
             .header("x-aws-ec2-metadata-token-ttl-seconds", "300")
             .timeout(NEAR_MAX);
-        let token = text(ask_token).await.map_err(none)?;
+        let token = text(self.service, ask_token).await.map_err(none)?;
         let ask = |path: &str| {
             let url = format!("{INSTANCE}/latest/meta-data/iam/security-credentials/{path}");
             let request = self.http.get(url).timeout(NEAR_MAX);
             request.header("x-aws-ec2-metadata-token", &token)
         };
-        let role = text(ask("")).await.map_err(none)?;
+        let role = text(self.service, ask("")).await.map_err(none)?;
         let role = role.lines().next().unwrap_or_default();
-        json::<Near>(ask(role)).await?.into_credentials()
+        let answer: Near = json(self.service, ask(role)).await?;
+        answer.into_credentials(self.service)
     }
 }
 
@@ -190,7 +197,7 @@ struct Near {
 }
 
 impl Near {
-    fn into_credentials(self) -> Result<Credentials, BrokerError> {
+    fn into_credentials(self, service: Service) -> Result<Credentials, BrokerError> {
         let expires = self
             .expiration
             .map(|at| OffsetDateTime::parse(&at, &Rfc3339));
@@ -200,24 +207,25 @@ impl Near {
             token: self.token,
             expires: expires
                 .transpose()
-                .map_err(|e| BrokerError::permanent(NAME, e))?,
+                .map_err(|e| BrokerError::permanent(service, e))?,
         })
     }
 }
 
-async fn text(request: reqwest::RequestBuilder) -> Result<String, BrokerError> {
-    let passing = |e: reqwest::Error| BrokerError::transient(NAME, e.without_url());
+async fn text(service: Service, request: reqwest::RequestBuilder) -> Result<String, BrokerError> {
+    let passing = |e: reqwest::Error| BrokerError::transient(service, e.without_url());
     let answer = request.send().await.map_err(passing)?;
     let answer = answer.error_for_status().map_err(passing)?;
     answer.text().await.map_err(passing)
 }
 
 async fn json<T: for<'de> Deserialize<'de>>(
+    service: Service,
     request: reqwest::RequestBuilder,
 ) -> Result<T, BrokerError> {
-    let text = text(request).await?;
+    let text = text(service, request).await?;
     serde_json::from_str(&text).map_err(|_| {
-        BrokerError::transient(NAME, "who gives credentials did not answer as expected")
+        BrokerError::transient(service, "who gives credentials did not answer as expected")
     })
 }
 
@@ -243,4 +251,21 @@ fn in_profile(text: &str, profile: &str) -> Option<Credentials> {
         token,
         expires: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_profile;
+
+    #[test]
+    fn keys_are_those_of_the_profile() {
+        let text = "[default]\naws_access_key_id = one\naws_secret_access_key = first\n\n[media]\nregion = eu-west-1\naws_access_key_id=two\naws_secret_access_key=second\naws_session_token=token\n";
+        let found = in_profile(text, "media").unwrap();
+        assert_eq!(
+            (found.id, found.secret, found.token),
+            ("two".into(), "second".into(), Some("token".into()))
+        );
+        assert_eq!(in_profile(text, "default").unwrap().id, "one");
+        assert!(in_profile(text, "other").is_none());
+    }
 }

@@ -1,16 +1,19 @@
 //! Redis 6.2 or later, or Valkey: a stream and a consumer group for each queue. Streams are cut by length, so that a Redis nobody
 //! listens to stays small; whatever is cut is found by polling.
 
+pub(crate) mod events;
+mod speak;
+
 use crate::adapter::{Adapter, Halves, Received, Settle, Settled, Source, Verdict};
 use crate::address::Address;
 use crate::{BrokerError, Ring};
 use ::redis::aio::MultiplexedConnection;
 use ::redis::streams::{StreamAutoClaimReply, StreamId, StreamReadReply};
-use ::redis::{AsyncConnectionConfig, Client, Pipeline, RedisError, cmd, pipe};
+use ::redis::{Pipeline, RedisError, cmd, pipe};
 use async_trait::async_trait;
 use mediaflow_core::Queue;
+use speak::Speaker;
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
 const NAME: &str = "redis";
@@ -27,10 +30,9 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(30);
 const CONSUMER_GONE_AFTER: Duration = Duration::from_secs(3600);
 
 pub(crate) struct Redis {
-    client: Client,
+    speaker: Speaker,
     prefix: String,
     length: u32,
-    announcing: Mutex<Option<MultiplexedConnection>>,
 }
 
 impl Redis {
@@ -38,41 +40,16 @@ impl Redis {
         let prefix = address.take("prefix", "mediaflow".to_owned())?;
         let length = address.take("length", 10_000)?;
         address.nothing_left()?;
-        let client = Client::open(address.remaining())
-            .map_err(|_| BrokerError::permanent(NAME, "the address must be redis://[user:password@]host[:port][/database], or rediss:// for TLS"))?;
         Ok(Self {
-            client,
+            speaker: Speaker::new(&address)?,
             prefix,
             length,
-            announcing: Mutex::default(),
         })
     }
 
     /// The braces keep all streams in one slot of a cluster.
     fn stream(&self, queue: Queue) -> String {
         format!("{{{}}}:wake:{}", self.prefix, queue.as_str())
-    }
-
-    async fn connect(&self, answer_max: Duration) -> Result<MultiplexedConnection, BrokerError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(ANSWER_MAX))
-            .set_response_timeout(Some(answer_max));
-        self.client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(failed)
-    }
-
-    /// One round trip on the connection for announcements, which is made anew when the last one failed.
-    async fn ask(&self, pipeline: &Pipeline) -> Result<(), BrokerError> {
-        let mut place = self.announcing.lock().await;
-        let mut connection = match place.take() {
-            Some(connection) => connection,
-            None => self.connect(ANSWER_MAX).await?,
-        };
-        pipeline.exec_async(&mut connection).await.map_err(failed)?;
-        *place = Some(connection);
-        Ok(())
     }
 
     async fn create_groups(
@@ -147,21 +124,19 @@ impl Adapter for Redis {
         for &ring in rings {
             add(&mut pipeline, &self.stream(ring.queue), self.length, ring);
         }
-        self.ask(&pipeline).await
+        self.speaker.ask(&pipeline).await
     }
 
     async fn health(&self) -> Result<(), BrokerError> {
-        let mut pipeline = pipe();
-        pipeline.cmd("PING").ignore();
-        self.ask(&pipeline).await
+        self.speaker.health().await
     }
 
     async fn subscribe(&self, queues: &[Queue]) -> Result<Halves<Entry>, BrokerError> {
         let streams: Vec<String> = queues.iter().map(|&queue| self.stream(queue)).collect();
-        let mut settling = self.connect(ANSWER_MAX).await?;
+        let mut settling = self.speaker.connect(ANSWER_MAX).await?;
         self.create_groups(&mut settling, &streams).await?;
         let source = Ear {
-            connection: self.connect(BLOCK + ANSWER_MAX).await?,
+            connection: self.speaker.connect(BLOCK + ANSWER_MAX).await?,
             consumer: Uuid::new_v4().to_string(),
             streams: streams.clone(),
             adopted_at: Instant::now(),

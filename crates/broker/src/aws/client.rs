@@ -1,9 +1,9 @@
-//! Requests in SQS's JSON protocol (`application/x-amz-json-1.0`).
+//! Requests in SQS's JSON protocol (`application/x-amz-json-1.0`) and in the older one of SNS, forms that are answered in XML.
 
-use super::NAME;
 use super::credentials::Source;
 use super::sign::{Request, authorization};
 use crate::BrokerError;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,7 +15,11 @@ use time::OffsetDateTime;
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-pub(super) struct Client {
+/// Which service, for signatures and messages.
+pub(crate) type Service = &'static str;
+
+pub(crate) struct Client {
+    service: Service,
     http: reqwest::Client,
     endpoint: String,
     host: String,
@@ -23,11 +27,12 @@ pub(super) struct Client {
     credentials: Source,
 }
 
-/// What SQS, or the way to it, said.
+/// What a service, or the way to it, said.
 #[derive(Debug)]
-pub(super) enum Failure {
-    /// SQS's own word.
+pub(crate) enum Failure {
+    /// Its own word.
     Refused {
+        service: Service,
         status: StatusCode,
         code: String,
         message: String,
@@ -37,8 +42,13 @@ pub(super) enum Failure {
 }
 
 impl Client {
-    pub(super) fn new(region: String, endpoint: String) -> Result<Self, BrokerError> {
-        let wrong = || BrokerError::permanent(NAME, "endpoint must be http(s)://host[:port]");
+    /// `endpoint` is where the service is, if not at Amazon's.
+    pub(crate) fn new(
+        service: Service,
+        region: String,
+        endpoint: String,
+    ) -> Result<Self, BrokerError> {
+        let wrong = || BrokerError::permanent(service, "endpoint must be http(s)://host[:port]");
         // Signing needs the host as it is sent.
         let url: reqwest::Url = endpoint.parse().map_err(|_| wrong())?;
         let host = match (url.host_str(), url.port()) {
@@ -53,9 +63,10 @@ impl Client {
             .timeout(ANSWER_MAX)
             .tcp_keepalive(Duration::from_secs(15))
             .build()
-            .map_err(|e| BrokerError::permanent(NAME, e))?;
+            .map_err(|e| BrokerError::permanent(service, e))?;
         Ok(Self {
-            credentials: Source::new(http.clone(), region.clone()),
+            service,
+            credentials: Source::new(service, http.clone(), region.clone()),
             http,
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             host,
@@ -63,18 +74,55 @@ impl Client {
         })
     }
 
-    pub(super) async fn call<T: for<'de> Deserialize<'de>>(
+    /// In the JSON protocol.
+    pub(crate) async fn call<T: for<'de> Deserialize<'de>>(
         &self,
         action: &str,
         arguments: &Value,
     ) -> Result<T, Failure> {
-        let credentials = self.credentials.get().await.map_err(Failure::Unreached)?;
         let target = format!("AmazonSQS.{action}");
-        let body = arguments.to_string();
+        let content_type = "application/x-amz-json-1.0";
+        let (status, body) = self
+            .post(content_type, Some(&target), arguments.to_string())
+            .await?;
+        if !status.is_success() {
+            return Err(Failure::in_json(self.service, status, &body));
+        }
+        // Some answers have no body at all.
+        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
+        serde_json::from_slice(body)
+            .map_err(|e| Failure::Unreached(BrokerError::transient(self.service, e)))
+    }
+
+    /// In the older protocol; answers XML.
+    pub(crate) async fn ask(&self, form: &[(String, String)]) -> Result<String, Failure> {
+        let escape = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        let pairs: Vec<String> = form
+            .iter()
+            .map(|(name, value)| format!("{name}={}", escape(value)))
+            .collect();
+        let content_type = "application/x-www-form-urlencoded";
+        let (status, body) = self.post(content_type, None, pairs.join("&")).await?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        match status.is_success() {
+            true => Ok(text),
+            false => Err(Failure::in_xml(self.service, status, &text)),
+        }
+    }
+
+    async fn post(
+        &self,
+        content_type: &str,
+        target: Option<&str>,
+        body: String,
+    ) -> Result<(StatusCode, Vec<u8>), Failure> {
+        let credentials = self.credentials.get().await.map_err(Failure::Unreached)?;
         let signed = authorization(
             &Request {
+                service: self.service,
                 host: &self.host,
-                target: &target,
+                content_type,
+                target,
                 body: body.as_bytes(),
                 region: &self.region,
                 at: OffsetDateTime::now_utc(),
@@ -84,10 +132,12 @@ impl Client {
         let mut request = self
             .http
             .post(format!("{}/", self.endpoint))
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", target)
+            .header("content-type", content_type)
             .header("x-amz-date", signed.date)
             .header("authorization", signed.authorization);
+        if let Some(target) = target {
+            request = request.header("x-amz-target", target);
+        }
         if let Some(token) = &credentials.token {
             request = request.header("x-amz-security-token", token);
         }
@@ -95,29 +145,40 @@ impl Client {
             // Its text has the address, which has no secrets, but not why.
             let cause = std::error::Error::source(&e).map(ToString::to_string);
             let text = format!("{e}: {}", cause.unwrap_or_default());
-            Failure::Unreached(BrokerError::transient(NAME, text))
+            Failure::Unreached(BrokerError::transient(self.service, text))
         };
         let answer = request.body(body).send().await.map_err(unreached)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreached)?;
-        if !status.is_success() {
-            return Err(Failure::refused(status, &body));
-        }
-        // Some answers have no body at all.
-        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-        serde_json::from_slice(body)
-            .map_err(|e| Failure::Unreached(BrokerError::transient(NAME, e)))
+        Ok((status, body.to_vec()))
     }
 }
 
+/// What is between the first such tags. Answers that are read here have no attributes and nothing escaped.
+pub(crate) fn between<'a>(xml: &'a str, tag: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{tag}>"))?;
+    Some(rest.split_once(&format!("</{tag}>"))?.0)
+}
+
 impl Failure {
-    fn refused(status: StatusCode, body: &[u8]) -> Self {
+    fn in_xml(service: Service, status: StatusCode, body: &str) -> Self {
+        let text = |tag| between(body, tag).unwrap_or_default().to_owned();
+        Self::Refused {
+            service,
+            status,
+            code: text("Code"),
+            message: text("Message"),
+        }
+    }
+
+    fn in_json(service: Service, status: StatusCode, body: &[u8]) -> Self {
         // Some say `message`, some `Message`, some both.
         let said: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
         let code = text("__type");
         let code = code.rsplit('#').next().unwrap_or_default();
         Self::Refused {
+            service,
             status,
             code: code.to_owned(),
             message: [text("message"), text("Message")]
@@ -127,7 +188,7 @@ impl Failure {
         }
     }
 
-    pub(super) fn is_missing_queue(&self) -> bool {
+    pub(crate) fn is_missing_queue(&self) -> bool {
         // The older name is still said by some that speak the protocol.
         matches!(self, Self::Refused { code, .. }
             if code == "QueueDoesNotExist" || code.ends_with("NonExistentQueue"))
@@ -141,6 +202,7 @@ impl fmt::Display for Failure {
                 status,
                 code,
                 message,
+                ..
             } => write!(f, "{status}: {code} {message}"),
             Self::Unreached(error) => error.fmt(f),
         }
@@ -149,19 +211,22 @@ impl fmt::Display for Failure {
 
 impl From<Failure> for BrokerError {
     fn from(failure: Failure) -> Self {
-        let Failure::Refused { status, code, .. } = &failure else {
-            let Failure::Unreached(error) = failure else {
-                unreachable!("there are two");
-            };
-            return error;
+        let (service, status, code) = match &failure {
+            Failure::Refused {
+                service,
+                status,
+                code,
+                ..
+            } => (*service, status, code),
+            Failure::Unreached(error) => return error.clone(),
         };
         let passing = status.is_server_error()
             || *status == StatusCode::TOO_MANY_REQUESTS
             || code.contains("Throttl")
             || code.contains("ExpiredToken");
         match passing {
-            true => Self::transient(NAME, failure),
-            false => Self::permanent(NAME, failure),
+            true => Self::transient(service, failure),
+            false => Self::permanent(service, failure),
         }
     }
 }
