@@ -48,7 +48,7 @@ pub(crate) async fn open_blobs(config: &Config, data: &DataFolder) -> Result<Blo
 }
 
 /// An address without its password.
-fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     match url
         .split_once("://")
         .map(|(scheme, rest)| (scheme, rest.rsplit_once('@')))

@@ -26,6 +26,7 @@ mod output;
 mod pins;
 #[cfg(test)]
 mod plans;
+mod premises;
 mod queue;
 mod record;
 mod relay;
@@ -45,6 +46,7 @@ mod words;
 mod work;
 
 use crate::frozen::Frozen;
+use crate::schema::Wanted;
 use crate::{Accepted, Claimed, Environment, Signals, StoreError};
 use connect::Pool;
 use intake::Upload;
@@ -58,6 +60,7 @@ use std::time::Duration;
 use tell::Tell;
 use tokio::sync::watch;
 
+pub use premises::PostgresPremises;
 use session::{Lent, Repeat, Session, Working};
 
 /// Whose time leases and everything else go by.
@@ -131,7 +134,9 @@ impl PostgresStore {
     ) -> Result<Self, StoreError> {
         let pool = Pool::new(url, &options)?;
         let mut conn = pool.get().await?;
-        migrate::migrate(&mut conn).await?;
+        migrate::migrate(&mut conn, Wanted::Harmless).await?;
+        let row = conn.query_one("SELECT * FROM installation", &[]).await?;
+        premises::installation(&row)?.may_start()?;
         let position = relay::end(&conn).await?;
         drop(conn);
         let (reports, reported) = Queue::new();

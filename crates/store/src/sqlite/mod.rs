@@ -18,8 +18,10 @@ mod live;
 mod lock;
 mod migrate;
 mod output;
+mod phase;
 #[cfg(test)]
 mod plans;
+mod premises;
 mod reader;
 mod record;
 mod renditions;
@@ -35,6 +37,7 @@ mod work;
 mod writer;
 
 use crate::frozen::Frozen;
+use crate::moving::Phase;
 use crate::{Environment, Signals, StoreError};
 use cluster::Present;
 use reader::Readers;
@@ -46,6 +49,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 use writer::{Bells, Session, Writer};
+
+pub use premises::SqlitePremises;
 
 const READERS: usize = 4;
 /// Distinct statements that a connection keeps prepared.
@@ -123,7 +128,8 @@ impl SqliteStore {
         readers: impl FnOnce(&Connection) -> Result<Option<Readers>, StoreError>,
     ) -> Result<Self, StoreError> {
         prepare(&conn, 64)?;
-        migrate::migrate(&mut conn)?;
+        migrate::migrate(&mut conn, env.now())?;
+        phase::installation(&conn)?.may_start()?;
         let frozen = Arc::<Frozen>::default();
         {
             let tx = conn.unchecked_transaction()?;
@@ -134,6 +140,7 @@ impl SqliteStore {
                 frozen: &frozen,
                 woke: Cell::new(false),
                 position: Cell::new(None),
+                phase: Phase::Open,
             };
             void_leases(&session)?;
             tx.commit()?;
