@@ -1,6 +1,6 @@
 //! The command line as data. What each command does is in `commands`.
 
-use crate::commands::{config, ingest, keys, recipes, sign, workers};
+use crate::commands::{config, ingest, keys, migrate, migrations, recipes, sign, workers};
 use crate::roles::Role;
 use clap::{Args, Parser, Subcommand};
 use mediaflow_core::Queue;
@@ -81,6 +81,13 @@ pub(crate) enum Command {
     Workers(workers::Workers),
     /// Print a signed, expiring URL of a private asset
     Sign(sign::Sign),
+    /// Show and apply changes of the database's schema
+    Migrations {
+        #[command(subcommand)]
+        verb: Option<migrations::Verb>,
+    },
+    /// Move an installation to another database and other bytes, while it works
+    Migrate(migrate::Migrate),
     /// Check and show recipes
     Recipes {
         #[command(subcommand)]

@@ -5,6 +5,8 @@ pub(crate) mod config;
 mod doctor;
 pub(crate) mod ingest;
 pub(crate) mod keys;
+pub(crate) mod migrate;
+pub(crate) mod migrations;
 pub(crate) mod recipes;
 mod references;
 mod samples;
@@ -56,6 +58,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         }
         Command::Ingest(ingest) => block_on(ingest::run(ingest))?,
         Command::Keys { verb } => block_on(keys::run(load(place)?, verb))?,
+        Command::Migrations { verb } => block_on(migrations::run(load(place)?, verb))?,
+        Command::Migrate(migrate) => return block_on(migrate::run(migrate))?,
         Command::Sign(sign) => sign::run(&load(place)?, &sign),
         Command::Recipes { verb } => recipes::run(place, verb),
         Command::Workers(workers) => block_on(workers::run(workers))?,

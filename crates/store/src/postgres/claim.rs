@@ -130,6 +130,9 @@ pub(super) async fn claim(
     if !answers[1].is_empty() {
         return claimed_all(s, &answers[1]).await;
     }
+    if !s.phase.may_begin() {
+        return Ok(Vec::new());
+    }
     let busy = match capacity.idle_lane {
         true => get(&answers[calls.len() - 1][0], "busy")?,
         false => true,
@@ -161,7 +164,7 @@ pub(super) async fn claim(
 /// Gives ready tasks of one asset to the worker that holds its bytes already. An offer never goes
 /// before a lower lane, nor before a task that has waited too long for room.
 pub(super) async fn offer(s: &Session, offers: &[Offer<'_>]) -> Result<Given, StoreError> {
-    if offers.is_empty() {
+    if offers.is_empty() || !s.phase.may_begin() {
         return Ok(Given::new());
     }
     let mut assets: Vec<Uuid> = offers.iter().map(|o| o.asset.0).collect();

@@ -35,7 +35,7 @@ pub(super) fn claim(
     capacity: &Capacity,
 ) -> Result<Vec<Claimed>, StoreError> {
     let again = held(s, request)?;
-    if !again.is_empty() {
+    if !again.is_empty() || !s.phase.may_begin() {
         return Ok(again);
     }
     let mut claim = Claim::new(s, request, capacity);
@@ -54,6 +54,9 @@ pub(super) fn offer(
     asset: AssetId,
 ) -> Result<Vec<Claimed>, StoreError> {
     let mut claim = Claim::new(s, request, capacity);
+    if !s.phase.may_begin() {
+        return claim.finish();
+    }
     for &(queues, slots) in &capacity.slots {
         if claim.is_blocked(queues)? {
             break;

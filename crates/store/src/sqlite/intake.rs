@@ -48,6 +48,7 @@ impl Intake for SqliteStore {
 }
 
 fn take_in(s: &Session<'_>, accept: Accept) -> Result<Accepted, StoreError> {
+    s.phase.may_take_in()?;
     let tenant = accept.tenant;
     make_tenant(s, tenant)?;
     if let Some(key) = &accept.idempotency

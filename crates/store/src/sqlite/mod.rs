@@ -18,8 +18,10 @@ mod live;
 mod lock;
 mod migrate;
 mod output;
+mod phase;
 #[cfg(test)]
 mod plans;
+mod premises;
 mod reader;
 mod record;
 mod relaying;
@@ -47,6 +49,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
 use writer::{Bells, Session, Writer};
+
+pub use premises::SqlitePremises;
 
 const READERS: usize = 4;
 /// Distinct statements that a connection keeps prepared.
@@ -124,7 +128,8 @@ impl SqliteStore {
         readers: impl FnOnce(&Connection) -> Result<Option<Readers>, StoreError>,
     ) -> Result<Self, StoreError> {
         prepare(&conn, 64)?;
-        migrate::migrate(&mut conn)?;
+        migrate::migrate(&mut conn, env.now())?;
+        phase::installation(&conn)?.may_start()?;
         let frozen = Arc::<Frozen>::default();
         {
             let tx = conn.unchecked_transaction()?;

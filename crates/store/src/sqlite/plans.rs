@@ -2,13 +2,13 @@
 
 use super::{blobs, claim, events, migrate, search, upkeep, work};
 use crate::{MediaFilter, Search, StoreError, query};
-use mediaflow_core::{AssetState, TenantId};
+use mediaflow_core::{AssetState, TenantId, Timestamp};
 use rusqlite::Connection;
 
 fn database() -> Connection {
     let mut conn = Connection::open_in_memory().unwrap();
     super::prepare(&conn, 1).unwrap();
-    migrate::migrate(&mut conn).unwrap();
+    migrate::migrate(&mut conn, Timestamp(0)).unwrap();
     conn
 }
 
