@@ -31,8 +31,8 @@ pub struct CloudEvent<'a> {
     position: String,
     /// Follows the asset from its upload on.
     correlationid: &'a str,
-    /// The owner's id; only where events of all owners come together.
-    #[schema(value_type = Option<String>, format = Uuid)]
+    /// The owner's id; only where events of all owners come together, which is not in the HTTP API.
+    #[schema(ignore)]
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
     /// Details, by type.

@@ -44,6 +44,11 @@ impl Settings {
             login: address.user.clone().zip(address.password.clone()),
         };
         address.nothing_left()?;
+        let is_plain = settings.own.contains_key("security.protocol");
+        if settings.login.is_some() && !is_plain && !cfg!(feature = "kafka-tls") {
+            let message = "a user and a password mean TLS, which this program was built without: build it with --features kafka-tls, or give security.protocol";
+            return Err(BrokerError::permanent(NAME, message));
+        }
         // librdkafka knows its settings and says at once which it does not; this asks no network.
         for config in [settings.client(), settings.producer(), settings.consumer()] {
             config.create_native_config().map_err(failed)?;

@@ -61,7 +61,7 @@ async fn work(broker: &Broker, store: &RefCell<Store>) {
     }
 }
 
-pub(crate) async fn all_are_claimed<P: Place>(scene: &mut Scene<P>) {
+pub(crate) async fn all_are_claimed<P: Place>(scene: &Scene<P>) {
     let store = Rc::new(RefCell::new(Store::default()));
     let rings: Vec<Ring> = (0..TASKS).map(|n| ring(Queue::ALL[n % 3], 0)).collect();
     store

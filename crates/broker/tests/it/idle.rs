@@ -1,15 +1,19 @@
 //! What waiting costs.
 
+use crate::place::Place;
 use std::time::Duration;
 
-/// Processor time of this thread, on which everything of a scenario runs, and of librdkafka's threads.
-pub(crate) fn spent() -> Duration {
+/// Processor time of this thread, on which everything of a scenario runs, and of the threads that work for it.
+fn spent(threads: Option<&str>) -> Duration {
     let own = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let mut sum = nanoseconds(&own);
+    let Some(threads) = threads else {
+        return Duration::from_nanos(sum);
+    };
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
     for task in tasks.flatten() {
         let read = |name: &str| std::fs::read_to_string(task.path().join(name));
-        if read("comm").is_ok_and(|name| name.starts_with("rdk:")) {
+        if read("comm").is_ok_and(|name| name.starts_with(threads)) {
             sum += nanoseconds(&read("schedstat").unwrap_or_default());
         }
     }
@@ -22,10 +26,10 @@ fn nanoseconds(schedstat: &str) -> u64 {
 }
 
 /// Waits, and asserts that nothing here was busy meanwhile.
-pub(crate) async fn waits_quietly(time: Duration) {
-    let before = spent();
+pub(crate) async fn waits_quietly<P: Place>(time: Duration) {
+    let before = spent(P::THREADS);
     tokio::time::sleep(time).await;
-    let spent = spent().saturating_sub(before);
+    let spent = spent(P::THREADS).saturating_sub(before);
     assert!(
         spent < time / 5,
         "{spent:?} of processor time within {time:?} of waiting"

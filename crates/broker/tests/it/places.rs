@@ -5,13 +5,15 @@ use amqprs::channel::QueueDeleteArguments;
 use amqprs::connection::{Connection, OpenConnectionArguments};
 use mediaflow_broker::Broker;
 use mediaflow_servers as servers;
-use std::sync::Mutex;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 fn open(address: &str) -> Broker {
     Broker::open(address).expect("the address can be used")
 }
 
-pub(crate) struct InProcess;
+/// Handles of one scenario share what is in the process.
+pub(crate) struct InProcess(RefCell<HashMap<String, Broker>>);
 
 impl Place for InProcess {
     const COMPETES: bool = true;
@@ -19,24 +21,12 @@ impl Place for InProcess {
     const HAS_SERVER: bool = false;
 
     fn start() -> Self {
-        Self
+        Self(RefCell::default())
     }
-    fn shared() -> &'static Mutex<Option<Self>> {
-        static SHARED: Mutex<Option<InProcess>> = Mutex::new(None);
-        &SHARED
-    }
-    /// Handles share what is in the process: the last one, for the same scenario.
     fn open(&self, name: &str) -> Broker {
-        static LAST: Mutex<Option<(String, Broker)>> = Mutex::new(None);
-        let mut last = LAST.lock().unwrap();
-        match &*last {
-            Some((same, broker)) if same == name => broker.clone(),
-            _ => {
-                let broker = open("in-process");
-                *last = Some((name.to_owned(), broker.clone()));
-                broker
-            }
-        }
+        let mut opened = self.0.borrow_mut();
+        let broker = opened.entry(name.to_owned());
+        broker.or_insert_with(|| open("in-process")).clone()
     }
     fn lose(&mut self, _name: &str) {}
     fn kill(&mut self) {}
@@ -65,13 +55,9 @@ macro_rules! with_server {
 }
 
 macro_rules! usual {
-    ($name:ident) => {
+    () => {
         const HAS_SERVER: bool = true;
 
-        fn shared() -> &'static Mutex<Option<Self>> {
-            static SHARED: Mutex<Option<$name>> = Mutex::new(None);
-            &SHARED
-        }
         fn stand_still(&self, still: bool) {
             self.signal(if still { "STOP" } else { "CONT" });
         }
@@ -83,7 +69,7 @@ with_server!(Postgres, |old| old.restarted(&[]));
 impl Place for Postgres {
     const COMPETES: bool = false;
     const GIVES_BACK: bool = false;
-    usual!(Postgres);
+    usual!();
 
     fn start() -> Self {
         Self(Some(servers::Postgres::start(&["max_connections=40"])))
@@ -107,7 +93,7 @@ with_server!(Redis, |old| old.restarted(&[]));
 impl Place for Redis {
     const COMPETES: bool = true;
     const GIVES_BACK: bool = true;
-    usual!(Redis);
+    usual!();
 
     fn start() -> Self {
         Self(Some(servers::Redis::start(&[])))
@@ -131,7 +117,7 @@ with_server!(RabbitMq, servers::RabbitMq::restarted);
 impl Place for RabbitMq {
     const COMPETES: bool = true;
     const GIVES_BACK: bool = true;
-    usual!(RabbitMq);
+    usual!();
 
     fn start() -> Self {
         Self(Some(servers::RabbitMq::start()))
@@ -167,23 +153,26 @@ impl Place for RabbitMq {
 /// What speaks Kafka's protocol here forgets everything when it is killed, its port included; so its connections are.
 pub(crate) struct Kafka(servers::Kafka);
 
+impl Kafka {
+    pub(crate) fn address(&self) -> &str {
+        self.0.address()
+    }
+}
+
 impl Place for Kafka {
     const COMPETES: bool = true;
     const GIVES_BACK: bool = false;
     const HAS_SERVER: bool = true;
+    const THREADS: Option<&'static str> = Some("rdk:");
 
     fn start() -> Self {
         Self(servers::Kafka::start())
-    }
-    fn shared() -> &'static Mutex<Option<Self>> {
-        static SHARED: Mutex<Option<Kafka>> = Mutex::new(None);
-        &SHARED
     }
     fn open(&self, name: &str) -> Broker {
         // Shorter times than in earnest, so that a group forgets its dead soon.
         let times =
             "session.timeout.ms=6000&heartbeat.interval.ms=500&reconnect.backoff.max.ms=1000";
-        open(&format!("kafka://{}/{name}?{times}", self.0.address()))
+        open(&format!("kafka://{}/{name}?{times}", self.address()))
     }
     fn lose(&mut self, _name: &str) {}
     fn kill(&mut self) {
@@ -213,7 +202,7 @@ impl Sqs {
 impl Place for Sqs {
     const COMPETES: bool = true;
     const GIVES_BACK: bool = true;
-    usual!(Sqs);
+    usual!();
 
     fn start() -> Self {
         Self(Some(servers::Sqs::start()))

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 /// Long enough for a loaded machine; nobody waits it out when all is well.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) fn ring(queue: Queue, lane: u8) -> Ring {
     Ring {
@@ -68,7 +68,7 @@ pub(crate) async fn listening(broker: &Broker, queues: &[Queue]) -> Listener {
     listener
 }
 
-pub(crate) async fn heard<P: Place>(scene: &mut Scene<P>) {
+pub(crate) async fn heard<P: Place>(scene: &Scene<P>) {
     let broker = &scene.broker;
     broker.health().await.unwrap();
     let mut listener = listening(broker, &[Queue::Image, Queue::Network]).await;
@@ -110,7 +110,7 @@ pub(crate) async fn heard<P: Place>(scene: &mut Scene<P>) {
     assert!(rings.iter().all(|ring| !repeated.contains(ring)));
 }
 
-pub(crate) async fn own_queues<P: Place>(scene: &mut Scene<P>) {
+pub(crate) async fn own_queues<P: Place>(scene: &Scene<P>) {
     let broker = &scene.broker;
     let mut images = listening(broker, &[Queue::Image]).await;
     let mut videos = listening(broker, &[Queue::Video]).await;
@@ -122,7 +122,7 @@ pub(crate) async fn own_queues<P: Place>(scene: &mut Scene<P>) {
     assert!(before.iter().all(|ring| ring.queue == Queue::Video));
 }
 
-pub(crate) async fn many<P: Place>(scene: &mut Scene<P>) {
+pub(crate) async fn many<P: Place>(scene: &Scene<P>) {
     let broker = &scene.broker;
     let mut listener = listening(broker, &[Queue::Video]).await;
     let rings: Vec<Ring> = (0..300u16)
@@ -149,7 +149,7 @@ pub(crate) async fn many<P: Place>(scene: &mut Scene<P>) {
     timeout(SOON, all).await.expect("all are heard");
 }
 
-pub(crate) async fn dies<P: Place>(scene: &mut Scene<P>) {
+pub(crate) async fn dies<P: Place>(scene: &Scene<P>) {
     let broker = &scene.broker;
     let mut dying = listening(broker, &[Queue::Image]).await;
     broker.announce(&[ring(Queue::Image, 0)]).await.unwrap();
@@ -161,7 +161,7 @@ pub(crate) async fn dies<P: Place>(scene: &mut Scene<P>) {
     ring_until_heard(broker, &mut other, Queue::Image).await;
 }
 
-pub(crate) async fn given_back<P: Place>(scene: &mut Scene<P>) {
+pub(crate) async fn given_back<P: Place>(scene: &Scene<P>) {
     if !P::GIVES_BACK {
         return;
     }
@@ -192,30 +192,29 @@ pub(crate) async fn given_back<P: Place>(scene: &mut Scene<P>) {
     .expect("it is heard again");
 }
 
-pub(crate) async fn lost<P: Place>(scene: &mut Scene<P>) {
+pub(crate) async fn lost<P: Place>(scene: &Scene<P>) {
     let mut listener = listening(&scene.broker, &[Queue::Image]).await;
     let rings: Vec<Ring> = (0..20).map(|_| ring(Queue::Image, 1)).collect();
     scene.broker.announce(&rings).await.unwrap();
-    let name = scene.name.clone();
-    scene.place().lose(&name);
-    waits_quietly(Duration::from_secs(1)).await;
+    scene.place().lose(&scene.name);
+    waits_quietly::<P>(Duration::from_secs(1)).await;
     ring_until_heard(&scene.broker, &mut listener, Queue::Image).await;
 }
 
-pub(crate) async fn killed<P: Place>(scene: &mut Scene<P>) {
+pub(crate) async fn killed<P: Place>(scene: &Scene<P>) {
     if !P::HAS_SERVER {
         return;
     }
     let mut listener = listening(&scene.broker, &[Queue::Image]).await;
     scene.place().kill();
-    waits_quietly(Duration::from_secs(2)).await;
+    waits_quietly::<P>(Duration::from_secs(1)).await;
     let error = scene.again().health().await.unwrap_err();
     assert!(error.is_transient(), "{error}");
     scene.place().restart();
     ring_until_heard(&scene.broker, &mut listener, Queue::Image).await;
 }
 
-pub(crate) async fn stopped<P: Place>(scene: &mut Scene<P>) {
+pub(crate) async fn stopped<P: Place>(scene: &Scene<P>) {
     if !P::HAS_SERVER {
         return;
     }
@@ -223,7 +222,7 @@ pub(crate) async fn stopped<P: Place>(scene: &mut Scene<P>) {
     scene.place().stand_still(true);
     let broker = scene.broker.clone();
     let announcing = tokio::spawn(async move { broker.announce(&[ring(Queue::Image, 0)]).await });
-    waits_quietly(Duration::from_secs(3)).await;
+    waits_quietly::<P>(Duration::from_millis(1500)).await;
     scene.place().stand_still(false);
     // It may have gone well or not, but it ends.
     let ended = timeout(SOON, announcing).await.expect("it ends").unwrap();
