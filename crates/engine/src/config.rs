@@ -238,7 +238,7 @@ pub enum CdnDriver {
 #[serde(default, deny_unknown_fields)]
 pub struct EventsConfig {
     /// Where every event is told as a CloudEvent, from the first one on: `kafka://host:9092`, `sqs://region`, `sns://region` or
-    /// `redis://host`; `docs/events.md` has their parameters. `MEDIAFLOW_EVENTS` wins over it.
+    /// `redis://host`; `docs/events.md` has their parameters. `--events` and `MEDIAFLOW_EVENTS` win over it.
     pub to: Option<String>,
 }
 
