@@ -70,7 +70,7 @@ codes! {
     StorageUnavailable "storage.unavailable" 503 "Bytes could not be written or read. Retried.";
     StorageCorrupt "storage.corrupt" 500 "Stored bytes do not have the digest that was recorded for them.";
     StoreUnavailable "store.unavailable" 503 "The database did not answer. Retried.";
-    StoreClosed "store.closed" 503 "The installation is being moved, or has moved, and takes no changes. Try again after the time in `Retry-After`; the text tells where it went.";
+    StoreClosed "store.closed" 503 "The installation is being moved, or has moved, and takes no changes; the text tells which. Try again after the time in `Retry-After`, or at the new place.";
     ModerationUnavailable "moderation.unavailable" 503 "The classifier could not be reached or its circuit breaker is open. Retried; nothing is shown before a verdict.";
     ModerationRejected "moderation.rejected" 403 "The asset was rejected by moderation. What was made of it has been removed.";
     DistributeFailed "distribute.failed" 502 "The CDN refused or did not answer.";

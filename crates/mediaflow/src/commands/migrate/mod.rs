@@ -157,7 +157,11 @@ impl Move<'_> {
             (Phase::Arriving, _) => refuse(format!(
                 "{from} is where another installation is moving to; let that end first"
             )),
-            (Phase::Closed | Phase::Moved, Phase::Open) if belong => Ok(Stage::Arrived),
+            (Phase::Closed | Phase::Moved, Phase::Open)
+                if belong && there.peer == Some(here.id) =>
+            {
+                Ok(Stage::Arrived)
+            }
             (Phase::Moved, _) => {
                 let place = there.place.as_deref().unwrap_or("another place");
                 refuse(format!(
