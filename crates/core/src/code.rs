@@ -58,6 +58,9 @@ codes! {
     LimitMetadata "limit.metadata" 422 "Title, tags, metadata or a text block inside the file exceed their limits.";
     LimitTasks "limit.tasks" 422 "The recipe would expand to more tasks than `limits.tasks_max`.";
     LimitRate "limit.rate" 429 "Too much is waiting already. Try again after the time in `Retry-After`.";
+    SwitchOff "switch.off" 503 "An operator has switched uploads off for now (`mediaflow switches`). Reading goes on; try again later.";
+    TenantNotFound "tenant.not_found" 404 "There is no such tenant.";
+    SwitchNotFound "switch.not_found" 404 "There is no such switch.";
     LimitStorage "limit.storage" 507 "The disk has less free space than `limits.upload.free_bytes_min`. Uploads are refused; reading and deleting go on.";
     Timeout "timeout" 504 "The work took longer than its step allows.";
     WorkerLost "worker.lost" 500 "The process that worked on the task vanished. Counted as an attempt; after four losses while running alone the task is quarantined.";

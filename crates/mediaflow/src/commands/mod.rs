@@ -7,11 +7,14 @@ pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod migrations;
+pub(crate) mod queues;
 pub(crate) mod recipes;
 mod references;
 mod samples;
 mod serve;
 pub(crate) mod sign;
+pub(crate) mod switches;
+pub(crate) mod tenants;
 pub(crate) mod workers;
 
 use crate::cli::{Cli, Command};
@@ -33,6 +36,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             broker,
             events,
             queues,
+            capabilities,
             cpu,
             memory,
         } => {
@@ -47,6 +51,9 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             }
             if !queues.is_empty() {
                 config.worker.queues = queues;
+            }
+            if !capabilities.is_empty() {
+                config.worker.capabilities = capabilities;
             }
             config.check().map_err(Fault::unusable)?;
             config.log.start()?;
@@ -63,6 +70,9 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Sign(sign) => sign::run(&load(place)?, &sign),
         Command::Recipes { verb } => recipes::run(place, verb),
         Command::Workers(workers) => block_on(workers::run(workers))?,
+        Command::Queues(queues) => block_on(queues::run(queues))?,
+        Command::Switches(switches) => block_on(switches::run(switches))?,
+        Command::Tenants(tenants) => block_on(tenants::run(tenants))?,
         Command::Doctor => doctor::run(&load(place)?),
         Command::Config { verb } => config::run(place, verb),
         Command::Errors => references::errors(),

@@ -10,7 +10,7 @@ pub const TABLES: &[Table] = &[
         name: "tenants",
         order: None,
         columns: &[
-            ("id", Id), ("vtime", Int), ("weight", Int),
+            ("id", Id), ("vtime", Int), ("weight", Int), ("name", Text), ("running_max", Int), ("waiting_max", Int),
         ],
     },
     Table {
@@ -87,7 +87,7 @@ pub const TABLES: &[Table] = &[
             ("attempts", Int), ("tries", Int), ("crashes", Int), ("alone", Flag), ("losses_alone", Int),
             ("memory_bytes", Int), ("cpu_ms", Int), ("created_at", Int), ("queued_at", Int), ("started_at", Int),
             ("finished_at", Int), ("retry_at", Int), ("lease_until", Int), ("worker", Text), ("error_code", Text),
-            ("error_message", Text),
+            ("error_message", Text), ("priority", Int), ("needs", Text),
         ],
     },
     Table {
@@ -175,6 +175,27 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "switches",
+        order: None,
+        columns: &[
+            ("name", Text), ("value", Text),
+        ],
+    },
+    Table {
+        name: "changes",
+        order: Some("id"),
+        columns: &[
+            ("switch", Text), ("before", Text), ("after", Text), ("who", Text), ("at", Int),
+        ],
+    },
+    Table {
+        name: "flows",
+        order: None,
+        columns: &[
+            ("tenant", Id), ("queue", Text), ("priority", Int), ("vtime", Int),
+        ],
+    },
+    Table {
         name: "clock",
         order: None,
         columns: &[
@@ -194,6 +215,7 @@ pub const LEFT_BEHIND: &[&str] = &[
     "assets.seq",
     "events.n",
     "purges.id",
+    "changes.id",
     "relay",
     "sqlite_sequence",
     // Processes that are alive, and what they do.
@@ -210,4 +232,9 @@ pub const LEFT_BEHIND: &[&str] = &[
     "asset_counts",
     "task_deltas",
     "asset_deltas",
+    "ready_deltas",
+    "unfinished",
+    "unfinished_deltas",
+    // Of the last hour.
+    "queue_minutes",
 ];

@@ -16,6 +16,7 @@ const STEPS: &[Migration] = &[
         "installation",
         include_str!("migrations/0003_installation.sql"),
     ),
+    expand("queues", include_str!("migrations/0004_queues.sql")),
 ];
 
 /// Held while the shape changes. Any number will do that nobody else has.

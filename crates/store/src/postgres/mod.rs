@@ -38,6 +38,7 @@ mod search;
 mod session;
 mod shown;
 mod streams;
+mod switches;
 mod tasks;
 mod tell;
 mod unit;

@@ -160,7 +160,7 @@ fn insert_asset(
     Ok(())
 }
 
-fn make_tenant(s: &Session<'_>, tenant: TenantId) -> Result<(), StoreError> {
+pub(super) fn make_tenant(s: &Session<'_>, tenant: TenantId) -> Result<(), StoreError> {
     s.conn
         .prepare_cached("INSERT OR IGNORE INTO tenants (id) VALUES (?1)")?
         .execute([tenant.as_bytes()])?;

@@ -19,6 +19,7 @@ const STEPS: &[Migration] = &[
         "installation",
         include_str!("migrations/0007_installation.sql"),
     ),
+    expand("queues", include_str!("migrations/0008_queues.sql")),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS schema_version (

@@ -31,6 +31,7 @@ mod rows;
 mod search;
 mod shown;
 mod streams;
+mod switches;
 mod task;
 mod tasks;
 mod upkeep;
@@ -66,7 +67,7 @@ pub struct SqliteStore {
     frozen: Arc<Frozen>,
     bells: Arc<Bells>,
     env: Arc<dyn Environment>,
-    present: Present,
+    present: Arc<Present>,
     _lock: Option<File>,
 }
 
@@ -164,7 +165,7 @@ impl SqliteStore {
             frozen,
             bells,
             env,
-            present: Present::default(),
+            present: Arc::default(),
             _lock: lock,
         })
     }

@@ -25,6 +25,7 @@ mod moving;
 mod opening;
 mod postgres;
 mod random;
+mod sharing;
 mod streaming;
 mod upgrading;
 mod waking;
