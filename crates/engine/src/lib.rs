@@ -10,6 +10,7 @@ mod captions;
 mod cdn;
 mod change;
 mod config;
+mod depot;
 mod engine;
 mod environment;
 mod error;
@@ -26,6 +27,7 @@ pub use config::{
     CdnConfig, CdnDriver, ClassifierConfig, MetadataConfig, ModerationConfig, Position,
     RetentionConfig, UploadLimits, WatermarkConfig,
 };
+pub use depot::Depot;
 pub use engine::{Engine, Parts};
 pub use environment::SystemEnvironment;
 pub use error::EngineError;

@@ -74,9 +74,7 @@ pub(crate) async fn recorded(
     attempt: &Attempt,
     operation: &str,
 ) -> Result<serde_json::Value, Failure> {
-    let task = &attempt.task;
-    let store = attempt.engine.store();
-    let found = store.found(task.asset, task.generation, operation).await;
+    let found = attempt.depot.found(&attempt.task, operation).await;
     found.map_err(|e| from_engine(e.into()))?.ok_or_else(|| {
         let message = format!("{operation} has recorded nothing");
         Failure::permanent(ErrorCode::Internal, message)
@@ -92,7 +90,7 @@ pub(crate) fn unreadable(error: serde_json::Error) -> Failure {
 pub(crate) fn original(attempt: &Attempt) -> Result<PathBuf, Failure> {
     let row = &attempt.task.original;
     let key = row.key.parse().map_err(|e| from_blob(&e))?;
-    let objects = match attempt.engine.blobs() {
+    let objects = match &attempt.blobs {
         Blobs::Folder(files) => return Ok(files.path(&key)),
         Blobs::Objects(objects) => objects,
     };
