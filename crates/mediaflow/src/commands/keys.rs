@@ -19,8 +19,8 @@ pub(crate) enum Verb {
         /// For people: who or what uses it
         #[arg(long)]
         name: String,
-        /// What it may do: ingest, read, moderate, admin (everything)
-        #[arg(long, value_delimiter = ',', required = true, value_parser = scope)]
+        /// What it may do: ingest, read, moderate, admin (all of these), or worker alone (`serve --role worker --via`)
+        #[arg(long, alias = "scope", value_delimiter = ',', required = true, value_parser = scope)]
         scopes: Vec<Scope>,
         /// Print the key only, for scripts
         #[arg(long)]
@@ -54,6 +54,11 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
         } => {
             scopes.sort();
             scopes.dedup();
+            if scopes.contains(&Scope::Worker) && scopes.len() > 1 {
+                return Err(Fault::unusable(
+                    "a worker's key does nothing else: give it the scope `worker` alone, and make another key for the rest",
+                ));
+            }
             match ask(&config, &data, KeyRequest::Create { name, scopes }).await? {
                 KeyAnswer::Created { token, .. } if quiet => output::print(&format!("{token}\n")),
                 KeyAnswer::Created { id, token } => output::print(&format!(

@@ -5,6 +5,7 @@ pub(crate) mod config;
 mod doctor;
 pub(crate) mod ingest;
 pub(crate) mod keys;
+mod outpost;
 pub(crate) mod recipes;
 mod references;
 mod samples;
@@ -31,6 +32,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             queues,
             cpu,
             memory,
+            via,
         } => {
             let mut config = load(place)?;
             config.listen = listen.unwrap_or(config.listen);
@@ -42,6 +44,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             if !queues.is_empty() {
                 config.worker.queues = queues;
             }
+            via.apply(&mut config);
             config.check().map_err(Fault::unusable)?;
             config.log.start()?;
             return serve::run(config);
@@ -55,7 +58,11 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Sign(sign) => sign::run(&load(place)?, &sign),
         Command::Recipes { verb } => recipes::run(place, verb),
         Command::Workers(workers) => block_on(workers::run(workers))?,
-        Command::Doctor => doctor::run(&load(place)?),
+        Command::Doctor { via } => {
+            let mut config = load(place)?;
+            via.apply(&mut config);
+            doctor::run(&config)
+        }
         Command::Config { verb } => config::run(place, verb),
         Command::Errors => references::errors(),
         Command::Events => references::events(),
