@@ -32,13 +32,11 @@ async fn who_has_an_address_may_write_once_and_read() {
     );
     assert_eq!(send("first", true).await.unwrap().status(), 200);
     assert_eq!(send("first", true).await.unwrap().status(), 412);
-    let other = given.blobs.signed_put(
-        &Written {
-            key: new_key(),
-            ..new
-        },
-        VALID,
-    );
+    let new = Written {
+        key: new_key(),
+        ..new
+    };
+    let other = given.blobs.signed_put(&new, VALID);
     let other = other.await.unwrap().unwrap();
     let mut request = http.put(&other.url).body("other");
     for (name, value) in &other.headers {
