@@ -19,7 +19,7 @@ forbid() {
     done
 }
 
-ours=(mediaflow-store mediaflow-blob mediaflow-broker mediaflow-engine mediaflow-worker mediaflow-api mediaflow-media mediaflow-playlist mediaflow-proto)
+ours=(mediaflow-store mediaflow-blob mediaflow-broker mediaflow-engine mediaflow-worker mediaflow-api mediaflow-media mediaflow-playlist mediaflow-proto mediaflow-via)
 others() { printf '%s\n' "${ours[@]}" | grep -vx "$1"; }
 
 forbid mediaflow-core tokio axum rusqlite reqwest rand "${ours[@]}"
@@ -28,8 +28,9 @@ forbid mediaflow-playlist tokio axum rusqlite mediaflow-core $(others mediaflow-
 forbid mediaflow-blob axum rusqlite mediaflow-core $(others mediaflow-blob)
 forbid mediaflow-broker axum rusqlite $(others mediaflow-broker)
 forbid mediaflow-store axum reqwest mediaflow-blob mediaflow-broker mediaflow-media mediaflow-engine
-forbid mediaflow-engine axum mediaflow-media mediaflow-worker mediaflow-api
-forbid mediaflow-worker axum mediaflow-api
+forbid mediaflow-engine axum mediaflow-media mediaflow-worker mediaflow-api mediaflow-via
+forbid mediaflow-worker axum mediaflow-api mediaflow-via
+forbid mediaflow-via axum mediaflow-media mediaflow-worker mediaflow-api
 forbid mediaflow-api mediaflow-media mediaflow-worker
 forbid mediaflow-sim axum mediaflow-media mediaflow-worker mediaflow-api
 

@@ -104,20 +104,10 @@ impl Access {
         if self.is_open {
             return open(parts);
         }
-        let Some(value) = parts.headers.get(header::AUTHORIZATION) else {
-            return Err(Problem::plain(ErrorCode::AuthMissing));
-        };
-        let unknown = || Problem::plain(ErrorCode::AuthInvalid);
-        let token = value.to_str().ok().and_then(|v| v.split_once(' '));
-        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let (_, token) = token.ok_or_else(unknown)?;
-        let (id, secret) = parse(token.trim()).ok_or_else(unknown)?;
-        let key = self.look_up(id).await?.ok_or_else(unknown)?;
-        let is_right: bool = Sha256::of(&secret).0.ct_eq(&key.secret_sha256.0).into();
-        if !is_right || key.revoked_at.is_some() {
-            return Err(unknown());
-        }
-        if !key.scopes.contains(&scope) && !key.scopes.contains(&Scope::Admin) {
+        let value = parts.headers.get(header::AUTHORIZATION);
+        let value = value.map(|v| v.to_str().unwrap_or_default());
+        let (id, key) = self.known(value).await?;
+        if !key.allows(scope) {
             let text = format!("the API key has not the scope `{}`", scope.as_str());
             return Err(Problem::new(ErrorCode::AuthScope, text));
         }
@@ -126,6 +116,37 @@ impl Access {
             name: key.name.clone(),
             key: Some(id),
         })
+    }
+
+    /// The key of a worker on a network of its own, and its name. Also an open server wants one, because tasks are no
+    /// matter of everybody on the machine.
+    pub(crate) async fn worker(&self, header: Option<&str>) -> Result<(KeyId, String), Problem> {
+        let (id, key) = self.known(header).await?;
+        match key.allows(Scope::Worker) {
+            true => Ok((id, key.name.clone())),
+            false => {
+                let text = "the API key has not the scope `worker`; make one with `mediaflow keys create --scopes worker`";
+                Err(Problem::new(ErrorCode::AuthScope, text))
+            }
+        }
+    }
+
+    /// The key that the header `Authorization` has.
+    async fn known(&self, header: Option<&str>) -> Result<(KeyId, Arc<KeyRecord>), Problem> {
+        let Some(header) = header else {
+            return Err(Problem::plain(ErrorCode::AuthMissing));
+        };
+        let unknown = || Problem::plain(ErrorCode::AuthInvalid);
+        let token = header.split_once(' ');
+        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let (_, token) = token.ok_or_else(unknown)?;
+        let (id, secret) = parse(token.trim()).ok_or_else(unknown)?;
+        let key = self.look_up(id).await?.ok_or_else(unknown)?;
+        let is_right: bool = Sha256::of(&secret).0.ct_eq(&key.secret_sha256.0).into();
+        if !is_right || key.revoked_at.is_some() {
+            return Err(unknown());
+        }
+        Ok((id, key))
     }
 
     /// Whether a caller that was allowed before still has its key; for answers that take long.

@@ -28,6 +28,7 @@ mod send;
 pub mod signing;
 mod sse;
 mod view;
+mod worker;
 
 pub use config::ApiConfig;
 pub use cors::CorsOrigins;

@@ -55,6 +55,14 @@ impl Problem {
         self
     }
 
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.error.code
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.error.message
+    }
+
     fn log(&self) {
         let (code, reason) = (self.error.code, &self.error.reason);
         if code.status() >= 500 {

@@ -109,6 +109,31 @@ impl Signer {
         }
         Ok(end)
     }
+    /// What proves later that this text was ours: `{kid}.{sig}`. The text says what it is for.
+    pub(crate) fn seal(&self, text: &str) -> String {
+        let (kid, mac) = &self.keys[0];
+        let mut mac = mac.clone();
+        mac.update(sealed_text(kid, text).as_bytes());
+        format!("{kid}.{}", BASE64.encode(mac.finalize().into_bytes()))
+    }
+
+    pub(crate) fn is_sealed(&self, text: &str, seal: &str) -> bool {
+        let Some((kid, signature)) = seal.split_once('.') else {
+            return false;
+        };
+        let key = self.keys.iter().find(|(id, _)| id == kid);
+        let (Some((_, mac)), Ok(signature)) = (key, BASE64.decode(signature)) else {
+            return false;
+        };
+        let mut mac = mac.clone();
+        mac.update(sealed_text(kid, text).as_bytes());
+        mac.verify_slice(&signature).is_ok()
+    }
+}
+
+/// What is sealed never begins like an address.
+fn sealed_text(kid: &str, text: &str) -> String {
+    format!("seal {kid} {text}")
 }
 
 fn signed_text(kid: &str, expiry: i64, asset: AssetId) -> String {

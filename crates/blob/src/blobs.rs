@@ -184,19 +184,19 @@ impl Blobs {
         }
     }
 
-    /// An address to which whoever has it can write the key once, until `valid` is over, in one request with the headers
-    /// of the answer; none where there is no server for it. The key must be one that nothing else writes.
+    /// An address to which whoever has it can write these bytes under their key once, until `valid` is over, in one request
+    /// with the headers of the answer; none where no server would check them. The key must be one that nothing else writes.
     ///
     /// # Errors
     /// When there are no credentials to sign with.
     pub async fn signed_put(
         &self,
-        key: &BlobKey,
+        new: &Written,
         valid: Duration,
     ) -> Result<Option<Signed>, BlobError> {
         match self {
             Self::Folder(_) => Ok(None),
-            Self::Objects(objects) => objects.signed_put(key, valid).await.map(Some),
+            Self::Objects(objects) => objects.signed_put(new, valid).await,
         }
     }
 }

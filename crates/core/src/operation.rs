@@ -206,6 +206,21 @@ impl Queue {
     /// Those whose tasks wait for somebody else.
     pub const WAITING: &'static [Self] = &[Self::Network];
 
+    /// The wanted ones among those that share processors, or else among those that wait, from the first wanted to the last.
+    pub fn among(wanted: &[Self]) -> &'static [Self] {
+        let sets = [Self::BUSY, Self::WAITING];
+        let served = sets.map(|all| Self::served(all, wanted));
+        served.into_iter().find(|s| !s.is_empty()).unwrap_or(&[])
+    }
+
+    /// Those of `all` from the first wanted to the last. There are two at most in a set, so the wanted stand side by side.
+    pub fn served(all: &'static [Self], wanted: &[Self]) -> &'static [Self] {
+        let is_wanted = |queue: &Self| wanted.contains(queue);
+        let end = all.iter().rposition(is_wanted).map_or(0, |last| last + 1);
+        let begin = all.iter().position(is_wanted).unwrap_or(end);
+        &all[begin..end]
+    }
+
     /// The name in database, configuration and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

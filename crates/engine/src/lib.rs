@@ -11,6 +11,7 @@ mod cdn;
 mod change;
 mod cloud_event;
 mod config;
+mod depot;
 mod engine;
 mod environment;
 mod error;
@@ -28,6 +29,7 @@ pub use config::{
     CdnConfig, CdnDriver, ClassifierConfig, EventsConfig, MetadataConfig, ModerationConfig,
     Position, RetentionConfig, UploadLimits, WatermarkConfig,
 };
+pub use depot::Depot;
 pub use engine::{Engine, Parts};
 pub use environment::SystemEnvironment;
 pub use error::EngineError;

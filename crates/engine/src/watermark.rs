@@ -25,7 +25,7 @@ impl crate::Engine {
             .await
             .map_err(|e| format!("watermark.file {}: {e}", file.display()))?;
         let sha256 = Sha256::of(&bytes);
-        let pin = format!("watermark/{sha256}");
+        let pin = crate::depot::mark_pin(sha256);
         let stored = store
             .pinned(TenantId::DEFAULT, &pin)
             .await

@@ -3,6 +3,7 @@
 use crate::commands::{
     config, ingest, keys, migrate, migrations, queues, recipes, sign, switches, tenants, workers,
 };
+use crate::config::Config;
 use crate::roles::Role;
 use clap::{Args, Parser, Subcommand};
 use mediaflow_core::Queue;
@@ -29,6 +30,25 @@ pub(crate) struct Place {
     /// The data folder; wins over `data` of the file
     #[arg(long, global = true, value_name = "FOLDER", env = "MEDIAFLOW_DATA")]
     pub(crate) data: Option<PathBuf>,
+}
+
+/// How a worker on a network of its own reaches the API.
+#[derive(Debug, Args)]
+pub(crate) struct Via {
+    /// The API that a worker asks for tasks and bytes, where it reaches neither database nor bucket; wins over `via.url`
+    #[arg(long, value_name = "URL", env = "MEDIAFLOW_VIA")]
+    via: Option<String>,
+    /// A file with the worker's key, unless MEDIAFLOW_API_KEY has it; wins over `via.key_file`
+    #[arg(long, value_name = "FILE", env = "MEDIAFLOW_KEY_FILE")]
+    key_file: Option<PathBuf>,
+}
+
+impl Via {
+    /// Flags win over the file.
+    pub(crate) fn apply(self, config: &mut Config) {
+        config.via.url = self.via.or(config.via.url.take());
+        config.via.key_file = self.key_file.or(config.via.key_file.take());
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -79,6 +99,8 @@ pub(crate) enum Command {
         /// Memory for media tasks, for example 16GiB; wins over `worker.memory_bytes` of the file
         #[arg(long, value_name = "BYTES", env = "MEDIAFLOW_MEMORY", value_parser = bytes)]
         memory: Option<u64>,
+        #[command(flatten)]
+        via: Via,
     },
     /// Upload files, follow the work, print every rendition
     Ingest(ingest::Ingest),
@@ -110,7 +132,10 @@ pub(crate) enum Command {
         verb: recipes::Verb,
     },
     /// Say whether this machine has what MediaFlow needs
-    Doctor,
+    Doctor {
+        #[command(flatten)]
+        via: Via,
+    },
     /// Check, show and explain the configuration
     Config {
         #[command(subcommand)]

@@ -8,3 +8,12 @@ pub mod moderation {
         tonic::include_proto!("mediaflow.moderation.v1");
     }
 }
+
+/// What a worker on a network of its own asks of the API (`proto/worker.proto`).
+pub mod worker {
+    /// Version 1.
+    #[allow(missing_docs, unreachable_pub, clippy::all)]
+    pub mod v1 {
+        tonic::include_proto!("mediaflow.worker.v1");
+    }
+}

@@ -83,7 +83,9 @@ impl<'a> Giving<'a> {
             let Some(candidate) = next(&mut lines, turns, lanes) else {
                 // What runs only while nothing else waits has its turn when nothing else is left.
                 let is_left = lines.values().any(|tasks| !tasks.is_empty());
-                let is_idle = is_idle.take().filter(|_| is_left && self.capacity.idle_lane);
+                let is_idle = is_idle
+                    .take()
+                    .filter(|_| is_left && self.capacity.idle_lane);
                 match is_idle {
                     Some(is_idle) => {
                         if !is_idle()? {

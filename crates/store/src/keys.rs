@@ -15,13 +15,21 @@ pub enum Scope {
     Read,
     /// Decide about assets in review.
     Moderate,
-    /// Everything, and replaying dead tasks.
+    /// Everything but what workers do, and replaying dead tasks.
     Admin,
+    /// Claim and report tasks from a network of one's own, and nothing else.
+    Worker,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Ingest, Self::Read, Self::Moderate, Self::Admin];
+    pub const ALL: &'static [Self] = &[
+        Self::Ingest,
+        Self::Read,
+        Self::Moderate,
+        Self::Admin,
+        Self::Worker,
+    ];
 
     /// The name on the command line and in the API.
     pub const fn as_str(self) -> &'static str {
@@ -30,6 +38,7 @@ impl Scope {
             Self::Read => "read",
             Self::Moderate => "moderate",
             Self::Admin => "admin",
+            Self::Worker => "worker",
         }
     }
 
@@ -71,6 +80,14 @@ pub struct KeyRecord {
     pub created_at: Timestamp,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+}
+
+impl KeyRecord {
+    /// Whether it may do that. A worker's key can do nothing else, and no other one what a worker's can.
+    pub fn allows(&self, scope: Scope) -> bool {
+        let is_admin = scope != Scope::Worker && self.scopes.contains(&Scope::Admin);
+        is_admin || self.scopes.contains(&scope)
+    }
 }
 
 /// Verbs about keys.

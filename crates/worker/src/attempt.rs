@@ -4,7 +4,7 @@ use crate::ops::failure::{from_blob, from_engine};
 use crate::scratch::AssetScratch;
 use crate::toolbox::Toolbox;
 use mediaflow_core::{ErrorCode, Failure, Sha256};
-use mediaflow_engine::Engine;
+use mediaflow_engine::Depot;
 use mediaflow_engine::blob::{BlobKey, Blobs, Written};
 use mediaflow_engine::store::{BlobRow, Claimed, NewBlob};
 use std::path::Path;
@@ -34,7 +34,9 @@ impl Spent {
 /// A claimed task with everything that running it needs.
 pub(crate) struct Attempt {
     pub(crate) task: Claimed,
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) depot: Arc<dyn Depot>,
+    /// The bytes, as far as this attempt reaches them.
+    pub(crate) blobs: Blobs,
     pub(crate) toolbox: Arc<Toolbox>,
     pub(crate) scratch: Arc<AssetScratch>,
     pub(crate) lost: CancellationToken,
@@ -48,7 +50,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     pub(crate) fn new(
         task: Claimed,
-        engine: Arc<Engine>,
+        depot: Arc<dyn Depot>,
         toolbox: Arc<Toolbox>,
         scratch: Arc<AssetScratch>,
         lost: CancellationToken,
@@ -56,8 +58,9 @@ impl Attempt {
     ) -> Self {
         let deadline = Instant::now() + task.recipe.steps[task.step].timeout();
         Self {
+            blobs: depot.blobs(task.lease),
             task,
-            engine,
+            depot,
             toolbox,
             scratch,
             lost,
@@ -99,7 +102,7 @@ impl Attempt {
                 return Err(Failure::permanent(ErrorCode::StorageCorrupt, message));
             }
             // Bytes that came over a network are ours only when their digest is.
-            if matches!(self.engine.blobs(), Blobs::Objects(_)) {
+            if matches!(self.blobs, Blobs::Objects(_)) {
                 self.check_original(Sha256::of(&bytes))?;
             }
             Ok(bytes)
@@ -109,7 +112,7 @@ impl Attempt {
     /// The bytes of a blob. Blocks.
     pub(crate) fn read(&self, blob: &BlobRow) -> Result<Vec<u8>, Failure> {
         let key: BlobKey = blob.key.parse().map_err(|e| from_blob(&e))?;
-        let bytes = self.engine.blobs().read_all(&key);
+        let bytes = self.blobs.read_all(&key);
         bytes.map_err(|e| from_blob(&e))
     }
 
@@ -140,11 +143,7 @@ impl Attempt {
                 )
             })
             .collect();
-        let written = self
-            .engine
-            .blobs()
-            .put_all(&named)
-            .map_err(|e| from_blob(&e))?;
+        let written = self.blobs.put_all(&named).map_err(|e| from_blob(&e))?;
         Ok(written.into_iter().map(new_blob).collect())
     }
 
@@ -154,7 +153,7 @@ impl Attempt {
         let lease = self.task.lease;
         let number = self.outputs.fetch_add(1, Ordering::Relaxed);
         let key = BlobKey::output(lease.task.0, lease.fence, number);
-        let kept = self.engine.blobs().put_file(&key, file);
+        let kept = self.blobs.put_file(&key, file);
         kept.map(new_blob).map_err(|e| from_blob(&e))
     }
 
@@ -163,23 +162,13 @@ impl Attempt {
         let Some(settings) = &self.task.settings.watermark else {
             return Ok(None);
         };
-        let pin = format!("watermark/{}", settings.sha256);
-        let row = self
-            .engine
-            .store()
-            .pinned(self.task.tenant, &pin)
-            .await
-            .map_err(|e| from_engine(e.into()))?;
+        let row = self.depot.mark(&self.task, settings.sha256).await;
+        let row = row.map_err(|e| from_engine(e.into()))?;
         let row = row.ok_or_else(|| {
             Failure::permanent(ErrorCode::StorageCorrupt, "the watermark's bytes are gone")
         })?;
         let key: BlobKey = row.key.parse().map_err(|e| from_blob(&e))?;
-        let bytes = self
-            .engine
-            .blobs()
-            .get(&key)
-            .await
-            .map_err(|e| from_blob(&e))?;
+        let bytes = self.blobs.get(&key).await.map_err(|e| from_blob(&e))?;
         Ok(Some(bytes.to_vec()))
     }
 }

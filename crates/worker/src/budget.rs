@@ -53,7 +53,7 @@ impl Budget {
             network: config.network,
             memory: config.memory_bytes - config.scratch_bytes,
         };
-        let served = |all| served(all, &config.queues);
+        let served = |all| Queue::served(all, &config.queues);
         Arc::new(Self {
             total,
             queues: [served(Queue::BUSY), served(Queue::WAITING)],
@@ -104,14 +104,6 @@ impl Budget {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Those of `all` that are wanted. There are two at most, so whichever are wanted stand side by side.
-fn served(all: &'static [Queue], wanted: &[Queue]) -> &'static [Queue] {
-    let is_wanted = |queue: &Queue| wanted.contains(queue);
-    let end = all.iter().rposition(is_wanted).map_or(0, |last| last + 1);
-    let begin = all.iter().position(is_wanted).unwrap_or(end);
-    &all[begin..end]
 }
 
 impl Share {

@@ -1,6 +1,7 @@
 //! Keeps leases alive, and tells attempts whose lease is lost to stop.
 
-use mediaflow_engine::store::{Lease, Store};
+use mediaflow_engine::Depot;
+use mediaflow_engine::store::Lease;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,7 +54,7 @@ impl Drop for Held {
 
 /// Beats until stopped. An error is no reason to stop the work: the store decides when a lease is over.
 pub(crate) async fn beat(
-    store: Arc<dyn Store>,
+    depot: Arc<dyn Depot>,
     leases: Arc<Leases>,
     lease: Duration,
     stop: CancellationToken,
@@ -67,7 +68,7 @@ pub(crate) async fn beat(
         if held.is_empty() {
             continue;
         }
-        match store.heartbeat(&held, lease).await {
+        match depot.heartbeat(&held, lease).await {
             Ok(lost) => leases.lose(&lost),
             Err(error) => tracing::warn!(%error, "a heartbeat was not taken"),
         }

@@ -2,7 +2,7 @@
 
 use crate::ops::failure::{from_blob, unwritten};
 use mediaflow_core::Failure;
-use mediaflow_engine::blob::ObjectVersion;
+use mediaflow_engine::blob::{ObjectBlobs, ObjectVersion};
 use mediaflow_media::mp4::{Excerpt, Reads, Spans};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -45,15 +45,24 @@ impl Partial {
         }))
     }
 
-    /// Fetches what is missing for these readers. Blocks, also while another task fetches for itself.
-    pub(crate) fn fetch(&self, reads: &[Reads], stopped: &AtomicBool) -> Result<(), Failure> {
+    /// Fetches what is missing for these readers, with the rights of the task that asks. Blocks, also while another task
+    /// fetches for itself.
+    pub(crate) fn fetch(
+        &self,
+        blobs: &ObjectBlobs,
+        reads: &[Reads],
+        stopped: &AtomicBool,
+    ) -> Result<(), Failure> {
         let mut there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = self.excerpt.spans(reads).without(&there);
         if missing.bytes() == 0 {
             return Ok(());
         }
         let mut write = |at, bytes: &[u8]| self.excerpt.write(&self.file, at, bytes);
-        let fetched = self.object.fetch(missing.iter(), stopped, &mut write);
+        let fetched = self
+            .object
+            .through(blobs)
+            .fetch(missing.iter(), stopped, &mut write);
         fetched.map_err(|e| from_blob(&e))?;
         there.add(&missing);
         let admitted = self.excerpt.admit(&self.file, &there, &missing);
@@ -77,9 +86,9 @@ impl Partial {
         &self.excerpt
     }
 
-    /// The whole original, where it lies.
-    pub(crate) fn object(&self) -> &ObjectVersion {
-        &self.object
+    /// The whole original, where it lies, with the rights of the task that asks.
+    pub(crate) fn object(&self, blobs: &ObjectBlobs) -> ObjectVersion {
+        self.object.through(blobs)
     }
 
     /// What it takes on the disk.

@@ -1,6 +1,7 @@
 //! Tells the store that this worker is there, and hears what operators want of it.
 
-use mediaflow_engine::store::{Presence, Store, Wish};
+use mediaflow_engine::Depot;
+use mediaflow_engine::store::{Presence, Wish};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -11,14 +12,14 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Tells until `end`, then says farewell. `stop` is cancelled when operators want the process to end.
 pub(crate) async fn tell(
-    store: Arc<dyn Store>,
+    depot: Arc<dyn Depot>,
     presence: Presence,
     wishes: watch::Sender<Wish>,
     stop: CancellationToken,
     end: CancellationToken,
 ) {
     loop {
-        match store.present(&presence).await {
+        match depot.present(&presence).await {
             Ok(wish) => {
                 let is_new = wishes.send_if_modified(|w| std::mem::replace(w, wish) != wish);
                 if is_new {
@@ -37,7 +38,7 @@ pub(crate) async fn tell(
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
-    if let Err(error) = store.leave(presence.id).await {
+    if let Err(error) = depot.leave(presence.id).await {
         tracing::warn!(%error, "the store did not hear that this worker ends");
     }
 }

@@ -10,10 +10,12 @@ use crate::scratch::Scratch;
 use crate::threads::MediaThreads;
 use crate::toolbox::Toolbox;
 use mediaflow_core::{ErrorCode, Failure, FailureKind, Operation, WorkerId};
-use mediaflow_engine::Engine;
 use mediaflow_engine::broker::{Delivery, Listener};
 use mediaflow_engine::metrics::Metrics;
-use mediaflow_engine::store::{Capacity, Claimed, Lease, Presence, Report, StoreError, Wish};
+use mediaflow_engine::store::{
+    Capacity, Claimed, Environment as _, Lease, Presence, Report, StoreError, Wish,
+};
+use mediaflow_engine::{Depot, SystemEnvironment};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -36,7 +38,7 @@ pub struct Activity {
 }
 
 struct Shared {
-    engine: Arc<Engine>,
+    depot: Arc<dyn Depot>,
     toolbox: Arc<Toolbox>,
     config: WorkerConfig,
     id: WorkerId,
@@ -59,7 +61,7 @@ impl Worker {
     /// # Errors
     /// When the system gives no threads.
     pub fn new(
-        engine: Arc<Engine>,
+        depot: Arc<dyn Depot>,
         toolbox: Toolbox,
         config: WorkerConfig,
         name: String,
@@ -69,8 +71,8 @@ impl Worker {
         let shared = Shared {
             capabilities: toolbox.capabilities(&config.capabilities),
             toolbox: Arc::new(toolbox),
-            id: WorkerId(engine.environment().id()),
-            engine,
+            id: WorkerId(SystemEnvironment.id()),
+            depot,
             name,
             budget: Budget::new(&config),
             leases: Arc::default(),
@@ -101,19 +103,19 @@ impl Worker {
         let shared = self.shared;
         let beating = CancellationToken::new();
         let heart = tokio::spawn(beat(
-            Arc::clone(shared.engine.store()),
+            Arc::clone(&shared.depot),
             Arc::clone(&shared.leases),
             shared.config.lease(),
             beating.clone(),
         ));
         let present = tokio::spawn(tell(
-            Arc::clone(shared.engine.store()),
+            Arc::clone(&shared.depot),
             shared.presence(),
             shared.wish.clone(),
             shared.stop.clone(),
             beating.clone(),
         ));
-        let mut ready = shared.engine.store().on_ready();
+        let mut ready = shared.depot.on_ready();
         let mut wish = shared.wish.subscribe();
         let mut listener = None;
         let mut rung = Vec::new();
@@ -123,12 +125,11 @@ impl Worker {
             // The store was asked, so nobody else needs to hear it: also when there was no room, or others were faster.
             rung.drain(..).for_each(Delivery::acknowledge);
             // Who claims nothing must not hear what others are waiting for.
-            match shared.engine.broker() {
-                Some(broker) if shared.is_claiming() => {
-                    listener.get_or_insert_with(|| broker.listen(&shared.config.queues));
-                }
-                _ => listener = None,
-            }
+            listener = match listener {
+                _ if !shared.is_claiming() => None,
+                None => shared.depot.listen(&shared.config.queues),
+                listening => listening,
+            };
             tokio::select! {
                 () = shared.stop.cancelled() => break,
                 heard = hear(listener.as_mut()) => rung = heard,
@@ -163,7 +164,7 @@ impl Shared {
             network: self.config.network,
             capabilities: self.capabilities.clone(),
             memory_bytes: self.budget.memory_total(),
-            started_at: self.engine.environment().now(),
+            started_at: SystemEnvironment.now(),
         }
     }
 
@@ -181,7 +182,7 @@ impl Shared {
         if capacity.slots.is_empty() {
             return;
         }
-        match self.engine.store().claim(Uuid::new_v4(), &capacity).await {
+        match self.depot.claim(Uuid::new_v4(), &capacity).await {
             Ok(claimed) => self.start_all(claimed, &mut share),
             Err(error) => tracing::warn!(%error, "claiming failed; trying again"),
         }
@@ -273,14 +274,14 @@ impl Shared {
                 own,
             );
         }
-        let task = match ops::with_source(&self.engine, task).await {
+        let task = match ops::with_source(&*self.depot, task).await {
             Ok(task) => task,
             Err(failure) => return (Report::Failed(failure), own),
         };
         let scratch = self.scratch.of(task.asset, task.generation);
         let attempt = Attempt::new(
             task,
-            Arc::clone(&self.engine),
+            Arc::clone(&self.depot),
             Arc::clone(&self.toolbox),
             scratch,
             lost.clone(),
@@ -336,12 +337,7 @@ impl Shared {
             share.join(self.budget.take_all());
             let capacity = self.capacity(&share);
             let offer = (self.is_claiming() && !capacity.slots.is_empty()).then_some(&capacity);
-            match self
-                .engine
-                .store()
-                .report(lease, report.clone(), offer)
-                .await
-            {
+            match self.depot.report(lease, report.clone(), offer).await {
                 Ok(offered) => return self.start_all(offered, &mut share),
                 Err(StoreError::StaleFence) => {
                     tracing::info!("the attempt was overtaken; its result is dropped");
@@ -352,11 +348,8 @@ impl Shared {
                         ErrorCode::StorageUnavailable,
                         "a reused rendition was just collected",
                     );
-                    let again = self
-                        .engine
-                        .store()
-                        .report(lease, Report::Failed(failure), None)
-                        .await;
+                    let again = self.depot.report(lease, Report::Failed(failure), None);
+                    let again = again.await;
                     if let Err(error) = again {
                         tracing::warn!(%error, "the attempt's end was not recorded; its lease will expire");
                     }

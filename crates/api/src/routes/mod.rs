@@ -17,7 +17,8 @@ pub(crate) mod upload;
 pub(crate) mod workers;
 
 use crate::problem::Problem;
-use crate::{Shared, cors, observe, openapi};
+use crate::worker::WorkerService;
+use crate::{Shared, cors, observe, openapi, worker};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
@@ -62,6 +63,12 @@ pub(crate) fn router(context: Shared) -> Router {
         .route("/v1/workers/{id}/drain", post(workers::drain))
         .route("/v1/workers/{id}/resume", post(workers::resume))
         .route("/v1/workers/{id}/stop", post(workers::stop))
+        // Of workers on networks of their own; described in `proto/worker.proto`.
+        .route_service(
+            "/mediaflow.worker.v1.Worker/{call}",
+            WorkerService::server(context.clone()),
+        )
+        .route("/worker/blobs/{*key}", get(worker::get).put(worker::put))
         .fallback(async || Problem::plain(ErrorCode::RouteNotFound))
         .method_not_allowed_fallback(async || Problem::plain(ErrorCode::MethodNotAllowed))
         // Uploads have a limit of their own, which the engine counts; JSON bodies theirs.

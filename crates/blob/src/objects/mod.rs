@@ -3,6 +3,7 @@
 //! A key appears only when all of its bytes are there, because stores show an object when its last request has ended.
 //! It is never replaced: the store is asked to refuse that.
 
+mod addressed;
 mod budget;
 mod config;
 mod file;
@@ -12,6 +13,8 @@ mod version;
 mod wire;
 mod write;
 
+use addressed::Through;
+pub use addressed::{AddressedBlobs, Addresses};
 pub use config::ObjectStoreConfig;
 use file::RangeFile;
 pub use sign::Signed;
@@ -56,6 +59,8 @@ pub struct ObjectBlobs {
 #[derive(Debug)]
 struct Inner {
     bucket: Arc<dyn Bucket>,
+    /// Where there is no bucket but addresses that somebody signs.
+    addressed: Option<Arc<Through>>,
     address: Address,
     part_bytes: usize,
     parts: Arc<Semaphore>,
@@ -77,6 +82,7 @@ impl ObjectBlobs {
         let bucket = bucket(&address, config, &budget)?;
         let inner = Inner {
             bucket,
+            addressed: None,
             address,
             part_bytes: usize::try_from(config.part_bytes).unwrap_or(usize::MAX),
             parts: Arc::new(Semaphore::new(PARTS_SENT_MAX)),
@@ -122,6 +128,9 @@ impl ObjectBlobs {
     /// # Errors
     /// When any could not be written.
     pub fn put_all(&self, blobs: &[(BlobKey, &[u8])]) -> Result<Vec<Written>, BlobError> {
+        if let Some(through) = &self.inner.addressed {
+            return self.inner.runtime.block_on(through.put_all(blobs));
+        }
         let writes = blobs.iter().map(|(key, bytes)| {
             let (mut writer, bytes) = (self.writer(key.clone()), Bytes::copy_from_slice(bytes));
             async move {
@@ -141,6 +150,9 @@ impl ObjectBlobs {
     /// # Errors
     /// When the file cannot be read or the blob not be written.
     pub fn put_file(&self, key: &BlobKey, file: &Path) -> Result<Written, BlobError> {
+        if let Some(through) = &self.inner.addressed {
+            return self.inner.runtime.block_on(through.put_file(key, file));
+        }
         self.inner.runtime.block_on(async {
             let file = tokio::fs::File::open(file).await;
             let mut file = file.map_err(BlobError::io("reading a file", key.as_str()))?;

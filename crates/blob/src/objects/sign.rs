@@ -2,11 +2,17 @@
 
 use super::ObjectBlobs;
 use super::config::Protocol;
-use crate::{BlobError, BlobKey};
+use crate::{BlobError, BlobKey, Written};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use http::header::IF_NONE_MATCH;
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use object_store::signer::SignedUrlOptions;
 use std::time::Duration;
+
+/// The most that S3 takes in one request.
+const PUT_BYTES_MAX: u64 = 5 << 30;
+const SHA256: HeaderName = HeaderName::from_static("x-amz-checksum-sha256");
 
 /// A signed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,17 +32,27 @@ impl ObjectBlobs {
         self.signed(Method::GET, key, valid, Vec::new()).await
     }
 
-    /// To write the key once. S3 refuses to replace what is there.
+    /// To write these bytes once, in one request: the store itself refuses others, and to replace what is there. None where
+    /// it would not check them, or where they are too many for one request.
     ///
     /// # Errors
     /// When there are no credentials to sign with.
-    pub async fn signed_put(&self, key: &BlobKey, valid: Duration) -> Result<Signed, BlobError> {
-        let headers = match self.inner.address.protocol {
-            Protocol::S3 => vec![("if-none-match".to_owned(), "*".to_owned())],
-            Protocol::Google => Vec::new(),
-            Protocol::Azure => vec![("x-ms-blob-type".to_owned(), "BlockBlob".to_owned())],
-        };
-        self.signed(Method::PUT, key, valid, headers).await
+    pub async fn signed_put(
+        &self,
+        new: &Written,
+        valid: Duration,
+    ) -> Result<Option<Signed>, BlobError> {
+        if self.inner.address.protocol != Protocol::S3 || new.bytes > PUT_BYTES_MAX {
+            return Ok(None);
+        }
+        // Of other bytes, more or fewer, the digest is another one.
+        let headers = vec![
+            (IF_NONE_MATCH, "*".to_owned()),
+            (SHA256, BASE64_STANDARD.encode(new.sha256)),
+        ];
+        self.signed(Method::PUT, &new.key, valid, headers)
+            .await
+            .map(Some)
     }
 
     async fn signed(
@@ -44,12 +60,12 @@ impl ObjectBlobs {
         method: Method,
         key: &BlobKey,
         valid: Duration,
-        headers: Vec<(String, String)>,
+        headers: Vec<(HeaderName, String)>,
     ) -> Result<Signed, BlobError> {
         let mut options = SignedUrlOptions::default();
-        if headers.iter().any(|(name, _)| name == "if-none-match") {
-            let any = HeaderValue::from_static("*");
-            options = options.with_signed_header(IF_NONE_MATCH, any);
+        for (name, value) in &headers {
+            let value = HeaderValue::from_str(value).expect("numbers and base64 fit into headers");
+            options = options.with_signed_header(name.clone(), value);
         }
         let place = self.place(key.as_str());
         let bucket = &self.inner.bucket;
@@ -57,9 +73,10 @@ impl ObjectBlobs {
             .signed_url_opts(method, &place, valid, &options)
             .await;
         let url = url.map_err(|e| self.failed("signing an address", key.as_str(), e))?;
+        let headers = headers.into_iter();
         Ok(Signed {
             url: url.into(),
-            headers,
+            headers: headers.map(|(n, v)| (n.to_string(), v)).collect(),
         })
     }
 }

@@ -26,6 +26,15 @@ impl ObjectVersion {
         RangeFile::new(blobs, key, self.bytes, self.e_tag.clone())
     }
 
+    /// The same object, read as `blobs` may read it.
+    #[must_use]
+    pub fn through(&self, blobs: &ObjectBlobs) -> Self {
+        Self {
+            blobs: blobs.clone(),
+            ..self.clone()
+        }
+    }
+
     /// Fetches `ranges`, several parts at a time, and hands each part on with where it begins, in their order. Ends early
     /// when `stopped` becomes true.
     ///

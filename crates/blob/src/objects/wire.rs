@@ -26,8 +26,8 @@ const SAID_BYTES_MAX: usize = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 #[error("{said} (tried {tries} times)")]
 pub(super) struct GivenUp {
-    said: String,
-    tries: u32,
+    pub(super) said: String,
+    pub(super) tries: u32,
 }
 
 /// Makes the one client.
@@ -147,7 +147,7 @@ fn completes(request: &HttpRequest) -> bool {
     *request.method() == Method::POST && query.split('&').any(|p| p.starts_with("uploadId="))
 }
 
-fn may_pass(status: StatusCode) -> bool {
+pub(super) fn may_pass(status: StatusCode) -> bool {
     (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
         || status == StatusCode::TOO_MANY_REQUESTS
         || status == StatusCode::REQUEST_TIMEOUT

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // all of this is test code
 
+mod addressed;
 mod conformance;
 mod faults;
 mod folder;

@@ -1,6 +1,8 @@
 //! Addresses that carry their own permission.
 
 use crate::given::{Given, new_key};
+use mediaflow_blob::Written;
+use sha2::Digest as _;
 use std::time::Duration;
 
 const VALID: Duration = Duration::from_secs(60);
@@ -10,7 +12,12 @@ async fn who_has_an_address_may_write_once_and_read() {
     let given = Given::bucket();
     let key = new_key();
     let http = reqwest::Client::new();
-    let put = given.blobs.signed_put(&key, VALID).await.unwrap().unwrap();
+    let new = Written {
+        key: key.clone(),
+        sha256: sha2::Sha256::digest("first").into(),
+        bytes: 5,
+    };
+    let put = given.blobs.signed_put(&new, VALID).await.unwrap().unwrap();
     let send = |body: &'static str, with_headers: bool| {
         let mut request = http.put(&put.url).body(body);
         for (name, value) in put.headers.iter().filter(|_| with_headers) {
@@ -24,7 +31,19 @@ async fn who_has_an_address_may_write_once_and_read() {
         "what protects the key is part of the signature"
     );
     assert_eq!(send("first", true).await.unwrap().status(), 200);
-    assert_eq!(send("other", true).await.unwrap().status(), 412);
+    assert_eq!(send("first", true).await.unwrap().status(), 412);
+    let new = Written {
+        key: new_key(),
+        ..new
+    };
+    let other = given.blobs.signed_put(&new, VALID);
+    let other = other.await.unwrap().unwrap();
+    let mut request = http.put(&other.url).body("other");
+    for (name, value) in &other.headers {
+        request = request.header(name, value);
+    }
+    let others = request.send().await.unwrap().status();
+    assert_eq!(others, 400, "the bytes are part of the signature");
     let get = given.blobs.signed_get(&key, VALID).await.unwrap().unwrap();
     let read = http.get(&get.url).send().await.unwrap();
     assert_eq!(read.text().await.unwrap(), "first");

@@ -1,6 +1,6 @@
 //! `mediaflow doctor`: whether this machine has what MediaFlow needs, in words that say what to do.
 
-use super::block_on;
+use super::{block_on, outpost};
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::fault::Fault;
@@ -21,7 +21,7 @@ enum Finding {
 use Finding::{Good, Missing, Note};
 
 pub(crate) fn run(config: &Config) -> Result<(), Fault> {
-    let findings = [
+    let mut findings = vec![
         ("version", version()),
         ("system", system()),
         ("sandbox", sandbox(config.sandbox)),
@@ -35,6 +35,9 @@ pub(crate) fn run(config: &Config) -> Result<(), Fault> {
         ("broker", broker(config)?),
         ("events", events(config)?),
     ];
+    if let Some(finding) = via(config)? {
+        findings.push(("via", finding));
+    }
     let mut rows = Vec::new();
     let mut missing = 0;
     for (subject, finding) in findings {
@@ -86,6 +89,17 @@ fn events(config: &Config) -> Result<Finding, Fault> {
             )),
         },
     })
+}
+
+/// Whether the API takes this machine's worker, where it is to have one.
+fn via(config: &Config) -> Result<Option<Finding>, Fault> {
+    let Some(options) = config.via.options()? else {
+        return Ok(None);
+    };
+    Ok(Some(match block_on(outpost::hello(&options))? {
+        Ok(text) => Good(text),
+        Err(error) => Missing(error.to_string()),
+    }))
 }
 
 fn version() -> Finding {

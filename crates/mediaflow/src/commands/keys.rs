@@ -19,8 +19,8 @@ pub(crate) enum Verb {
         /// For people: who or what uses it
         #[arg(long)]
         name: String,
-        /// What it may do: ingest, read, moderate, admin (everything)
-        #[arg(long, value_delimiter = ',', required = true, value_parser = scope)]
+        /// What it may do: ingest, read, moderate, admin (all of these), or worker alone (`serve --role worker --via`)
+        #[arg(long, alias = "scope", value_delimiter = ',', required = true, value_parser = scope)]
         scopes: Vec<Scope>,
         /// Whose it is, as `mediaflow tenants ls` shows it; the operator's own without it
         #[arg(long, value_name = "ID", default_value_t = TenantId::DEFAULT, hide_default_value = true)]
@@ -58,6 +58,11 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
         } => {
             scopes.sort();
             scopes.dedup();
+            if scopes.contains(&Scope::Worker) && scopes.len() > 1 {
+                return Err(Fault::unusable(
+                    "a worker's key does nothing else: give it the scope `worker` alone, and make another key for the rest",
+                ));
+            }
             let request = KeyRequest::Create {
                 name,
                 scopes,

@@ -7,6 +7,7 @@ pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod migrations;
+mod outpost;
 pub(crate) mod queues;
 pub(crate) mod recipes;
 mod references;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             capabilities,
             cpu,
             memory,
+            via,
         } => {
             let mut config = load(place)?;
             config.listen = listen.unwrap_or(config.listen);
@@ -55,6 +57,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             if !capabilities.is_empty() {
                 config.worker.capabilities = capabilities;
             }
+            via.apply(&mut config);
             config.check().map_err(Fault::unusable)?;
             config.log.start()?;
             return serve::run(config);
@@ -73,7 +76,11 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Queues(queues) => block_on(queues::run(queues))?,
         Command::Switches(switches) => block_on(switches::run(switches))?,
         Command::Tenants(tenants) => block_on(tenants::run(tenants))?,
-        Command::Doctor => doctor::run(&load(place)?),
+        Command::Doctor { via } => {
+            let mut config = load(place)?;
+            via.apply(&mut config);
+            doctor::run(&config)
+        }
         Command::Config { verb } => config::run(place, verb),
         Command::Errors => references::errors(),
         Command::Events => references::events(),

@@ -1,5 +1,6 @@
 //! `mediaflow serve`: everything in one process. The wiring reads top to bottom and stops in reverse.
 
+use super::outpost;
 use crate::admin;
 use crate::config::Config;
 use crate::data::DataFolder;
@@ -27,7 +28,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How long work and requests that run may go on after the signal to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+pub(super) const DRAIN: Duration = Duration::from_secs(10);
 /// Connections and files that may be open, where the system allows as many.
 const OPEN_FILES: u64 = 65_536;
 /// Time for one picture in the decoding process.
@@ -39,7 +40,12 @@ pub(crate) fn run(config: Config) -> Result<ExitCode, Fault> {
         .thread_name("mediaflow")
         .build()
         .map_err(|e| Fault::failed(format!("no threads: {e}")))?;
-    let done = runtime.block_on(serve(config));
+    let done = runtime.block_on(async {
+        match config.via.options()? {
+            Some(via) => outpost::serve(config, via).await,
+            None => serve(config).await,
+        }
+    });
     // Nothing that matters is left; a thread that hangs in a system call must not keep us.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done.map(|()| ExitCode::SUCCESS)
@@ -105,7 +111,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let (stopping, ending) = (CancellationToken::new(), CancellationToken::new());
     let worker = works.then(|| {
         Worker::new(
-            Arc::clone(&engine),
+            Arc::<Engine>::clone(&engine),
             toolbox,
             config.worker.clone(),
             worker_name(),
@@ -183,7 +189,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
 }
 
 /// What encodes video. Without it there are none, and the rest works.
-fn ffmpeg(mode: SandboxMode) -> Option<Ffmpeg> {
+pub(super) fn ffmpeg(mode: SandboxMode) -> Option<Ffmpeg> {
     match Ffmpeg::find(None, mode, FfmpegLimits::default()) {
         Ok(found) => Some(found),
         Err(error) => {
@@ -194,7 +200,7 @@ fn ffmpeg(mode: SandboxMode) -> Option<Ffmpeg> {
 }
 
 /// The process that decodes what has no memory-safe decoder: this program again, in a sandbox.
-fn decoder(mode: SandboxMode) -> Result<HeifHelper, Fault> {
+pub(super) fn decoder(mode: SandboxMode) -> Result<HeifHelper, Fault> {
     let posture = Posture::probe();
     if mode == SandboxMode::Require && !posture.complete() {
         return Err(Fault::failed(format!(
@@ -212,7 +218,7 @@ fn decoder(mode: SandboxMode) -> Result<HeifHelper, Fault> {
 }
 
 /// The usual soft limit of 1,024 open files and connections is for programs of the past.
-fn raise_open_files() {
+pub(super) fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let wanted = Rlimit {
@@ -224,7 +230,7 @@ fn raise_open_files() {
     }
 }
 
-async fn bind(listen: SocketAddr) -> Result<TcpListener, Fault> {
+pub(super) async fn bind(listen: SocketAddr) -> Result<TcpListener, Fault> {
     TcpListener::bind(listen).await.map_err(|e| {
         Fault::failed(match e.kind() {
             std::io::ErrorKind::AddrInUse => format!(
@@ -249,7 +255,7 @@ async fn is_open(store: &dyn Store, address: SocketAddr) -> Result<bool, Fault> 
     }
 }
 
-fn worker_name() -> String {
+pub(super) fn worker_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{}:{}", host.trim(), std::process::id())
 }
@@ -290,13 +296,13 @@ fn greet_worker(address: SocketAddr, data: &DataFolder) {
 }
 
 /// SIGTERM and SIGINT: the first stops, the second ends at once.
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self, Fault> {
+    pub(super) fn listen() -> Result<Self, Fault> {
         let hear = |kind| signal(kind).map_err(|e| Fault::failed(format!("signals: {e}")));
         Ok(Self {
             terminate: hear(SignalKind::terminate())?,
@@ -312,7 +318,7 @@ impl Signals {
     }
 
     /// Returns with the first; from then on the next one ends the process.
-    async fn first(mut self) {
+    pub(super) async fn first(mut self) {
         self.next().await;
         tokio::spawn(async move {
             self.next().await;

@@ -99,13 +99,7 @@ pub(crate) async fn run(tenants: Tenants) -> Result<(), Fault> {
         }
     };
     let head = [
-        "ID",
-        "NAME",
-        "WEIGHT",
-        "RUNNING",
-        "AT MOST",
-        "WAITING",
-        "AT MOST",
+        "ID", "NAME", "WEIGHT", "RUNNING", "AT MOST", "WAITING", "AT MOST",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for tenant in &found {

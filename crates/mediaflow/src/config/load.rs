@@ -98,6 +98,7 @@ fn rooted(mut config: Config, file: &Path) -> Config {
     root(&mut config.data);
     config.recipes.folder.as_mut().map(root);
     config.watermark.file.as_mut().map(root);
+    config.via.key_file.as_mut().map(root);
     config
 }
 

@@ -3,9 +3,11 @@
 
 mod load;
 mod reference;
+mod via;
 
 pub(crate) use load::load;
 pub(crate) use reference::reference;
+pub(crate) use via::ViaConfig;
 
 use crate::logging::LogConfig;
 use crate::roles::{self, Role};
@@ -58,9 +60,10 @@ pub(crate) struct Config {
     pub(crate) blobs: Option<String>,
     pub(crate) object_store: ObjectStoreConfig,
     /// What this process does: `api` takes uploads, answers requests and runs the background services, `worker` does the
-    /// work. Without `store` one process does both. `--role` and `MEDIAFLOW_ROLE` win over it.
+    /// work. Without `store` one process does both, or is `api` alone and leaves the work to others that have `via.url`. `--role` and `MEDIAFLOW_ROLE` win over it.
     #[schemars(with = "Vec<String>")]
     pub(crate) roles: Vec<Role>,
+    pub(crate) via: ViaConfig,
     pub(crate) log: LogConfig,
     pub(crate) api: ApiConfig,
     pub(crate) worker: WorkerConfig,
@@ -87,6 +90,7 @@ impl Default for Config {
             blobs: None,
             object_store: ObjectStoreConfig::default(),
             roles: roles::all(),
+            via: ViaConfig::default(),
             log: LogConfig::default(),
             api: ApiConfig::default(),
             worker: WorkerConfig::default(),
@@ -193,10 +197,13 @@ impl Config {
         if self.roles.is_empty() {
             return Err("roles must be api, worker or both".into());
         }
+        if self.via.url.is_some() {
+            return self.check_outpost();
+        }
         match &self.store {
-            None if self.roles.len() < 2 => {
+            None if !self.has(Role::Api) => {
                 return Err(
-                    "roles must be api and worker: SQLite belongs to one process. Give `store = \"postgres://...\"` to share the work"
+                    "roles must be api and worker, or api alone: SQLite belongs to one process. Give `store = \"postgres://...\"` to share the work, or `via.url` where it is to be asked for"
                         .into(),
                 );
             }
@@ -226,6 +233,25 @@ impl Config {
         self.watermark.check()?;
         self.delivery.check()?;
         self.cdn.check()
+    }
+
+    /// A worker on a network of its own has nothing but its work.
+    fn check_outpost(&self) -> Result<(), String> {
+        if self.roles != [Role::Worker] {
+            return Err(
+                "via.url is for a process whose one role is worker: give `roles = [\"worker\"]` or --role worker"
+                    .into(),
+            );
+        }
+        if self.store.is_some() || self.blobs.is_some() {
+            return Err(
+                "via.url stands for `store` and `blobs`: a worker that has them needs no API"
+                    .into(),
+            );
+        }
+        self.log.check()?;
+        self.worker.check()?;
+        self.moderation.check()
     }
 }
 

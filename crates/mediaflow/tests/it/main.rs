@@ -26,5 +26,6 @@ mod server;
 mod sign;
 mod sounds;
 mod transport;
+mod via;
 mod video;
 mod workers;

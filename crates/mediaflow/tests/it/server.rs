@@ -13,7 +13,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// The binary under test.
 pub(crate) fn mediaflow() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mediaflow"));
-    for name in ["CONFIG", "DATA", "LISTEN", "SERVER", "API_KEY"] {
+    for name in [
+        "CONFIG", "DATA", "LISTEN", "SERVER", "API_KEY", "VIA", "KEY_FILE",
+    ] {
         command.env_remove(format!("MEDIAFLOW_{name}"));
     }
     command
@@ -42,15 +44,21 @@ pub(crate) struct Server {
     /// What it printed until it listened.
     pub(crate) greeting: String,
     http: reqwest::Client,
+    key: String,
 }
 
 impl Server {
     /// Starts on `folder/data`, with `folder/mediaflow.toml` where there is one, and waits until it listens.
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_at(folder, "127.0.0.1:0")
+    }
+
+    /// The same at this address and port.
+    pub(crate) fn start_at(folder: &Path, listen: &str) -> Self {
         let mut command = mediaflow();
         command
             .current_dir(folder)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data", "data"])
+            .args(["serve", "--listen", listen, "--data", "data"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(match std::env::var_os("MEDIAFLOW_TEST_LOG") {
@@ -90,7 +98,26 @@ impl Server {
             base,
             greeting,
             http,
+            key: String::new(),
         }
+    }
+
+    /// From now on everything is asked with this key.
+    pub(crate) fn authorize(&mut self, key: &str) {
+        let mut value = reqwest::header::HeaderValue::try_from(format!("Bearer {key}")).unwrap();
+        value.set_sensitive(true);
+        let headers = [(reqwest::header::AUTHORIZATION, value)];
+        self.http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .default_headers(headers.into_iter().collect())
+            .build()
+            .unwrap();
+        self.key = key.to_owned();
+    }
+
+    /// The key that it is asked with.
+    pub(crate) fn authorization(&self) -> String {
+        self.key.clone()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

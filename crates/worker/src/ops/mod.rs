@@ -14,7 +14,7 @@ use audio::COVER;
 use failure::panicked;
 use mediaflow_core::operation::Format;
 use mediaflow_core::{ErrorCode, Failure, Kind, Operation, Queue, Sha256};
-use mediaflow_engine::Engine;
+use mediaflow_engine::Depot;
 use mediaflow_engine::store::{Claimed, NewBlob, NewRendition, Output, RenditionBlob};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use video::POSTER;
 ///
 /// # Errors
 /// When it is not there.
-pub(crate) async fn with_source(engine: &Engine, mut task: Claimed) -> Result<Claimed, Failure> {
+pub(crate) async fn with_source(depot: &dyn Depot, mut task: Claimed) -> Result<Claimed, Failure> {
     let operation = &task.recipe.steps[task.step].operation;
     let profile = match task.recipe.kind {
         Kind::Video => POSTER,
@@ -35,7 +35,7 @@ pub(crate) async fn with_source(engine: &Engine, mut task: Claimed) -> Result<Cl
     if operation.queue() != Queue::Image {
         return Ok(task);
     }
-    let recorded = engine.store().recorded(task.asset, task.generation).await;
+    let recorded = depot.recorded(&task).await;
     let recorded = recorded.map_err(|e| failure::from_engine(e.into()))?;
     let picture = recorded.into_iter().find(|(r, _)| r.profile == profile);
     let (_, blob) = picture.ok_or_else(|| {

@@ -117,7 +117,7 @@ impl Setup {
         let _ = Services::start(&engine, &stop).board();
         let metrics = Arc::new(Metrics::new("test"));
         let worker = Worker::new(
-            Arc::clone(&engine),
+            Arc::<Engine>::clone(&engine),
             toolbox,
             self.worker,
             "test".into(),

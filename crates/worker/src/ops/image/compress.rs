@@ -40,11 +40,8 @@ pub(crate) async fn squeeze(
     attempt: Arc<Attempt>,
     threads: &MediaThreads,
 ) -> Result<Output, Failure> {
-    let store = attempt.engine.store();
-    let recorded = store
-        .recorded(attempt.task.asset, attempt.task.generation)
-        .await
-        .map_err(|e| from_engine(e.into()))?;
+    let recorded = attempt.depot.recorded(&attempt.task).await;
+    let recorded = recorded.map_err(|e| from_engine(e.into()))?;
     let mark = attempt.mark().await?.map(Arc::new);
     let mut renditions = Vec::new();
     for encoding in encodings(&attempt) {

@@ -53,11 +53,7 @@ pub(super) async fn produce(
     make: impl FnOnce(&Attempt, Vec<Wanted>) -> Result<Vec<Made>, Failure> + Send + 'static,
 ) -> Result<Vec<NewRendition>, Failure> {
     let digests: Vec<Sha256> = wanted.iter().map(|w| w.derivation).collect();
-    let reusable = attempt
-        .engine
-        .store()
-        .reusable(attempt.task.tenant, &digests)
-        .await;
+    let reusable = attempt.depot.reusable(&attempt.task, &digests).await;
     let reusable: HashMap<Sha256, Reusable> = reusable
         .map_err(|e| from_engine(e.into()))?
         .into_iter()

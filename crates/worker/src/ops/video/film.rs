@@ -109,7 +109,7 @@ pub(crate) fn source(
     reads: &[Reads],
 ) -> Result<Source, Failure> {
     let row = &attempt.task.original;
-    let objects = match attempt.engine.blobs() {
+    let objects = match &attempt.blobs {
         Blobs::Objects(objects)
             if container == Container::Mov && attempt.task.attempt <= ATTEMPTS_IN_PARTS =>
         {
@@ -125,7 +125,7 @@ pub(crate) fn source(
     let Some(partial) = partial else {
         return original(attempt).map(Source::whole);
     };
-    partial.fetch(reads, &attempt.stopped)?;
+    partial.fetch(objects, reads, &attempt.stopped)?;
     let proven = video::prove(ffmpeg, partial.path(), partial.excerpt(), reads);
     proven.map_err(|e| match e.kind {
         ErrorKind::Transient if e.code == "internal" => too_little(attempt, &e.message),
@@ -142,8 +142,8 @@ pub(crate) fn inspected(attempt: &Attempt, ffmpeg: &Ffmpeg) -> Result<Inspection
     let (media_type, limits) = (&attempt.task.media_type, &attempt.toolbox.video_limits);
     if Container::of_media_type(media_type) == Some(Container::Mov) {
         let source = source(attempt, ffmpeg, Container::Mov, &[])?;
-        if let Some(partial) = &source.partial {
-            let whole = &mut partial.object().file();
+        if let (Some(partial), Blobs::Objects(objects)) = (&source.partial, &attempt.blobs) {
+            let whole = &mut partial.object(objects).file();
             let whole = (whole as &mut dyn Bytes, attempt.task.original.bytes);
             let found = video::inspect_excerpt(ffmpeg, source.path(), whole, media_type, limits);
             if let Some(found) = found.map_err(|e| source.failed(attempt, e))? {
@@ -176,9 +176,7 @@ pub(crate) async fn recorded(
     attempt: &Attempt,
     operation: &str,
 ) -> Result<serde_json::Value, Failure> {
-    let task = &attempt.task;
-    let store = attempt.engine.store();
-    let found = store.found(task.asset, task.generation, operation).await;
+    let found = attempt.depot.found(&attempt.task, operation).await;
     found.map_err(|e| from_engine(e.into()))?.ok_or_else(|| {
         let message = format!("{operation} has recorded nothing");
         Failure::permanent(ErrorCode::Internal, message)
@@ -194,7 +192,7 @@ pub(crate) fn unreadable(error: serde_json::Error) -> Failure {
 fn original(attempt: &Attempt) -> Result<PathBuf, Failure> {
     let row = &attempt.task.original;
     let key = row.key.parse().map_err(|e| from_blob(&e))?;
-    let objects = match attempt.engine.blobs() {
+    let objects = match &attempt.blobs {
         Blobs::Folder(files) => return Ok(files.path(&key)),
         Blobs::Objects(objects) => objects,
     };

@@ -19,12 +19,7 @@ pub(crate) type Made = Vec<(Track, BlobRow, Vec<BlobRow>)>;
 
 /// All that this generation has recorded.
 pub(crate) async fn made(attempt: &Attempt) -> Result<Made, Failure> {
-    let task = &attempt.task;
-    let made = attempt
-        .engine
-        .store()
-        .made(task.asset, task.generation)
-        .await;
+    let made = attempt.depot.made(&attempt.task).await;
     made.map_err(|e| from_engine(e.into()))
 }
 

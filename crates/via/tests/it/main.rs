@@ -1,0 +1,5 @@
+//! Messages of `proto/worker.proto` and our own types.
+
+#![allow(clippy::unwrap_used)] // all of this is test code
+
+mod codec;
