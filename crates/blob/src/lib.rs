@@ -17,6 +17,6 @@ pub use blobs::{BlobFile, Blobs};
 pub use error::BlobError;
 pub use folder::FolderBlobs;
 pub use key::BlobKey;
-pub use objects::{ObjectBlobs, ObjectStoreConfig, Signed};
+pub use objects::{ObjectBlobs, ObjectStoreConfig, ObjectVersion, Signed};
 pub use read::BlobReader;
 pub use write::{BlobWriter, Written};

@@ -29,7 +29,7 @@ pub use event::{EventDraft, EventType, Topic};
 pub use failure::{Failure, FailureKind};
 pub use id::{AssetId, BlobId, EventId, Ids, KeyId, TaskId, TenantId, UploadId, WorkerId};
 pub use moderation::{Decision, ModerationPolicy, Thresholds, Verdict};
-pub use operation::{Cost, Operation, Queue};
+pub use operation::{Cost, Operation, Priority, Queue};
 pub use recipe::{Recipe, Step};
 pub use run::{Run, RunSettings, StepStatus};
 pub use state::{AssetState, RunState, TaskState};

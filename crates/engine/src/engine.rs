@@ -7,7 +7,7 @@ use crate::{Cdn, EngineError, Recipes, Recognise};
 use mediaflow_blob::Blobs;
 use mediaflow_broker::{Broker, Outlet};
 use mediaflow_core::run::WatermarkSettings;
-use mediaflow_core::{RunSettings, TenantId, Timestamp};
+use mediaflow_core::{Priority, RunSettings, TenantId, Timestamp};
 use mediaflow_store::{Environment, Store};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -150,6 +150,7 @@ impl Engine {
             watermark: self.parts.watermark.clone().filter(|_| watermark),
             record_positions: self.parts.metadata.record_positions,
             keep_copyright: self.parts.metadata.keep_copyright,
+            priority: Priority::Normal,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use mediaflow_broker::Stats;
 use mediaflow_core::Timestamp;
-use mediaflow_store::StoreHealth;
+use mediaflow_store::{Obstacle, QueueLoad, StoreHealth};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
@@ -50,6 +50,13 @@ metrics! {
     WAITING "mediaflow_queue_waiting" ["queue"] "Tasks that wait for a retry time or a person";
     DEAD "mediaflow_queue_dead" ["queue"] "Tasks that failed for good and were not replayed";
     OLDEST "mediaflow_queue_oldest_ready_seconds" ["queue"] "How long the oldest claimable task has waited; 0 without one";
+    WORK "mediaflow_queue_work_seconds" ["queue"] "How long one slot would need for what is ready, by what attempts took lately";
+    DRAIN "mediaflow_queue_drain_seconds" ["queue"] "How long the workers that there are would need for it; missing when there are none";
+    ARRIVALS "mediaflow_queue_arrivals_per_second" ["queue"] "Tasks that became ready, over the last five minutes";
+    COMPLETIONS "mediaflow_queue_completions_per_second" ["queue"] "Attempts that ended, over the last five minutes";
+    SLOTS "mediaflow_queue_slots" ["queue"] "Tasks that living workers take at the same time, if they do nothing else";
+    WORKERS "mediaflow_queue_workers" ["queue"] "Workers that live and serve it";
+    STUCK "mediaflow_queue_unplaceable" ["queue", "reason"] "Ready tasks that no living worker can take";
     ASSETS "mediaflow_assets" ["state"] "Assets by state";
     FREE "mediaflow_storage_free_bytes" [] "Bytes that can still be written where originals and renditions are";
     ANNOUNCED "mediaflow_broker_announced_total" [] "Rings for ready tasks that the broker took";
@@ -65,6 +72,7 @@ metrics! {
 
 type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 type Gauges = Family<Labels<1>, Gauge>;
+type Fractions = Family<Labels<1>, Gauge<f64, AtomicU64>>;
 type Times<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 type Seconds = Counter<f64, AtomicU64>;
 
@@ -111,7 +119,14 @@ pub struct Metrics {
     running: Gauges,
     waiting: Gauges,
     dead: Gauges,
-    oldest: Family<Labels<1>, Gauge<f64, AtomicU64>>,
+    oldest: Fractions,
+    work: Fractions,
+    drain: Fractions,
+    arrivals: Fractions,
+    completions: Fractions,
+    slots: Gauges,
+    workers: Gauges,
+    stuck: Family<Labels<2>, Gauge>,
     assets: Gauges,
     free: Gauge,
     broker: [Counter; 4],
@@ -140,6 +155,13 @@ impl Metrics {
             waiting: Family::default(),
             dead: Family::default(),
             oldest: Family::default(),
+            work: Family::default(),
+            drain: Family::default(),
+            arrivals: Family::default(),
+            completions: Family::default(),
+            slots: Family::default(),
+            workers: Family::default(),
+            stuck: Family::default(),
             assets: Family::default(),
             free: Gauge::default(),
             broker: Default::default(),
@@ -164,6 +186,13 @@ impl Metrics {
         new.add(WAITING, new.waiting.clone());
         new.add(DEAD, new.dead.clone());
         new.add(OLDEST, new.oldest.clone());
+        new.add(WORK, new.work.clone());
+        new.add(DRAIN, new.drain.clone());
+        new.add(ARRIVALS, new.arrivals.clone());
+        new.add(COMPLETIONS, new.completions.clone());
+        new.add(SLOTS, new.slots.clone());
+        new.add(WORKERS, new.workers.clone());
+        new.add(STUCK, new.stuck.clone());
         new.add(ASSETS, new.assets.clone());
         new.add(FREE, new.free.clone());
         let counted = [ANNOUNCED, RECEIVED, ACKNOWLEDGED, BROKER_FAILURES];
@@ -265,6 +294,7 @@ impl Metrics {
             self.oldest
                 .get_or_create(&labels)
                 .set(age.unwrap_or_default().as_secs_f64());
+            self.scale(queue, &labels);
         }
         for (state, count) in scrape.store.iter().flat_map(|s| &s.assets) {
             let labels = one(ASSETS, state.as_str());
@@ -292,6 +322,30 @@ impl Metrics {
             let labels = one(SERVICE_FAILED, service);
             let gauge = self.service_failed.get_or_create(&labels);
             gauge.set(i64::from(*failed));
+        }
+    }
+
+    /// What clusters are scaled by.
+    fn scale(&self, queue: &QueueLoad, labels: &Labels<1>) {
+        let set = |family: &Fractions, value: f64| drop(family.get_or_create(labels).set(value));
+        set(&self.work, queue.work_seconds());
+        set(&self.arrivals, queue.arrival_rate());
+        set(&self.completions, queue.completion_rate());
+        match queue.drain_seconds() {
+            Some(seconds) => set(&self.drain, seconds),
+            None => drop(self.drain.remove(labels)),
+        }
+        self.slots.get_or_create(labels).set(queue.slots.into());
+        self.workers.get_or_create(labels).set(queue.workers.into());
+        for obstacle in [Obstacle::NoQueue, Obstacle::NoCapability] {
+            let stuck = queue.stuck.iter().filter(|s| s.obstacle == obstacle);
+            let labels = [
+                ("queue", labels[0].1.clone()),
+                ("reason", obstacle.as_str().into()),
+            ];
+            let tasks: u64 = stuck.map(|s| s.tasks).sum();
+            let tasks = i64::try_from(tasks).unwrap_or(i64::MAX);
+            self.stuck.get_or_create(&labels).set(tasks);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Verbs of the background services.
 
-use crate::{StoreError, Waiting};
+use crate::{QueueLoad, StoreError, Waiting};
 use async_trait::async_trait;
-use mediaflow_core::{AssetId, BlobId, Queue, Timestamp};
+use mediaflow_core::{AssetId, BlobId};
 use std::time::Duration;
 
 /// What a sweep found.
@@ -36,28 +36,11 @@ pub struct Purge {
     pub attempts: u32,
 }
 
-/// How much waits and runs in a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueDepth {
-    /// Which.
-    pub queue: Queue,
-    /// Could be claimed.
-    pub ready: u64,
-    /// Is being worked on.
-    pub running: u64,
-    /// Waits for a retry time or a person.
-    pub waiting: u64,
-    /// Is dead and not replayed.
-    pub dead: u64,
-    /// When the oldest ready task became ready.
-    pub oldest_ready_at: Option<Timestamp>,
-}
-
 /// For readiness and metrics.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoreHealth {
     /// Each queue's.
-    pub queues: Vec<QueueDepth>,
+    pub queues: Vec<QueueLoad>,
     /// Assets by state.
     pub assets: Vec<(mediaflow_core::AssetState, u64)>,
 }

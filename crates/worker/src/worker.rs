@@ -41,6 +41,7 @@ struct Shared {
     config: WorkerConfig,
     id: WorkerId,
     name: String,
+    capabilities: Vec<String>,
     budget: Arc<Budget>,
     leases: Arc<Leases>,
     scratch: Scratch,
@@ -66,6 +67,7 @@ impl Worker {
         stop: CancellationToken,
     ) -> std::io::Result<Self> {
         let shared = Shared {
+            capabilities: toolbox.capabilities(&config.capabilities),
             toolbox: Arc::new(toolbox),
             id: WorkerId(engine.environment().id()),
             engine,
@@ -158,6 +160,8 @@ impl Shared {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             queues: self.config.queues.clone(),
             cpu: self.config.cpu_slots(),
+            network: self.config.network,
+            capabilities: self.capabilities.clone(),
             memory_bytes: self.budget.memory_total(),
             started_at: self.engine.environment().now(),
         }
@@ -194,6 +198,7 @@ impl Shared {
             idle,
             lease: self.config.lease(),
             idle_lane: idle,
+            capabilities: self.capabilities.clone(),
         }
     }
 

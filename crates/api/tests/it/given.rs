@@ -262,6 +262,7 @@ impl Server {
             idle: true,
             lease: Duration::from_secs(600),
             idle_lane: false,
+            capabilities: Vec::new(),
         };
         self.store.claim(self.world.id(), &capacity).await.unwrap()
     }

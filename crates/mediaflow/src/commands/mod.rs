@@ -5,11 +5,16 @@ pub(crate) mod config;
 mod doctor;
 pub(crate) mod ingest;
 pub(crate) mod keys;
+pub(crate) mod migrate;
+pub(crate) mod migrations;
+pub(crate) mod queues;
 pub(crate) mod recipes;
 mod references;
 mod samples;
 mod serve;
 pub(crate) mod sign;
+pub(crate) mod switches;
+pub(crate) mod tenants;
 pub(crate) mod workers;
 
 use crate::cli::{Cli, Command};
@@ -31,6 +36,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             broker,
             events,
             queues,
+            capabilities,
             cpu,
             memory,
         } => {
@@ -46,6 +52,9 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             if !queues.is_empty() {
                 config.worker.queues = queues;
             }
+            if !capabilities.is_empty() {
+                config.worker.capabilities = capabilities;
+            }
             config.check().map_err(Fault::unusable)?;
             config.log.start()?;
             return serve::run(config);
@@ -56,9 +65,14 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         }
         Command::Ingest(ingest) => block_on(ingest::run(ingest))?,
         Command::Keys { verb } => block_on(keys::run(load(place)?, verb))?,
+        Command::Migrations { verb } => block_on(migrations::run(load(place)?, verb))?,
+        Command::Migrate(migrate) => return block_on(migrate::run(migrate))?,
         Command::Sign(sign) => sign::run(&load(place)?, &sign),
         Command::Recipes { verb } => recipes::run(place, verb),
         Command::Workers(workers) => block_on(workers::run(workers))?,
+        Command::Queues(queues) => block_on(queues::run(queues))?,
+        Command::Switches(switches) => block_on(switches::run(switches))?,
+        Command::Tenants(tenants) => block_on(tenants::run(tenants))?,
         Command::Doctor => doctor::run(&load(place)?),
         Command::Config { verb } => config::run(place, verb),
         Command::Errors => references::errors(),

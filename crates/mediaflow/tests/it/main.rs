@@ -14,6 +14,7 @@ mod ingest;
 mod keys;
 mod kill;
 mod memory;
+mod moving;
 mod pictures;
 mod readme;
 mod references;

@@ -5,7 +5,7 @@ use crate::Environment;
 use crate::paths::Paths;
 use mediaflow_core::operation::{Cost, Format};
 use mediaflow_core::{
-    AssetId, BlobId, Failure, Run, Sha256, TaskId, TaskState, TenantId, Timestamp,
+    AssetId, BlobId, Failure, Priority, Run, Sha256, TaskId, TaskState, TenantId, Timestamp,
 };
 use std::sync::Arc;
 use tokio_postgres::types::ToSql;
@@ -56,6 +56,8 @@ pub(super) struct NewTask {
     pub(super) lane: u8,
     pub(super) state: TaskState,
     pub(super) cost: Cost,
+    pub(super) priority: Priority,
+    pub(super) needs: String,
 }
 
 /// A rendition row, new or in the place of another.

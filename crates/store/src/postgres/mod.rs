@@ -26,6 +26,7 @@ mod output;
 mod pins;
 #[cfg(test)]
 mod plans;
+mod premises;
 mod queue;
 mod record;
 mod relay;
@@ -37,6 +38,7 @@ mod search;
 mod session;
 mod shown;
 mod streams;
+mod switches;
 mod tasks;
 mod tell;
 mod unit;
@@ -46,6 +48,7 @@ mod words;
 mod work;
 
 use crate::frozen::Frozen;
+use crate::schema::Wanted;
 use crate::signals::WAITING_MAX;
 use crate::{Accepted, Claimed, Environment, Signals, StoreError, Waiting};
 use connect::Pool;
@@ -60,6 +63,7 @@ use std::time::Duration;
 use tell::Tell;
 use tokio::sync::{broadcast, watch};
 
+pub use premises::PostgresPremises;
 use session::{Lent, Repeat, Session, Working};
 
 /// Whose time leases and everything else go by.
@@ -137,7 +141,9 @@ impl PostgresStore {
     ) -> Result<Self, StoreError> {
         let pool = Pool::new(url, &options)?;
         let mut conn = pool.get().await?;
-        migrate::migrate(&mut conn).await?;
+        migrate::migrate(&mut conn, Wanted::Harmless).await?;
+        let row = conn.query_one("SELECT * FROM installation", &[]).await?;
+        premises::installation(&row)?.may_start()?;
         let position = relay::end(&conn).await?;
         drop(conn);
         let (reports, reported) = Queue::new();

@@ -1,8 +1,9 @@
 //! One verb's transaction, and when it is tried again.
 
-use super::connect::is_contention;
-use super::rows::time;
+use super::connect::{is_contention, is_outdated};
+use super::rows::{named, time};
 use super::{Clock, Core};
+use crate::moving::Phase;
 use crate::query::{Arg, Query};
 use crate::{StoreError, Waiting};
 use deadpool_postgres::Object;
@@ -17,8 +18,9 @@ use tokio_postgres::types::{ToSql, Type};
 /// Times that a transaction is tried which others are in the way of.
 const TRIES_MAX: u32 = 6;
 
-/// The database's time in milliseconds.
-const NOW: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now";
+/// The database's time in milliseconds, and whether it takes changes.
+const NOW: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
+            (SELECT phase FROM installation) AS phase";
 
 /// A verb at work. It borrows its session, and what its caller lent it for longer than that, which is all that the
 /// second argument of a verb tells the compiler.
@@ -45,6 +47,8 @@ pub(super) struct Session {
     pub(super) ready: Vec<Waiting>,
     /// Set when an event was written.
     pub(super) recorded: bool,
+    /// Whether changes are taken.
+    pub(super) phase: Phase,
     conn: Option<Object>,
     in_transaction: bool,
     committing: bool,
@@ -58,6 +62,7 @@ impl Session {
             now: core.env.now(),
             ready: Vec::new(),
             recorded: false,
+            phase: Phase::Open,
             conn: Some(conn),
             in_transaction: false,
             committing: false,
@@ -67,17 +72,18 @@ impl Session {
     /// Begins a transaction and reads the time.
     async fn begin(&mut self) -> Result<(), StoreError> {
         self.in_transaction = true;
-        if self.core.clock == Clock::Environment {
-            self.now = self.core.env.now();
-            return Ok(self.conn().batch_execute("BEGIN").await?);
-        }
         let statement = self.conn().prepare_cached(NOW).await?;
         let conn = self.conn();
         let (begun, row) =
             tokio::join!(conn.batch_execute("BEGIN"), conn.query_one(&statement, &[]));
         begun?;
-        self.now = time(&row?, "now")?;
-        Ok(())
+        let row = row?;
+        self.now = match self.core.clock {
+            Clock::Database => time(&row, "now")?,
+            Clock::Environment => self.core.env.now(),
+        };
+        self.phase = named(&row, "phase", Phase::parse)?;
+        self.phase.may_change()
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
@@ -97,6 +103,11 @@ impl Session {
             self.core.tell.ready();
         }
         Ok(())
+    }
+
+    /// Prepares all statements anew: a migration changed what they answer.
+    fn forget(&self) {
+        self.conn().statement_cache.clear();
     }
 
     fn conn(&self) -> &Object {
@@ -225,6 +236,7 @@ pub(super) async fn write<'e, T>(
         };
         let may_be_done = session.committing && repeat == Repeat::BeforeCommit;
         match &error {
+            _ if is_outdated(&error) && tries < TRIES_MAX => session.forget(),
             _ if is_contention(&error) && tries < TRIES_MAX => {
                 drop(session);
                 pause(core, tries).await;
@@ -243,6 +255,10 @@ pub(super) async fn read<'e, T>(
 ) -> Result<T, StoreError> {
     let session = Session::open(core).await?;
     match query(&session, PhantomData).await {
+        Err(error) if is_outdated(&error) => {
+            session.forget();
+            query(&session, PhantomData).await
+        }
         Err(StoreError::Unavailable(_)) if session.conn().is_closed() => {
             drop(session);
             query(&Session::open(core).await?, PhantomData).await

@@ -18,8 +18,10 @@ mod live;
 mod lock;
 mod migrate;
 mod output;
+mod phase;
 #[cfg(test)]
 mod plans;
+mod premises;
 mod reader;
 mod record;
 mod relaying;
@@ -29,6 +31,7 @@ mod rows;
 mod search;
 mod shown;
 mod streams;
+mod switches;
 mod task;
 mod tasks;
 mod upkeep;
@@ -48,6 +51,8 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
 use writer::{Bells, Session, Writer};
 
+pub use premises::SqlitePremises;
+
 const READERS: usize = 4;
 /// Distinct statements that a connection keeps prepared.
 const STATEMENTS_MAX: usize = 256;
@@ -62,7 +67,7 @@ pub struct SqliteStore {
     frozen: Arc<Frozen>,
     bells: Arc<Bells>,
     env: Arc<dyn Environment>,
-    present: Present,
+    present: Arc<Present>,
     _lock: Option<File>,
 }
 
@@ -124,7 +129,8 @@ impl SqliteStore {
         readers: impl FnOnce(&Connection) -> Result<Option<Readers>, StoreError>,
     ) -> Result<Self, StoreError> {
         prepare(&conn, 64)?;
-        migrate::migrate(&mut conn)?;
+        migrate::migrate(&mut conn, env.now())?;
+        phase::installation(&conn)?.may_start()?;
         let frozen = Arc::<Frozen>::default();
         {
             let tx = conn.unchecked_transaction()?;
@@ -159,7 +165,7 @@ impl SqliteStore {
             frozen,
             bells,
             env,
-            present: Present::default(),
+            present: Arc::default(),
             _lock: lock,
         })
     }

@@ -2,7 +2,9 @@
 //! requests share a COMMIT, and nobody is answered before it. A database in memory has nothing to wait for: its
 //! requests run where they are made, one after the other, so that a simulation is the same each time.
 
+use super::phase::phase;
 use crate::frozen::Frozen;
+use crate::moving::Phase;
 use crate::{Environment, StoreError, Waiting};
 use mediaflow_core::{TaskId, Timestamp};
 use rusqlite::Connection;
@@ -27,6 +29,8 @@ pub(super) struct Session<'a> {
     pub(super) ready: RefCell<Vec<Waiting>>,
     /// The newest event's position, when one was written.
     pub(super) position: Cell<Option<u64>>,
+    /// Whether changes are taken.
+    pub(super) phase: Phase,
 }
 
 impl<'a> Session<'a> {
@@ -38,6 +42,7 @@ impl<'a> Session<'a> {
             frozen,
             ready: RefCell::default(),
             position: Cell::new(None),
+            phase: Phase::Open,
         }
     }
 
@@ -173,7 +178,10 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (sender, answer) = oneshot::channel();
         let request: Request = Box::new(move |session| {
-            let result = session.map_err(StoreError::from).and_then(verb);
+            let result = session.map_err(StoreError::from).and_then(|s| {
+                s.phase.may_change()?;
+                verb(s)
+            });
             let keep = result.is_ok();
             let answer: Answer = Box::new(move |committed| {
                 let result = match committed {
@@ -249,7 +257,7 @@ fn batch(
     let mut news = News::default();
     while let Some(request) = next {
         let begun = match answers.len() {
-            0 => execute(conn, "BEGIN IMMEDIATE"),
+            0 => begin(session),
             _ => Ok(()),
         };
         if let Err(lost) = begun.and_then(|()| execute(conn, "SAVEPOINT request")) {
@@ -286,6 +294,16 @@ fn batch(
     }
     execute(conn, "COMMIT")?;
     Ok(news)
+}
+
+/// From here on no other process writes: what the phase is now it still is at COMMIT.
+fn begin(session: &mut Session<'_>) -> Result<(), Lost> {
+    execute(session.conn, "BEGIN IMMEDIATE")?;
+    session.phase = phase(session.conn).map_err(|error| Lost {
+        full: false,
+        text: error.to_string(),
+    })?;
+    Ok(())
 }
 
 fn execute(conn: &Connection, sql: &str) -> Result<(), Lost> {
