@@ -2,7 +2,7 @@
 //! gives, the acknowledgement comes right after the claim, and everyone polls too.
 
 use crate::place::{Place, Scene};
-use crate::suite::ring;
+use crate::suite::{announce, ring};
 use mediaflow_broker::{Broker, Ring};
 use mediaflow_core::{Queue, TaskId};
 use rand::seq::SliceRandom as _;
@@ -38,7 +38,7 @@ async fn announce_badly(broker: &Broker, rings: &[Ring]) {
     badly.truncate(rings.len() * 3 / 2);
     for some in badly.chunks(20) {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        broker.announce(some).await.unwrap();
+        announce(broker, some).await;
     }
 }
 

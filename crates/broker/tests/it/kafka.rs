@@ -2,7 +2,7 @@
 
 use crate::place::{Place as _, Scene};
 use crate::places::Kafka;
-use crate::suite::{listening, ring, ring_until_heard};
+use crate::suite::{announce, listening, ring, ring_until_heard};
 use mediaflow_core::Queue;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -12,7 +12,7 @@ pub(crate) async fn a_rebalance_in_the_middle_of_a_claim_is_survived(scene: &Sce
     let broker = scene.broker.clone();
     let mut first = listening(&broker, &[Queue::Image]).await;
     let rings: Vec<_> = (0..20).map(|_| ring(Queue::Image, 0)).collect();
-    broker.announce(&rings).await.unwrap();
+    announce(&broker, &rings).await;
     let mut held = timeout(Duration::from_secs(30), first.next_many(64))
         .await
         .unwrap();
@@ -22,7 +22,7 @@ pub(crate) async fn a_rebalance_in_the_middle_of_a_claim_is_survived(scene: &Sce
     let mut heard = 0;
     let others = async {
         while heard == 0 {
-            broker.announce(&rings).await.unwrap();
+            announce(&broker, &rings).await;
             tokio::select! {
                 many = first.next_many(64) => held.extend(many),
                 many = second.next_many(64) => { heard += many.len(); many.into_iter().for_each(|d| d.acknowledge()) },

@@ -45,10 +45,12 @@ fn every_broker_conforms() {
         ("rabbitmq", conforms!(RabbitMq)),
         (
             "kafka",
-            conforms!(Kafka
-                + kafka::a_rebalance_in_the_middle_of_a_claim_is_survived
-                + kafka::settings_of_the_library_can_be_given
-                + outlets::kafka; then suite::killed),
+            conforms!(
+                Kafka
+                    + kafka::a_rebalance_in_the_middle_of_a_claim_is_survived
+                    + kafka::settings_of_the_library_can_be_given
+                    + outlets::kafka
+            ),
         ),
         (
             "sqs",
@@ -81,7 +83,8 @@ fn every_broker_conforms() {
 }
 
 #[test]
-#[ignore = "a node takes long to start again: make brokers"]
-fn rabbitmq_may_be_killed() {
+#[ignore = "starting again takes long: make brokers"]
+fn rabbitmq_and_kafka_may_be_killed() {
     place::on(async |stage: &place::Stage<RabbitMq>| stage.play(suite::killed).await);
+    place::on(async |stage: &place::Stage<Kafka>| stage.play(suite::killed).await);
 }

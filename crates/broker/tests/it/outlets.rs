@@ -3,6 +3,7 @@
 use crate::place::Scene;
 use crate::places::{Kafka, Redis, Sqs};
 use crate::sqs::{ask, give_keys};
+use crate::suite::patiently;
 use mediaflow_broker::{Event, Outlet};
 use mediaflow_core::AssetId;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
@@ -57,7 +58,7 @@ impl Reader {
 
 /// Sends, as a process does that dies after a part, and another one that begins anew.
 async fn send(outlet: &Outlet) -> Vec<Event> {
-    outlet.health().await.unwrap();
+    patiently(async || outlet.health().await).await;
     let events = history();
     outlet.send(&events[..10]).await.unwrap();
     outlet.send(&events).await.unwrap();

@@ -2,7 +2,7 @@
 
 use crate::place::Scene;
 use crate::places::Sqs;
-use crate::suite::{listening, ring, ring_until_heard};
+use crate::suite::{announce, listening, ring, ring_until_heard};
 use mediaflow_core::Queue;
 use serde_json::{Value, json};
 use std::sync::Once;
@@ -51,7 +51,7 @@ pub(crate) async fn a_dead_letter_queue_stays_empty(scene: &Scene<Sqs>) {
     let broker = scene.place().open_with("given", "&create=false");
     let mut listener = listening(&broker, &[Queue::Image]).await;
     let rings: Vec<_> = (0..40).map(|_| ring(Queue::Image, 0)).collect();
-    broker.announce(&rings).await.unwrap();
+    announce(&broker, &rings).await;
     for _ in 0..40 {
         let delivery = timeout(Duration::from_secs(30), listener.next())
             .await
@@ -77,7 +77,7 @@ pub(crate) async fn fifo_queues_ring_again_for_the_same_task(scene: &Scene<Sqs>)
     let mut listener = listening(&broker, &[Queue::Image]).await;
     let again = ring(Queue::Image, 0);
     for _ in 0..2 {
-        broker.announce(&[again]).await.unwrap();
+        announce(&broker, &[again]).await;
         let delivery = timeout(Duration::from_secs(30), listener.next())
             .await
             .unwrap();

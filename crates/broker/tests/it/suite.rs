@@ -2,7 +2,7 @@
 
 use crate::idle::waits_quietly;
 use crate::place::{Place, Scene};
-use mediaflow_broker::{Broker, Listener, Ring};
+use mediaflow_broker::{Broker, BrokerError, Listener, Ring};
 use mediaflow_core::{AssetId, Queue, TaskId};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,6 +19,21 @@ pub(crate) fn ring(queue: Queue, lane: u8) -> Ring {
         asset: AssetId(Uuid::new_v4()),
         task: TaskId(Uuid::new_v4()),
     }
+}
+
+/// Until it works: a loaded machine is no fault of a broker's.
+pub(crate) async fn patiently(what: impl AsyncFn() -> Result<(), BrokerError>) {
+    let began = Instant::now();
+    while let Err(error) = what().await {
+        let waited = began.elapsed();
+        assert!(error.is_transient() && waited < SOON, "{error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Rings, once or more.
+pub(crate) async fn announce(broker: &Broker, rings: &[Ring]) {
+    patiently(async || broker.announce(rings).await).await;
 }
 
 /// Rings until it is heard: what rings while nobody listens yet may be lost.
@@ -70,7 +85,7 @@ pub(crate) async fn listening(broker: &Broker, queues: &[Queue]) -> Listener {
 
 pub(crate) async fn heard<P: Place>(scene: &Scene<P>) {
     let broker = &scene.broker;
-    broker.health().await.unwrap();
+    patiently(async || broker.health().await).await;
     let mut listener = listening(broker, &[Queue::Image, Queue::Network]).await;
     let rings = [
         ring(Queue::Image, 0),
@@ -78,7 +93,7 @@ pub(crate) async fn heard<P: Place>(scene: &Scene<P>) {
         ring(Queue::Image, 9),
     ];
     // From elsewhere: not by way of the process's memory.
-    scene.again().announce(&rings).await.unwrap();
+    announce(&scene.again(), &rings).await;
     let mut missing = HashSet::from(rings);
     let all = async {
         while !missing.is_empty() {
@@ -99,7 +114,7 @@ pub(crate) async fn heard<P: Place>(scene: &Scene<P>) {
     let last = ring(Queue::Image, 0);
     let until_last = async {
         loop {
-            broker.announce(&[last]).await.unwrap();
+            announce(broker, &[last]).await;
             match timeout(Duration::from_secs(3), hear(&mut listener, last)).await {
                 Ok(before) => return repeated.extend(before),
                 Err(_) => continue,
@@ -115,7 +130,7 @@ pub(crate) async fn own_queues<P: Place>(scene: &Scene<P>) {
     let mut images = listening(broker, &[Queue::Image]).await;
     let mut videos = listening(broker, &[Queue::Video]).await;
     let (image, video) = (ring(Queue::Image, 0), ring(Queue::Video, 1));
-    broker.announce(&[video, image]).await.unwrap();
+    announce(broker, &[video, image]).await;
     let before = timeout(SOON, hear(&mut images, image)).await.unwrap();
     assert!(before.iter().all(|ring| ring.queue == Queue::Image));
     let before = timeout(SOON, hear(&mut videos, video)).await.unwrap();
@@ -128,7 +143,7 @@ pub(crate) async fn many<P: Place>(scene: &Scene<P>) {
     let rings: Vec<Ring> = (0..300u16)
         .map(|n| ring(Queue::Video, (n % 3) as u8))
         .collect();
-    broker.announce(&rings).await.unwrap();
+    announce(broker, &rings).await;
     // Nobody asks for a while: what waits here is bounded, and the rest stays with the broker.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut missing: HashSet<Ring> = rings.into_iter().collect();
@@ -152,7 +167,7 @@ pub(crate) async fn many<P: Place>(scene: &Scene<P>) {
 pub(crate) async fn dies<P: Place>(scene: &Scene<P>) {
     let broker = &scene.broker;
     let mut dying = listening(broker, &[Queue::Image]).await;
-    broker.announce(&[ring(Queue::Image, 0)]).await.unwrap();
+    announce(broker, &[ring(Queue::Image, 0)]).await;
     let held = timeout(SOON, dying.next()).await.unwrap();
     // Nobody ever says what became of this one.
     std::mem::forget(held);
@@ -168,7 +183,7 @@ pub(crate) async fn given_back<P: Place>(scene: &Scene<P>) {
     let broker = &scene.broker;
     let mut first = listening(broker, &[Queue::Image]).await;
     let wanted = ring(Queue::Image, 0);
-    broker.announce(&[wanted]).await.unwrap();
+    announce(broker, &[wanted]).await;
     let delivery = async {
         loop {
             let delivery = first.next().await;
@@ -195,7 +210,7 @@ pub(crate) async fn given_back<P: Place>(scene: &Scene<P>) {
 pub(crate) async fn lost<P: Place>(scene: &Scene<P>) {
     let mut listener = listening(&scene.broker, &[Queue::Image]).await;
     let rings: Vec<Ring> = (0..20).map(|_| ring(Queue::Image, 1)).collect();
-    scene.broker.announce(&rings).await.unwrap();
+    announce(&scene.broker, &rings).await;
     scene.place().lose(&scene.name);
     waits_quietly::<P>(Duration::from_secs(1)).await;
     ring_until_heard(&scene.broker, &mut listener, Queue::Image).await;
