@@ -208,7 +208,7 @@ fn as_level_wrote(path: &Path, level: usize, rows: &Path) {
     let rows = rows.to_str().unwrap();
     conn.execute("ATTACH ?1 AS now", [rows]).unwrap();
     for table in TABLES.iter().map(|t| t.name) {
-        let columns = "SELECT group_concat(name, ', ') FROM pragma_table_info(?1)";
+        let columns = "SELECT group_concat(name, ', ') FROM pragma_table_info(?1, 'main')";
         let columns: Option<String> = conn.query_row(columns, [table], |row| row.get(0)).unwrap();
         if let Some(columns) = columns {
             let sql = format!(
