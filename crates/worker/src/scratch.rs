@@ -195,7 +195,10 @@ impl AssetScratch {
     }
 
     fn disk_bytes(&self) -> u64 {
-        let partial = lock(&self.partial).as_ref().map_or(0, |p| p.bytes());
+        // Who holds it is only beginning one, and others shall not wait for that.
+        let partial = self.partial.try_lock().ok();
+        let partial = partial.and_then(|place| place.as_ref().map(|p| p.bytes()));
+        let partial = partial.unwrap_or(0);
         let whole = [&self.copied_bytes, &self.fetched_bytes];
         partial + whole.map(|b| b.load(Ordering::Relaxed)).iter().sum::<u64>()
     }

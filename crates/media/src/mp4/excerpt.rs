@@ -9,14 +9,15 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
-use super::boxes::{Writer, find, list, u32_at};
+use super::boxes::{Found, Writer, list, u32_at};
 use super::spans::Spans;
-use super::tables::{MOOV_BYTES_MAX, SAMPLES_MAX, Track, moov, movie_scale, runs, word};
+use super::tables::{MOOV_BYTES_MAX, Track, moov, movie_scale};
+use super::units::{Unit, units};
 
 /// Ranges that lie so near to each other are fetched as one: asking costs more than some bytes.
-const GAP_BYTES: u64 = 128 << 10;
+const GAP_BYTES: u64 = 32 << 10;
 /// What ffmpeg reads of each stream when it opens a file: five seconds, and five million bytes of all together.
-const OPENING_SECONDS: f64 = 10.0;
+const OPENING_SECONDS: f64 = 7.0;
 const OPENING_BYTES: u64 = 6_000_000;
 /// Texts and the like are opened without reading many of them.
 const OPENING_OTHERS: usize = 4;
@@ -24,6 +25,8 @@ const OPENING_OTHERS: usize = 4;
 const MARGIN: f64 = 1.0;
 /// Samples more than asked for at the end, for filters that look ahead over a gap.
 const AHEAD: usize = 16;
+/// Most samples of all tracks, which are held in memory: four hours of 60 pictures per second with five languages.
+const UNITS_MAX: usize = 4 << 20;
 /// Largest `ftyp` box.
 const BRANDS_BYTES_MAX: u64 = 4096;
 
@@ -87,22 +90,6 @@ enum Kind {
     Other,
 }
 
-/// What has an offset of its own in the copy's index: a sample, or a chunk of uncompressed sound.
-#[derive(Debug, Clone, Copy)]
-struct Unit {
-    offset: u64,
-    dts: i64,
-    pts: i64,
-    bytes: u32,
-    is_sync: bool,
-}
-
-impl Unit {
-    fn range(&self) -> Range<u64> {
-        self.offset..self.offset.saturating_add(self.bytes.into())
-    }
-}
-
 impl Excerpt {
     /// Reads the index of `file`. Nothing where it is not an ordinary MP4 file: then it must be read whole.
     pub fn of(file: &mut (impl Read + Seek)) -> Option<Self> {
@@ -110,7 +97,8 @@ impl Excerpt {
         let brands = brands(file, bytes)?;
         let index = moov(file, bytes, MOOV_BYTES_MAX)?;
         let inside = list(&index, 0..index.len()).ok()?;
-        if inside.iter().any(|b| b.kind == *b"mvex") {
+        // Fragments have indexes of their own, and a compressed index would keep its offsets.
+        if inside.iter().any(|b| matches!(&b.kind, b"mvex" | b"cmov")) {
             return None;
         }
         let scale = movie_scale(&index)?;
@@ -127,7 +115,7 @@ impl Excerpt {
             .concat();
         chunks.push(bytes);
         chunks.sort_unstable();
-        let mut parts = Vec::new();
+        let (mut parts, mut left) = (Vec::new(), UNITS_MAX);
         let mut maps = Vec::new();
         for track in &tracks {
             let (units, map) = units(track, scale, &chunks)?;
@@ -137,6 +125,7 @@ impl Excerpt {
                 _ if track.id().is_some_and(|id| chapters.contains(&id)) => Kind::Chapters,
                 _ => Kind::Other,
             };
+            left = left.checked_sub(units.len())?;
             parts.push(Part {
                 kind,
                 seconds_per_tick: 1.0 / f64::from(track.timescale.max(1)),
@@ -144,6 +133,9 @@ impl Excerpt {
                 offsets_at: 0,
             });
             maps.push(map);
+        }
+        if parts.is_empty() {
+            return None;
         }
         let mut excerpt = Self {
             front: Vec::new(),
@@ -376,7 +368,7 @@ fn brands(file: &mut (impl Read + Seek), length: u64) -> Option<Vec<u8>> {
 fn copy_track(
     w: &mut Writer,
     index: &[u8],
-    found: &super::boxes::Found,
+    found: &Found,
     part: &mut Part,
     map: &[u8],
 ) -> Option<()> {
@@ -393,6 +385,11 @@ fn copy_track(
             })
         });
         if found.kind == *b"stbl" {
+            // Of two nobody knows which a reader goes by.
+            if part.offsets_at != 0 {
+                whole = None;
+                return;
+            }
             w.bytes(map);
             w.full(b"co64", 0, 0, |w| {
                 w.u32(part.units.len() as u32);
@@ -402,108 +399,4 @@ fn copy_track(
         }
     });
     whole
-}
-
-/// A track's units, and the `stsc` box that says how many samples each has. `chunks` are the beginnings of all chunks
-/// of the file, and its end.
-fn units(track: &Track<'_>, movie_scale: u32, chunks: &[u64]) -> Option<(Vec<Unit>, Vec<u8>)> {
-    let steps = track.steps()?;
-    let total = Track::total(&steps)?;
-    if let Some(constant) = track.constant_size()? {
-        let shift = track.shift(movie_scale, 0, total)?;
-        let units = uncompressed(track, &steps, chunks, shift)?;
-        // As long as its samples say, if they say it truly; old sound does not.
-        let bytes = |count: u64| count.saturating_mul(constant.into());
-        let is_whole = bytes(track.samples()?) <= *chunks.last()?;
-        return (track.is_sound && is_whole).then_some((units, track.map()?.to_vec()));
-    }
-    let sizes = track.rows(b"stsz", 12, 1)?;
-    if sizes.len() > SAMPLES_MAX {
-        return None;
-    }
-    let offsets = track.offsets(sizes.clone())?;
-    let later = track.later()?;
-    let syncs = track.syncs()?;
-    let (mut durations, mut later) = (runs(&steps), runs(&later));
-    let mut dts: i64 = 0;
-    let mut units = Vec::with_capacity(sizes.len());
-    for (n, size) in sizes.enumerate() {
-        let shown_after = i64::from(later.next()?);
-        units.push(Unit {
-            offset: offsets[n],
-            dts,
-            pts: dts.checked_add(shown_after)?,
-            bytes: word(size, 0),
-            is_sync: syncs
-                .as_ref()
-                .is_none_or(|syncs| syncs.binary_search(&(n as u32 + 1)).is_ok()),
-        });
-        dts = dts.checked_add(durations.next()?.into())?;
-    }
-    let first = units.iter().map(|unit| unit.pts).min().unwrap_or(0);
-    let shift = track.shift(movie_scale, first, total)?;
-    for unit in &mut units {
-        unit.dts = unit.dts.saturating_sub(shift);
-        unit.pts = unit.pts.saturating_sub(shift);
-    }
-    Some((units, one_by_one(&track.descriptions()?)))
-}
-
-/// Chunks of samples that all have one size.
-fn uncompressed(
-    track: &Track<'_>,
-    steps: &[(u32, u32)],
-    chunks: &[u64],
-    shift: i64,
-) -> Option<Vec<Unit>> {
-    let mut steps = steps.iter().copied();
-    let mut step = (0, 0);
-    let mut dts = 0_i64.saturating_sub(shift);
-    let mut units = Vec::new();
-    for (offset, samples) in track.chunks()?.into_iter().zip(track.chunk_samples()?) {
-        // Old files count the samples of all channels together as one byte each. What is true is where the next begins.
-        let end = chunks[chunks.partition_point(|at| *at <= offset)..].first()?;
-        units.push(Unit {
-            offset,
-            dts,
-            pts: dts,
-            bytes: u32::try_from(end - offset).ok()?,
-            is_sync: true,
-        });
-        let mut left = samples;
-        while left > 0 {
-            if step.0 == 0 {
-                step = steps.next()?;
-            }
-            let taken = left.min(step.0);
-            dts = dts.checked_add(i64::from(taken).checked_mul(step.1.into())?)?;
-            (left, step.0) = (left - taken, step.0 - taken);
-        }
-    }
-    Some(units)
-}
-
-/// An `stsc` box that says of each sample that it is a chunk. `descriptions` are the first sample of each run of those
-/// that share a description, counted from 0, and its number.
-fn one_by_one(descriptions: &[(u32, u32)]) -> Vec<u8> {
-    let mut w = Writer::default();
-    w.full(b"stsc", 0, 0, |w| {
-        w.u32(descriptions.len() as u32);
-        for (first, description) in descriptions {
-            w.u32(first + 1);
-            w.u32(1);
-            w.u32(*description);
-        }
-    });
-    w.0
-}
-
-impl Track<'_> {
-    /// The tracks that name this one's chapters.
-    fn chapters(&self) -> Vec<u32> {
-        let found = find(self.moov, self.body.clone(), &[b"tref", b"chap"]);
-        let body = found.ok().flatten().unwrap_or(0..0);
-        let ids = self.moov[body].chunks_exact(4);
-        ids.map(|id| word(id, 0)).collect()
-    }
 }

@@ -14,6 +14,7 @@ mod samples;
 mod setup;
 mod spans;
 mod tables;
+mod units;
 
 pub use codec::codec_string;
 pub use excerpt::{Excerpt, Reads};

@@ -250,6 +250,20 @@ fn listed(playlist: &str) -> Vec<&str> {
     playlist.lines().filter(|l| l.ends_with(".m4s")).collect()
 }
 
+/// Nothing that is installed writes what old telephones record; silence is easily written by hand.
+#[tokio::test]
+async fn a_telephones_recording() {
+    const FRAMES: usize = 200;
+    let silence: Vec<u8> = std::iter::once(0x3c).chain([0; 31]).collect();
+    let voice = [&b"#!AMR\n"[..], &silence.repeat(FRAMES)].concat();
+    let folder = given::config("");
+    let server = Server::start(folder.path());
+    let id = server.upload("?filename=voice.amr", voice).await;
+    let asset = server.asset_in(&id, "ready").await;
+    assert_eq!(asset["original"]["media_type"], "audio/amr");
+    lasts(&asset, FRAMES as f64 * 0.02);
+}
+
 #[tokio::test]
 async fn heard_before_it_is_finished_and_whole_after_a_kill() {
     let folder = given::config("recipes.folder = \"recipes\"\n");

@@ -43,6 +43,19 @@ fn film(folder: &Path) -> Vec<u8> {
     film
 }
 
+/// The film in a container without an index.
+fn transport_stream(folder: &Path) -> Vec<u8> {
+    let to = folder.join("film.ts");
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-y", "-i"])
+        .arg(folder.join("film.mp4"))
+        .args(["-c", "copy"])
+        .arg(&to)
+        .status();
+    assert!(made.unwrap().success());
+    std::fs::read(to).unwrap()
+}
+
 async fn bytes(server: &Server, url: &str, range: Option<&str>) -> Vec<u8> {
     let mut request = server.http().get(url);
     if let Some(range) = range {
@@ -71,20 +84,26 @@ async fn is_whole(server: &Server, id: &str, original: &[u8]) {
 }
 
 #[tokio::test]
-async fn a_picture_and_a_film_come_back_as_they_were_also_after_a_kill() {
+async fn a_picture_and_films_come_back_as_they_were_also_after_a_kill() {
     let s3 = S3::start();
     let folder = folder(&s3);
     let (photo, film) = (pictures::photo(640, 480, 1), film(folder.path()));
+    let stream = transport_stream(folder.path());
     let server = Server::start(folder.path());
     let picture = server.upload("?filename=a.jpg", photo.clone()).await;
     let video = server.upload("?filename=a.mp4", film.clone()).await;
+    let without_index = server.upload("?filename=a.ts", stream.clone()).await;
     server
         .asset_when(&video, |a| a["state"] != "uploaded")
         .await;
     server.kill();
 
     let server = Server::start(folder.path());
-    for (id, original) in [(&picture, &photo), (&video, &film)] {
+    for (id, original) in [
+        (&picture, &photo),
+        (&video, &film),
+        (&without_index, &stream),
+    ] {
         is_whole(&server, id, original).await;
     }
     let url = server.url(&format!("/v1/assets/{video}/original"));

@@ -201,6 +201,11 @@ fn the_doctor_answers() {
     for subject in ["version", "sandbox", "disk", "recipes"] {
         assert!(stdout(&said).contains(subject), "{}", stdout(&said));
     }
+    assert!(
+        stdout(&said).contains(" encodes H.264"),
+        "{}",
+        stdout(&said)
+    );
 }
 
 #[test]
