@@ -1,5 +1,5 @@
 # The commands of the README. Each installs what it needs and says what and why.
-.PHONY: run test bench browser fuzz simulate lint docs
+.PHONY: run test brokers bench browser fuzz simulate lint docs
 
 # FILES="a.jpg b.png" ingests these; without it an empty data folder gets a few pictures made on the spot.
 FILES ?=
@@ -12,6 +12,11 @@ test:
 	@scripts/install.sh build servers
 	cargo test --workspace
 	@scripts/layering.sh
+
+# What brokers do to listeners, with what takes longer than `make test` should.
+brokers:
+	@scripts/install.sh build servers
+	cargo test -p mediaflow-broker -- --include-ignored --nocapture
 
 bench:
 	@scripts/install.sh build bench

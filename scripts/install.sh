@@ -47,6 +47,7 @@ for_build() {
     want cmake "configures them" command -v cmake
     want nasm "assembles the fast parts of the AV1 encoder" command -v nasm
     want pkg-config "finds the decoders' libraries" command -v pkg-config
+    want zlib1g-dev "unpacks what Kafka packed" has_library zlib
     want libde265-dev "decodes HEIC, the pictures of phones" has_library libde265
     want libdav1d-dev "decodes AVIF" has_library dav1d
     want ffmpeg "encodes video and sound" command -v ffmpeg
@@ -56,6 +57,10 @@ for_build() {
 # What the tests start beside MediaFlow.
 for_servers() {
     want postgresql "is the database of clusters" compgen -G "/usr/lib/postgresql/*/bin/postgres"
+    want redis-server "is one of the brokers" command -v redis-server
+    want rabbitmq-server "is one of the brokers" test -x /usr/lib/rabbitmq/bin/rabbitmq-server
+    want librdkafka1 "plays Kafka" compgen -G "/usr/lib/*/librdkafka.so.1"
+    want python3-venv "runs what plays Kafka and SQS" /usr/bin/python3 -c "import ensurepip"
 }
 
 for_bench() {
@@ -105,7 +110,18 @@ for_fuzz() {
     fi
 }
 
+# What comes from elsewhere than the system's packages.
+for_moto() {
+    if [[ ! -x .tools/moto/bin/moto_server ]]; then
+        echo "missing: moto, plays SQS; it is installed into .tools"
+        rm -rf .tools/moto
+        /usr/bin/python3 -m venv .tools/moto
+        .tools/moto/bin/pip install --quiet --no-cache-dir --disable-pip-version-check moto==5.2.5 flask==3.1.3 flask-cors
+    fi
+}
+
 for task in "$@"; do
+    [[ $task == servers ]] && for_moto
     [[ $task == lint ]] && for_lint
     [[ $task == browser ]] && for_media_doctor
     [[ $task == fuzz ]] && for_fuzz

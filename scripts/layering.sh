@@ -19,14 +19,15 @@ forbid() {
     done
 }
 
-ours=(mediaflow-store mediaflow-blob mediaflow-engine mediaflow-worker mediaflow-api mediaflow-media mediaflow-playlist mediaflow-proto mediaflow-via)
+ours=(mediaflow-store mediaflow-blob mediaflow-broker mediaflow-engine mediaflow-worker mediaflow-api mediaflow-media mediaflow-playlist mediaflow-proto mediaflow-via)
 others() { printf '%s\n' "${ours[@]}" | grep -vx "$1"; }
 
 forbid mediaflow-core tokio axum rusqlite reqwest rand "${ours[@]}"
 forbid mediaflow-media tokio axum rusqlite mediaflow-core $(others mediaflow-media)
 forbid mediaflow-playlist tokio axum rusqlite mediaflow-core $(others mediaflow-playlist)
 forbid mediaflow-blob axum rusqlite mediaflow-core $(others mediaflow-blob)
-forbid mediaflow-store axum reqwest mediaflow-blob mediaflow-media mediaflow-engine
+forbid mediaflow-broker axum rusqlite $(others mediaflow-broker)
+forbid mediaflow-store axum reqwest mediaflow-blob mediaflow-broker mediaflow-media mediaflow-engine
 forbid mediaflow-engine axum mediaflow-media mediaflow-worker mediaflow-api mediaflow-via
 forbid mediaflow-worker axum mediaflow-api mediaflow-via
 forbid mediaflow-via axum mediaflow-media mediaflow-worker mediaflow-api

@@ -241,6 +241,23 @@ scopes! {
     MayAdmin Admin;
 }
 
+/// Who may do what concerns all tenants: a caller with the scope `admin` whose key is of the first tenant, which is the
+/// operator's.
+pub(crate) struct MayOperate(pub(crate) Caller);
+
+impl FromRequestParts<Shared> for MayOperate {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Shared) -> Result<Self, Problem> {
+        let caller = context.access.allow(parts, Scope::Admin).await?;
+        if caller.tenant != TenantId::DEFAULT {
+            let text = "this concerns all tenants; it needs an `admin` key of the operator's own";
+            return Err(Problem::new(ErrorCode::AuthScope, text));
+        }
+        Ok(Self(caller))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,8 @@
 //! The API's description, made from the code that answers.
 
 use crate::routes::{
-    assets, captions, delivery, events, health, moderation, original, tasks, upload, workers,
+    assets, captions, delivery, events, health, moderation, original, queues, switches, tasks,
+    tenants, upload, workers,
 };
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -21,7 +22,8 @@ use utoipa::{Modify, OpenApi};
         upload::post, assets::search, assets::get, assets::patch, assets::delete, assets::reprocess, original::get,
         captions::put, captions::delete,
         moderation::decide, tasks::of_asset, tasks::list, tasks::replay, tasks::replay_all, events::of_asset,
-        events::all, workers::list, workers::drain, workers::resume, workers::stop, delivery::get, health::landing, health::alive, health::ready, health::metrics, route,
+        events::all, queues::list, switches::list, switches::history, switches::set, tenants::list, tenants::create,
+        tenants::change, workers::list, workers::drain, workers::resume, workers::stop, delivery::get, health::landing, health::alive, health::ready, health::metrics, route,
     ),
     modifiers(&Bearer),
     security(("key" = [])),

@@ -2,7 +2,6 @@
 
 use crate::access::Caller;
 use crate::problem::Problem;
-use crate::view::event::CloudEvent;
 use crate::{Context, Shared};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -10,6 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream::unfold;
 use mediaflow_core::{AssetId, ErrorCode};
+use mediaflow_engine::CloudEvent;
 use mediaflow_engine::store::{EventPage, EventRecord, StoreError};
 use std::convert::Infallible;
 use std::fmt::Write as _;

@@ -17,6 +17,8 @@ pub use blobs::{BlobFile, Blobs};
 pub use error::BlobError;
 pub use folder::FolderBlobs;
 pub use key::BlobKey;
-pub use objects::{AddressedBlobs, Addresses, ObjectBlobs, ObjectStoreConfig, Signed};
+pub use objects::{
+    AddressedBlobs, Addresses, ObjectBlobs, ObjectStoreConfig, ObjectVersion, Signed,
+};
 pub use read::BlobReader;
 pub use write::{BlobWriter, Written};

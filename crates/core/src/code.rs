@@ -58,6 +58,9 @@ codes! {
     LimitMetadata "limit.metadata" 422 "Title, tags, metadata or a text block inside the file exceed their limits.";
     LimitTasks "limit.tasks" 422 "The recipe would expand to more tasks than `limits.tasks_max`.";
     LimitRate "limit.rate" 429 "Too much is waiting already. Try again after the time in `Retry-After`.";
+    SwitchOff "switch.off" 503 "An operator has switched uploads off for now (`mediaflow switches`). Reading goes on; try again later.";
+    TenantNotFound "tenant.not_found" 404 "There is no such tenant.";
+    SwitchNotFound "switch.not_found" 404 "There is no such switch.";
     LimitStorage "limit.storage" 507 "The disk has less free space than `limits.upload.free_bytes_min`. Uploads are refused; reading and deleting go on.";
     Timeout "timeout" 504 "The work took longer than its step allows.";
     WorkerLost "worker.lost" 500 "The process that worked on the task vanished. Counted as an attempt; after four losses while running alone the task is quarantined.";
@@ -70,6 +73,7 @@ codes! {
     StorageUnavailable "storage.unavailable" 503 "Bytes could not be written or read. Retried.";
     StorageCorrupt "storage.corrupt" 500 "Stored bytes do not have the digest that was recorded for them.";
     StoreUnavailable "store.unavailable" 503 "The database did not answer. Retried.";
+    StoreClosed "store.closed" 503 "The installation is being moved, or has moved, and takes no changes; the text tells which. Try again after the time in `Retry-After`, or at the new place.";
     ModerationUnavailable "moderation.unavailable" 503 "The classifier could not be reached or its circuit breaker is open. Retried; nothing is shown before a verdict.";
     ModerationRejected "moderation.rejected" 403 "The asset was rejected by moderation. What was made of it has been removed.";
     DistributeFailed "distribute.failed" 502 "The CDN refused or did not answer.";

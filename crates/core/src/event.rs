@@ -2,8 +2,45 @@
 
 use serde_json::Value;
 
+/// What systems outside subscribe to: each type of event is in one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// What people give and say.
+    Ingest,
+    /// What may be shown and what may not.
+    Moderation,
+    /// How the work goes.
+    Processing,
+    /// What can be shown, and what cannot any more.
+    Delivery,
+    /// What failed for good, and what was tried again after that.
+    DeadLetter,
+}
+
+impl Topic {
+    /// Every topic.
+    pub const ALL: [Self; 5] = [
+        Self::Ingest,
+        Self::Moderation,
+        Self::Processing,
+        Self::Delivery,
+        Self::DeadLetter,
+    ];
+
+    /// The last part of its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Moderation => "moderation",
+            Self::Processing => "processing",
+            Self::Delivery => "delivery",
+            Self::DeadLetter => "deadletter",
+        }
+    }
+}
+
 macro_rules! events {
-    ($($variant:ident $text:literal $meaning:literal;)*) => {
+    ($($variant:ident $topic:ident $text:literal $meaning:literal;)*) => {
         /// What happened.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum EventType {
@@ -17,6 +54,11 @@ macro_rules! events {
             /// The CloudEvents `type`.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
+            }
+
+            /// Where systems outside are told of it.
+            pub const fn topic(self) -> Topic {
+                match self { $(Self::$variant => Topic::$topic,)* }
             }
 
             /// What it says, for the documentation.
@@ -33,25 +75,25 @@ macro_rules! events {
 }
 
 events! {
-    AssetAccepted "asset.accepted" "The original is stored and the tasks exist; the upload was answered 202.";
-    AssetUpdated "asset.updated" "Title, tags, metadata, visibility or focus changed.";
-    AssetReprocessing "asset.reprocessing" "A new generation began.";
-    AssetInReview "asset.in_review" "A person must decide.";
-    AssetViewable "asset.viewable" "The baseline renditions can be shown, though the rest is still being made.";
-    AssetReady "asset.ready" "Everything is made and published.";
-    AssetFailed "asset.failed" "A required step failed for good.";
-    AssetRejected "asset.rejected" "Moderation refused it; what was made has been removed.";
-    AssetDeleted "asset.deleted" "Deleted on request.";
-    TaskSucceeded "task.succeeded" "A step finished.";
-    TaskSkipped "task.skipped" "A step was not needed.";
-    TaskRetrying "task.retrying" "An attempt failed and another will follow.";
-    TaskDead "task.dead" "A task failed for good and waits to be replayed.";
-    TaskCancelled "task.cancelled" "A step is not wanted any more.";
-    TaskReplayed "task.replayed" "A dead task was made ready again.";
-    ModerationDecided "moderation.decided" "The gate has a verdict.";
-    CaptionsGiven "captions.given" "Somebody gave the asset captions, or others in their place.";
-    CaptionsRemoved "captions.removed" "Captions that somebody gave were taken away.";
-    RenditionImproved "rendition.improved" "A rendition was replaced by a smaller one of the same quality.";
+    AssetAccepted Ingest "asset.accepted" "The original is stored and the tasks exist; the upload was answered 202.";
+    AssetUpdated Ingest "asset.updated" "Title, tags, metadata, visibility or focus changed.";
+    AssetReprocessing Processing "asset.reprocessing" "A new generation began.";
+    AssetInReview Moderation "asset.in_review" "A person must decide.";
+    AssetViewable Delivery "asset.viewable" "The baseline renditions can be shown, though the rest is still being made.";
+    AssetReady Delivery "asset.ready" "Everything is made and published.";
+    AssetFailed Processing "asset.failed" "A required step failed for good.";
+    AssetRejected Moderation "asset.rejected" "Moderation refused it; what was made has been removed.";
+    AssetDeleted Delivery "asset.deleted" "Deleted on request.";
+    TaskSucceeded Processing "task.succeeded" "A step finished.";
+    TaskSkipped Processing "task.skipped" "A step was not needed.";
+    TaskRetrying Processing "task.retrying" "An attempt failed and another will follow.";
+    TaskDead DeadLetter "task.dead" "A task failed for good and waits to be replayed.";
+    TaskCancelled Processing "task.cancelled" "A step is not wanted any more.";
+    TaskReplayed DeadLetter "task.replayed" "A dead task was made ready again.";
+    ModerationDecided Moderation "moderation.decided" "The gate has a verdict.";
+    CaptionsGiven Ingest "captions.given" "Somebody gave the asset captions, or others in their place.";
+    CaptionsRemoved Ingest "captions.removed" "Captions that somebody gave were taken away.";
+    RenditionImproved Delivery "rendition.improved" "A rendition was replaced by a smaller one of the same quality.";
 }
 
 /// A fact that the core wants recorded; the store gives it id, number and time.

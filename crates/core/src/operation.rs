@@ -236,6 +236,63 @@ impl Queue {
     }
 }
 
+/// How urgent an upload is beside others of its tenant. Each has its own share, so that none starves another.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Somebody waits for it: eight times the share of what is normal.
+    High,
+    /// What says nothing.
+    #[default]
+    Normal,
+    /// Imports in bulk: an eighth of the share of what is normal.
+    Low,
+}
+
+impl Priority {
+    /// All of them, the most urgent first.
+    pub const ALL: &'static [Self] = &[Self::High, Self::Normal, Self::Low];
+
+    /// The name in the API and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+
+    /// The priority of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|p| p.as_str() == name)
+    }
+
+    /// The number in databases, from 0 for the most urgent.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::High => 0,
+            Self::Normal => 1,
+            Self::Low => 2,
+        }
+    }
+
+    /// By how much its tenant's weight counts.
+    pub const fn share(self) -> u64 {
+        match self {
+            Self::High => 64,
+            Self::Normal => 8,
+            Self::Low => 1,
+        }
+    }
+
+    /// Whether it is what an upload has that says nothing.
+    pub fn is_normal(&self) -> bool {
+        *self == Self::Normal
+    }
+}
+
 /// What a task needs from a worker before it may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {

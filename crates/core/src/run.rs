@@ -68,6 +68,9 @@ pub struct RunSettings {
     pub record_positions: bool,
     /// Whether copyright notices are kept in renditions.
     pub keep_copyright: bool,
+    /// How urgent the run is; no result depends on it.
+    #[serde(default, skip_serializing_if = "crate::Priority::is_normal")]
+    pub priority: crate::Priority,
 }
 
 /// One run of a recipe over an asset.

@@ -5,8 +5,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use mediaflow_blob::{BlobKey, BlobWriter, Written};
 use mediaflow_core::operation::Facts;
-use mediaflow_core::{AssetId, AssetOptions, ErrorCode, Kind, Sha256, TenantId};
-use mediaflow_store::{Accept, Idempotency, NewBlob};
+use mediaflow_core::{
+    AssetId, AssetOptions, ErrorCode, Kind, Priority, RunSettings, Sha256, TenantId,
+};
+use mediaflow_store::{Accept, Admission, Idempotency, NewBlob};
 use std::future::{Future, ready};
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,6 +29,8 @@ pub struct Upload {
     pub recipe: Option<String>,
     /// What the user says.
     pub options: AssetOptions,
+    /// How urgent it is beside other uploads of its tenant.
+    pub priority: Priority,
     /// What the client expects the bytes to be.
     pub sha256: Option<Sha256>,
     /// The body's length, where it was announced.
@@ -102,6 +106,7 @@ impl Engine {
         self.check_options(&upload.options)?;
         let running = self.begin_key(tenant, upload.idempotency_key.as_deref())?;
         self.check_room()?;
+        self.check_admission(tenant).await?;
         let _place = self.receiving.try_acquire().map_err(|_| {
             EngineError::new(
                 ErrorCode::LimitRate,
@@ -129,6 +134,23 @@ impl Engine {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Asked before the body is read. Uploads that are under way at this moment are not counted.
+    async fn check_admission(&self, tenant: TenantId) -> Result<(), EngineError> {
+        match self.parts.store.admission(tenant).await? {
+            Admission::Open => Ok(()),
+            Admission::Off => Err(EngineError::new(
+                ErrorCode::SwitchOff,
+                "uploads are switched off for now",
+            )),
+            Admission::Full(most) => Err(EngineError::new(
+                ErrorCode::LimitRate,
+                format!(
+                    "{most} of your assets are still being worked on, and no more may wait; try again later"
+                ),
+            )),
         }
     }
 
@@ -259,7 +281,10 @@ impl Engine {
                 },
                 kind: recipe.kind,
                 recipe,
-                settings: self.settings(upload.options.watermark),
+                settings: RunSettings {
+                    priority: upload.priority,
+                    ..self.settings(upload.options.watermark)
+                },
                 options: upload.options.clone(),
                 correlation_id: upload.correlation_id.clone(),
                 idempotency: upload.idempotency_key.clone().map(|key| Idempotency {

@@ -1,5 +1,6 @@
 //! The engine's sections of the configuration: defaults, documentation and validation.
 
+use mediaflow_broker::Outlet;
 use mediaflow_core::moderation::{ModerationPolicy, Thresholds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -230,6 +231,32 @@ pub enum CdnDriver {
     None,
     /// Warms by GET through the CDN, purges by the PURGE method (Varnish, nginx, Fastly).
     Http,
+}
+
+/// `[events]`: telling other systems what happened.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsConfig {
+    /// Where every event is told as a CloudEvent, from the first one on: `kafka://host:9092`, `sqs://region`, `sns://region` or
+    /// `redis://host`; `docs/events.md` has their parameters. `--events` and `MEDIAFLOW_EVENTS` win over it.
+    pub to: Option<String>,
+}
+
+impl EventsConfig {
+    /// # Errors
+    /// Names the setting and what it should be, and never what is secret in it.
+    pub fn check(&self) -> Result<(), String> {
+        self.open().map(drop)
+    }
+
+    /// The outlet that is configured. Asks the network nothing.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn open(&self) -> Result<Option<Outlet>, String> {
+        let opened = self.to.as_deref().map(Outlet::open).transpose();
+        opened.map_err(|e| format!("events.to: {e}"))
+    }
 }
 
 /// `[cdn]`: what stands in front of delivery.

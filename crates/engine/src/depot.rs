@@ -4,6 +4,7 @@
 use crate::{Cdn, Engine, EngineError};
 use async_trait::async_trait;
 use mediaflow_blob::Blobs;
+use mediaflow_broker::Broker;
 use mediaflow_core::{AssetId, ErrorCode, Sha256, TenantId, WorkerId};
 use mediaflow_store::{
     BlobRow, Capacity, Claimed, Lease, Presence, RenditionRecord, Report, Reusable, StoreError,
@@ -19,6 +20,9 @@ use uuid::Uuid;
 pub trait Depot: Send + Sync {
     /// Changes whenever tasks may have become ready. A hint: whoever waits for it polls as well.
     fn on_ready(&self) -> watch::Receiver<u64>;
+
+    /// What wakes this worker beside that, where there is a broker and the worker reaches it.
+    fn broker(&self) -> Option<&Broker>;
 
     /// As [`mediaflow_store::Work::claim`].
     async fn claim(&self, request: Uuid, capacity: &Capacity) -> Result<Vec<Claimed>, StoreError>;
@@ -77,6 +81,10 @@ pub(crate) fn mark_pin(sha256: Sha256) -> String {
 impl Depot for Engine {
     fn on_ready(&self) -> watch::Receiver<u64> {
         self.store().on_ready()
+    }
+
+    fn broker(&self) -> Option<&Broker> {
+        self.broker()
     }
 
     async fn claim(&self, request: Uuid, capacity: &Capacity) -> Result<Vec<Claimed>, StoreError> {

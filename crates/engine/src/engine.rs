@@ -5,12 +5,14 @@ use crate::config::{
 };
 use crate::{Cdn, EngineError, Recipes, Recognise};
 use mediaflow_blob::Blobs;
+use mediaflow_broker::{Broker, Outlet};
 use mediaflow_core::run::WatermarkSettings;
-use mediaflow_core::{RunSettings, TenantId};
+use mediaflow_core::{Priority, RunSettings, TenantId, Timestamp};
 use mediaflow_store::{Environment, Store};
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// What an engine is made of.
@@ -21,6 +23,10 @@ pub struct Parts {
     pub blobs: Blobs,
     /// Whether other processes use them as well.
     pub is_shared: bool,
+    /// What wakes workers of other processes, where the store does not do that itself.
+    pub broker: Option<Broker>,
+    /// Where systems outside are told what happened.
+    pub outlet: Option<Outlet>,
     /// Clock, ids and randomness; the same that the store has.
     pub environment: Arc<dyn Environment>,
     /// What uploads can ask for.
@@ -45,6 +51,8 @@ pub struct Parts {
 pub struct Engine {
     pub(crate) parts: Parts,
     pub(crate) started: Instant,
+    /// In milliseconds since 1970; 0 when nothing waits.
+    pub(crate) untold_since: AtomicI64,
     pub(crate) receiving: Arc<Semaphore>,
     pub(crate) measuring: Semaphore,
     pub(crate) running_keys: Mutex<HashSet<(TenantId, String)>>,
@@ -57,6 +65,7 @@ impl Engine {
         Self {
             parts,
             started: Instant::now(),
+            untold_since: AtomicI64::new(0),
             receiving,
             measuring: Semaphore::new(1),
             running_keys: Mutex::default(),
@@ -71,6 +80,24 @@ impl Engine {
     /// The bytes.
     pub fn blobs(&self) -> &Blobs {
         &self.parts.blobs
+    }
+
+    /// What wakes workers of other processes, where there is one.
+    pub fn broker(&self) -> Option<&Broker> {
+        self.parts.broker.as_ref()
+    }
+
+    /// Where systems outside are told what happened.
+    pub fn outlet(&self) -> Option<&Outlet> {
+        self.parts.outlet.as_ref()
+    }
+
+    /// How long the oldest event has waited to be told outside, as far as this process knows: one of a cluster tells.
+    pub fn untold_for(&self) -> Duration {
+        match self.untold_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => self.parts.environment.now().since(Timestamp(since)),
+        }
     }
 
     /// Clock, ids and randomness.
@@ -123,6 +150,7 @@ impl Engine {
             watermark: self.parts.watermark.clone().filter(|_| watermark),
             record_positions: self.parts.metadata.record_positions,
             keep_copyright: self.parts.metadata.keep_copyright,
+            priority: Priority::Normal,
         }
     }
 }

@@ -9,6 +9,7 @@ mod accept;
 mod captions;
 mod cdn;
 mod change;
+mod cloud_event;
 mod config;
 mod depot;
 mod engine;
@@ -23,9 +24,10 @@ mod watermark;
 
 pub use accept::{Receipt, Upload};
 pub use cdn::{Cdn, CdnError};
+pub use cloud_event::CloudEvent;
 pub use config::{
-    CdnConfig, CdnDriver, ClassifierConfig, MetadataConfig, ModerationConfig, Position,
-    RetentionConfig, UploadLimits, WatermarkConfig,
+    CdnConfig, CdnDriver, ClassifierConfig, EventsConfig, MetadataConfig, ModerationConfig,
+    Position, RetentionConfig, UploadLimits, WatermarkConfig,
 };
 pub use depot::Depot;
 pub use engine::{Engine, Parts};
@@ -36,4 +38,5 @@ pub use recognise::{Recognise, Recognised};
 pub use stills::{Moment, StillSource, Stills};
 
 pub use mediaflow_blob as blob;
+pub use mediaflow_broker as broker;
 pub use mediaflow_store as store;

@@ -1,8 +1,9 @@
 //! Every metric that MediaFlow has, with its name, its labels and what it says: the reference page and the
 //! dashboards follow from this file. What can be asked of the store is asked when somebody scrapes, not counted here.
 
+use mediaflow_broker::Stats;
 use mediaflow_core::Timestamp;
-use mediaflow_store::StoreHealth;
+use mediaflow_store::{Obstacle, QueueLoad, StoreHealth};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +14,7 @@ use prometheus_client::registry::{Metric, Registry};
 use std::borrow::Cow;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 /// A metric, for the reference page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,13 +50,29 @@ metrics! {
     WAITING "mediaflow_queue_waiting" ["queue"] "Tasks that wait for a retry time or a person";
     DEAD "mediaflow_queue_dead" ["queue"] "Tasks that failed for good and were not replayed";
     OLDEST "mediaflow_queue_oldest_ready_seconds" ["queue"] "How long the oldest claimable task has waited; 0 without one";
+    WORK "mediaflow_queue_work_seconds" ["queue"] "How long one slot would need for what is ready, by what attempts took lately";
+    DRAIN "mediaflow_queue_drain_seconds" ["queue"] "How long the workers that there are would need for it; missing when there are none";
+    ARRIVALS "mediaflow_queue_arrivals_per_second" ["queue"] "Tasks that became ready, over the last five minutes";
+    COMPLETIONS "mediaflow_queue_completions_per_second" ["queue"] "Attempts that ended, over the last five minutes";
+    SLOTS "mediaflow_queue_slots" ["queue"] "Tasks that living workers take at the same time, if they do nothing else";
+    WORKERS "mediaflow_queue_workers" ["queue"] "Workers that live and serve it";
+    STUCK "mediaflow_queue_unplaceable" ["queue", "reason"] "Ready tasks that no living worker can take";
     ASSETS "mediaflow_assets" ["state"] "Assets by state";
     FREE "mediaflow_storage_free_bytes" [] "Bytes that can still be written where originals and renditions are";
+    ANNOUNCED "mediaflow_broker_announced_total" [] "Rings for ready tasks that the broker took";
+    RECEIVED "mediaflow_broker_received_total" [] "Rings that this process's worker heard";
+    ACKNOWLEDGED "mediaflow_broker_acknowledged_total" [] "Rings that were acknowledged, right after the claim that they led to";
+    BROKER_FAILURES "mediaflow_broker_failures_total" [] "Requests to the broker that failed; polling goes on";
+    BROKER_UP "mediaflow_broker_up" [] "1 when the last request to the broker went well; missing without a broker";
+    TOLD "mediaflow_events_told_total" [] "Events that this process told systems outside";
+    TELLING_FAILURES "mediaflow_events_failures_total" [] "Times that events could not be told; they wait";
+    UNTOLD "mediaflow_events_untold_seconds" [] "How long the oldest event has waited to be told; of the one process that tells";
     SERVICE_FAILED "mediaflow_service_failed" ["service"] "1 when a background service's last round failed";
 }
 
 type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 type Gauges = Family<Labels<1>, Gauge>;
+type Fractions = Family<Labels<1>, Gauge<f64, AtomicU64>>;
 type Times<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 type Seconds = Counter<f64, AtomicU64>;
 
@@ -76,6 +94,10 @@ pub struct Scrape<'a> {
     pub store: Option<&'a StoreHealth>,
     /// Free space, where it is known.
     pub free_bytes: Option<u64>,
+    /// What the broker did, and whether it is well; missing without one.
+    pub broker: Option<(Stats, bool)>,
+    /// What was told outside, and how long the oldest event has waited for it; missing where nothing is told.
+    pub outlet: Option<(Stats, Duration)>,
     /// Background services and whether their last round failed.
     pub services: &'a [(&'static str, bool)],
 }
@@ -97,9 +119,20 @@ pub struct Metrics {
     running: Gauges,
     waiting: Gauges,
     dead: Gauges,
-    oldest: Family<Labels<1>, Gauge<f64, AtomicU64>>,
+    oldest: Fractions,
+    work: Fractions,
+    drain: Fractions,
+    arrivals: Fractions,
+    completions: Fractions,
+    slots: Gauges,
+    workers: Gauges,
+    stuck: Family<Labels<2>, Gauge>,
     assets: Gauges,
     free: Gauge,
+    broker: [Counter; 4],
+    broker_up: Family<Labels<0>, Gauge>,
+    outlet: [Counter; 2],
+    untold: Family<Labels<0>, Gauge<f64, AtomicU64>>,
     service_failed: Gauges,
 }
 
@@ -122,8 +155,19 @@ impl Metrics {
             waiting: Family::default(),
             dead: Family::default(),
             oldest: Family::default(),
+            work: Family::default(),
+            drain: Family::default(),
+            arrivals: Family::default(),
+            completions: Family::default(),
+            slots: Family::default(),
+            workers: Family::default(),
+            stuck: Family::default(),
             assets: Family::default(),
             free: Gauge::default(),
+            broker: Default::default(),
+            broker_up: Family::default(),
+            outlet: Default::default(),
+            untold: Family::default(),
             service_failed: Family::default(),
         };
         let build = Gauges::default();
@@ -142,8 +186,24 @@ impl Metrics {
         new.add(WAITING, new.waiting.clone());
         new.add(DEAD, new.dead.clone());
         new.add(OLDEST, new.oldest.clone());
+        new.add(WORK, new.work.clone());
+        new.add(DRAIN, new.drain.clone());
+        new.add(ARRIVALS, new.arrivals.clone());
+        new.add(COMPLETIONS, new.completions.clone());
+        new.add(SLOTS, new.slots.clone());
+        new.add(WORKERS, new.workers.clone());
+        new.add(STUCK, new.stuck.clone());
         new.add(ASSETS, new.assets.clone());
         new.add(FREE, new.free.clone());
+        let counted = [ANNOUNCED, RECEIVED, ACKNOWLEDGED, BROKER_FAILURES];
+        for (described, counter) in counted.into_iter().zip(new.broker.clone()) {
+            new.add(described, counter);
+        }
+        new.add(BROKER_UP, new.broker_up.clone());
+        for (described, counter) in [TOLD, TELLING_FAILURES].into_iter().zip(new.outlet.clone()) {
+            new.add(described, counter);
+        }
+        new.add(UNTOLD, new.untold.clone());
         new.add(SERVICE_FAILED, new.service_failed.clone());
         new
     }
@@ -234,6 +294,7 @@ impl Metrics {
             self.oldest
                 .get_or_create(&labels)
                 .set(age.unwrap_or_default().as_secs_f64());
+            self.scale(queue, &labels);
         }
         for (state, count) in scrape.store.iter().flat_map(|s| &s.assets) {
             let labels = one(ASSETS, state.as_str());
@@ -242,11 +303,57 @@ impl Metrics {
         if let Some(free) = scrape.free_bytes {
             self.free.set(number(free));
         }
+        if let Some((stats, is_up)) = scrape.broker {
+            let now = [
+                stats.announced,
+                stats.received,
+                stats.acknowledged,
+                stats.failures,
+            ];
+            count(&self.broker, &now);
+            self.broker_up.get_or_create(&[]).set(i64::from(is_up));
+        }
+        if let Some((stats, untold)) = scrape.outlet {
+            count(&self.outlet, &[stats.announced, stats.failures]);
+            let untold = untold.as_secs_f64();
+            self.untold.get_or_create(&[]).set(untold);
+        }
         for (service, failed) in scrape.services {
             let labels = one(SERVICE_FAILED, service);
             let gauge = self.service_failed.get_or_create(&labels);
             gauge.set(i64::from(*failed));
         }
+    }
+
+    /// What clusters are scaled by.
+    fn scale(&self, queue: &QueueLoad, labels: &Labels<1>) {
+        let set = |family: &Fractions, value: f64| drop(family.get_or_create(labels).set(value));
+        set(&self.work, queue.work_seconds());
+        set(&self.arrivals, queue.arrival_rate());
+        set(&self.completions, queue.completion_rate());
+        match queue.drain_seconds() {
+            Some(seconds) => set(&self.drain, seconds),
+            None => drop(self.drain.remove(labels)),
+        }
+        self.slots.get_or_create(labels).set(queue.slots.into());
+        self.workers.get_or_create(labels).set(queue.workers.into());
+        for obstacle in [Obstacle::NoQueue, Obstacle::NoCapability] {
+            let stuck = queue.stuck.iter().filter(|s| s.obstacle == obstacle);
+            let labels = [
+                ("queue", labels[0].1.clone()),
+                ("reason", obstacle.as_str().into()),
+            ];
+            let tasks: u64 = stuck.map(|s| s.tasks).sum();
+            let tasks = i64::try_from(tasks).unwrap_or(i64::MAX);
+            self.stuck.get_or_create(&labels).set(tasks);
+        }
+    }
+}
+
+/// Brings counters up to what somebody else has counted.
+fn count(counters: &[Counter], now: &[u64]) {
+    for (counter, now) in counters.iter().zip(now) {
+        counter.inc_by(now.saturating_sub(counter.get()));
     }
 }
 
@@ -302,6 +409,8 @@ mod tests {
             now: Timestamp(0),
             store: None,
             free_bytes: Some(7),
+            broker: None,
+            outlet: None,
             services: &[("sweeper", true)],
         }
     }

@@ -7,7 +7,7 @@ use crate::data::DataFolder;
 use mediaflow_api::access::mint;
 use mediaflow_core::{KeyId, TenantId};
 use mediaflow_engine::SystemEnvironment;
-use mediaflow_store::{Environment as _, Scope, Store};
+use mediaflow_store::{Environment as _, Scope, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -26,9 +26,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "lowercase")]
 pub(crate) enum KeyRequest {
-    Create { name: String, scopes: Vec<Scope> },
+    Create {
+        name: String,
+        scopes: Vec<Scope>,
+        tenant: TenantId,
+    },
     List,
-    Revoke { id: KeyId },
+    Revoke {
+        id: KeyId,
+    },
 }
 
 /// What is answered.
@@ -46,6 +52,7 @@ pub(crate) enum KeyAnswer {
 pub(crate) struct KeyLine {
     pub(crate) id: KeyId,
     pub(crate) name: String,
+    pub(crate) tenant: TenantId,
     pub(crate) scopes: Vec<Scope>,
     pub(crate) created_at: String,
     pub(crate) revoked_at: Option<String>,
@@ -53,30 +60,59 @@ pub(crate) struct KeyLine {
 
 /// Does what is asked, in the process that has the store open.
 pub(crate) async fn perform(store: &dyn Store, request: KeyRequest) -> KeyAnswer {
-    let tenant = TenantId::DEFAULT;
     let answer = match request {
-        KeyRequest::Create { name, scopes } => {
-            let id = KeyId(SystemEnvironment.id());
-            let minted = mint(id, &name, &scopes, tenant);
-            let added = store.add_key(minted.stored).await;
-            added.map(|()| KeyAnswer::Created {
-                id,
-                token: minted.text,
-            })
-        }
-        KeyRequest::List => store.keys(tenant).await.map(|keys| {
-            let line = |key: mediaflow_store::KeyRecord| KeyLine {
-                id: key.id,
-                name: key.name,
-                scopes: key.scopes,
-                created_at: key.created_at.to_string(),
-                revoked_at: key.revoked_at.map(|t| t.to_string()),
-            };
-            KeyAnswer::Keys(keys.into_iter().map(line).collect())
-        }),
-        KeyRequest::Revoke { id } => store.revoke_key(tenant, id).await.map(KeyAnswer::Revoked),
+        KeyRequest::Create {
+            name,
+            scopes,
+            tenant,
+        } => create(store, &name, &scopes, tenant).await,
+        KeyRequest::List => list(store).await,
+        KeyRequest::Revoke { id } => revoke(store, id).await,
     };
     answer.unwrap_or_else(|e| KeyAnswer::Refused(e.to_string()))
+}
+
+async fn create(
+    store: &dyn Store,
+    name: &str,
+    scopes: &[Scope],
+    tenant: TenantId,
+) -> Result<KeyAnswer, StoreError> {
+    if tenant != TenantId::DEFAULT && !store.tenants().await?.iter().any(|t| t.id == tenant) {
+        let text = format!("there is no tenant {tenant}; `mediaflow tenants create` makes one");
+        return Ok(KeyAnswer::Refused(text));
+    }
+    let id = KeyId(SystemEnvironment.id());
+    let minted = mint(id, name, scopes, tenant);
+    store.add_key(minted.stored).await?;
+    let token = minted.text;
+    Ok(KeyAnswer::Created { id, token })
+}
+
+/// The operator's own keys, then those of other tenants.
+async fn list(store: &dyn Store) -> Result<KeyAnswer, StoreError> {
+    let others = store.tenants().await?.into_iter().map(|tenant| tenant.id);
+    let others = others.filter(|id| *id != TenantId::DEFAULT);
+    let mut lines = Vec::new();
+    for tenant in std::iter::once(TenantId::DEFAULT).chain(others) {
+        lines.extend(store.keys(tenant).await?.into_iter().map(|key| KeyLine {
+            id: key.id,
+            name: key.name,
+            tenant,
+            scopes: key.scopes,
+            created_at: key.created_at.to_string(),
+            revoked_at: key.revoked_at.map(|t| t.to_string()),
+        }));
+    }
+    Ok(KeyAnswer::Keys(lines))
+}
+
+async fn revoke(store: &dyn Store, id: KeyId) -> Result<KeyAnswer, StoreError> {
+    let Some(key) = store.key(id).await? else {
+        return Ok(KeyAnswer::Revoked(false));
+    };
+    let revoked = store.revoke_key(key.tenant, id).await?;
+    Ok(KeyAnswer::Revoked(revoked))
 }
 
 /// A socket's path has at most 107 bytes, and a data folder may lie deeper. The kernel's own

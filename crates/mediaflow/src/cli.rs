@@ -1,6 +1,8 @@
 //! The command line as data. What each command does is in `commands`.
 
-use crate::commands::{config, ingest, keys, recipes, sign, workers};
+use crate::commands::{
+    config, ingest, keys, migrate, migrations, queues, recipes, sign, switches, tenants, workers,
+};
 use crate::config::Config;
 use crate::roles::Role;
 use clap::{Args, Parser, Subcommand};
@@ -64,9 +66,33 @@ pub(crate) enum Command {
             value_delimiter = ','
         )]
         roles: Vec<Role>,
+        /// What wakes workers of other processes; wins over `broker` of the file
+        #[arg(
+            long,
+            value_name = "ADDRESS",
+            env = "MEDIAFLOW_BROKER",
+            hide_env_values = true
+        )]
+        broker: Option<String>,
+        /// Where other systems are told what happens; wins over `events.to` of the file
+        #[arg(
+            long,
+            value_name = "ADDRESS",
+            env = "MEDIAFLOW_EVENTS",
+            hide_env_values = true
+        )]
+        events: Option<String>,
         /// The queues that its worker serves: image, video, network; wins over `worker.queues` of the file
         #[arg(long, value_name = "QUEUE", env = "MEDIAFLOW_QUEUES", value_delimiter = ',', value_parser = queue)]
         queues: Vec<Queue>,
+        /// What it can do beside what its ffmpeg encodes, for example gpu; wins over `worker.capabilities` of the file
+        #[arg(
+            long,
+            value_name = "NAME",
+            env = "MEDIAFLOW_CAPABILITIES",
+            value_delimiter = ','
+        )]
+        capabilities: Vec<String>,
         /// Media tasks at the same time; wins over `worker.cpu` of the file
         #[arg(long, value_name = "NUMBER", env = "MEDIAFLOW_CPU")]
         cpu: Option<u32>,
@@ -85,8 +111,21 @@ pub(crate) enum Command {
     },
     /// Show who works on what; drain and stop workers
     Workers(workers::Workers),
+    /// Show how much each queue has to do, how fast it goes, and what nobody can do
+    Queues(queues::Queues),
+    /// Turn uploads and queues on and off while everything runs
+    Switches(switches::Switches),
+    /// Show who shares this installation; set shares and limits
+    Tenants(tenants::Tenants),
     /// Print a signed, expiring URL of a private asset
     Sign(sign::Sign),
+    /// Show and apply changes of the database's schema
+    Migrations {
+        #[command(subcommand)]
+        verb: Option<migrations::Verb>,
+    },
+    /// Move an installation to another database and other bytes, while it works
+    Migrate(migrate::Migrate),
     /// Check and show recipes
     Recipes {
         #[command(subcommand)]

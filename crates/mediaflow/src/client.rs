@@ -159,6 +159,20 @@ impl Client {
         json(self.send(request.timeout(SILENCE_MAX)).await?).await
     }
 
+    /// What a path of the API answers to JSON that is sent to it.
+    pub(crate) async fn send_json(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, Trouble> {
+        let request = self.http.request(method, self.at(path));
+        let request = request
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.to_string());
+        json(self.send(request.timeout(SILENCE_MAX)).await?).await
+    }
+
     /// Everything known of an asset.
     pub(crate) async fn asset(&self, id: &str) -> Result<Value, Trouble> {
         self.get(&format!("v1/assets/{id}")).await

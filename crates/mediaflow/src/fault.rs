@@ -29,6 +29,14 @@ impl Fault {
         }
     }
 
+    /// The same, and what else is to be known.
+    pub(crate) fn and(self, more: impl fmt::Display) -> Self {
+        Self {
+            message: format!("{}; {more}", self.message),
+            ..self
+        }
+    }
+
     /// Says what is to be said on standard error.
     pub(crate) fn report(self) -> ExitCode {
         if !self.message.is_empty() {

@@ -16,6 +16,15 @@ pub(crate) fn print(text: &str) -> Result<(), Fault> {
     }
 }
 
+/// One JSON document for programs.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Fault> {
+    let text = serde_json::to_string_pretty(value).map_err(Fault::failed)?;
+    print(&format!("{text}\n"))
+}
+
 /// Columns padded to their widest cell; the last one is left as it is.
 pub(crate) fn table(rows: &[Vec<String>], indent: &str) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -85,27 +85,74 @@ impl DeliveryConfig {
             return self.signer().map_err(Fault::unusable);
         }
         let path = data.signing_keys();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == ErrorKind::NotFound => make(&path)?,
-            Err(e) => return Err(Fault::failed(format!("{}: {e}", path.display()))),
-        };
-        toml::from_str(&text)
-            .map_err(|e| e.message().to_owned())
-            .and_then(|file: Self| file.signer())
+        if !path.exists() {
+            make(&path)?;
+        }
+        let kept = kept(&path)?.unwrap_or_default();
+        kept.signer()
             .map_err(|e| Fault::failed(format!("{}: {e}", path.display())))
+    }
+
+    /// The configured keys, or those of the data folder; none where no key was needed yet.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub(crate) fn keys(&self, data: &DataFolder) -> Result<Option<Vec<SigningKey>>, Fault> {
+        if !self.signing_keys.is_empty() {
+            return Ok(Some(self.signing_keys.clone()));
+        }
+        Ok(kept(&data.signing_keys())?.map(|kept| kept.signing_keys))
+    }
+
+    /// Where the keys are, for people.
+    pub(crate) fn place(&self, data: &DataFolder) -> String {
+        match self.signing_keys.is_empty() {
+            true => data.signing_keys().display().to_string(),
+            false => "the old configuration".to_owned(),
+        }
     }
 }
 
-/// Writes a fresh key where only this user can read it. A second process that does the same at
-/// this moment loses: the first file stays and is the one that both read.
-fn make(path: &Path) -> Result<String, Fault> {
-    let fail = |e: std::io::Error| Fault::failed(format!("{}: {e}", path.display()));
+/// What the data folder keeps.
+fn kept(path: &Path) -> Result<Option<DeliveryConfig>, Fault> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Fault::failed(format!("{}: {e}", path.display()))),
+    };
+    let kept = toml::from_str(&text);
+    kept.map(Some)
+        .map_err(|e| Fault::failed(format!("{}: {}", path.display(), e.message())))
+}
+
+/// Keeps keys that another place has signed with.
+///
+/// # Errors
+/// A sentence for the operator.
+pub(crate) fn keep(data: &DataFolder, keys: &[SigningKey]) -> Result<(), Fault> {
+    write(&data.signing_keys(), keys)
+}
+
+/// Makes a fresh key.
+fn make(path: &Path) -> Result<(), Fault> {
     let secret: [u8; 32] = rand::random();
-    let text = format!(
-        "# Signs the URLs of private assets. Whoever has it can read them.\n[[signing_keys]]\nid = \"k1\"\nsecret = \"{}\"\n",
-        hex::encode(secret)
-    );
+    let fresh = SigningKey {
+        id: "k1".to_owned(),
+        secret: hex::encode(secret),
+    };
+    write(path, &[fresh])
+}
+
+/// Writes keys where only this user can read them. A second process that does the same at this moment loses: the first file
+/// stays and is the one that both read.
+fn write(path: &Path, keys: &[SigningKey]) -> Result<(), Fault> {
+    let fail = |e: std::io::Error| Fault::failed(format!("{}: {e}", path.display()));
+    let mut text = "# Signs the URLs of private assets. Whoever has it can read them.\n".to_owned();
+    for SigningKey { id, secret } in keys {
+        text.push_str(&format!(
+            "[[signing_keys]]\nid = \"{id}\"\nsecret = \"{secret}\"\n"
+        ));
+    }
     let fresh = path.with_extension(format!("new-{}", std::process::id()));
     let mut file = OpenOptions::new()
         .write(true)
@@ -119,6 +166,6 @@ fn make(path: &Path) -> Result<String, Fault> {
     fs::remove_file(&fresh).map_err(fail)?;
     match linked {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(fail(e)),
-        _ => fs::read_to_string(path).map_err(fail),
+        _ => Ok(()),
     }
 }

@@ -15,7 +15,9 @@ pub(crate) async fn open_store(
     environment: Arc<dyn Environment>,
 ) -> Result<Arc<dyn Store>, Fault> {
     if let Some(url) = &config.store {
-        let options = config.postgres.options();
+        let broker = config.open_broker().map_err(Fault::unusable)?;
+        let tells_ready = broker.is_none();
+        let options = config.postgres.options(tells_ready);
         let opened = PostgresStore::open(url, environment, options).await;
         let store = opened.map_err(|e| Fault::failed(format!("{}: {e}", shown(url))))?;
         return Ok(Arc::new(store));
@@ -48,7 +50,7 @@ pub(crate) async fn open_blobs(config: &Config, data: &DataFolder) -> Result<Blo
 }
 
 /// An address without its password.
-fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     match url
         .split_once("://")
         .map(|(scheme, rest)| (scheme, rest.rsplit_once('@')))

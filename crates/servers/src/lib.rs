@@ -5,10 +5,18 @@
 
 #![forbid(unsafe_code)]
 
+mod kafka;
 mod postgres;
 mod process;
+mod rabbitmq;
+mod redis;
 mod s3;
+mod sqs;
 
+pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use process::{Server, free_port};
+pub use rabbitmq::RabbitMq;
+pub use redis::Redis;
 pub use s3::S3;
+pub use sqs::Sqs;

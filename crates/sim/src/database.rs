@@ -12,7 +12,7 @@ use mediaflow_core::{AssetId, BlobId, Decision, TaskId, TaskState, TenantId};
 use mediaflow_store::{
     Accept, Accepted, AssetPatch, Capacity, Catalog as _, Claimed, Condemned, EventPage,
     Generation, Intake as _, Lease, Purge, ReplayFilter, Report, Review as _, Servable,
-    SqliteStore, StoreError, StoreHealth, Swept, Upkeep, Work as _,
+    SqliteStore, StoreError, StoreHealth, Swept, Upkeep, Waiting, Work as _,
 };
 use std::future::Future;
 use std::pin::pin;
@@ -393,6 +393,10 @@ impl Upkeep for Database {
             return Ok(Swept::default());
         }
         self.verb("sweep", self.store.sweep(limit))
+    }
+
+    async fn unclaimed(&self, age: Duration, limit: u32) -> Result<Vec<Waiting>, StoreError> {
+        self.query("unclaimed", self.store.unclaimed(age, limit))
     }
 
     async fn condemn(&self, grace: Duration, limit: u32) -> Result<Vec<Condemned>, StoreError> {

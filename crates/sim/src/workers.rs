@@ -80,6 +80,7 @@ impl Worker {
             idle: self.held.is_empty(),
             lease: LEASE,
             idle_lane: self.held.is_empty(),
+            capabilities: Vec::new(),
         }
     }
 }

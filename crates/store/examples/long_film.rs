@@ -191,6 +191,7 @@ async fn film(segments: u32) {
         idle: true,
         lease: Duration::from_secs(600),
         idle_lane: true,
+        capabilities: Vec::new(),
     };
     let (mut plan, mut claims, mut reports) =
         (Spent::default(), Spent::default(), Spent::default());

@@ -166,6 +166,10 @@ pub struct TaskRecord {
     pub error: Option<(String, String)>,
     /// Every try, oldest first.
     pub tries: Vec<AttemptRecord>,
+    /// Capabilities that a worker must have for it.
+    pub needs: Vec<String>,
+    /// Memory that a worker must have for it, in bytes.
+    pub memory_bytes: u64,
 }
 
 /// A recorded fact.

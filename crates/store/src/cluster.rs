@@ -8,6 +8,14 @@ use std::time::Duration;
 /// How long a worker is remembered that says nothing.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(3600);
 
+/// Three times as long as workers leave between two signs of life: who says nothing for longer counts as gone.
+pub const SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// Whether a worker that was heard of then lives now.
+pub(crate) fn is_living(seen_at: Timestamp, now: Timestamp) -> bool {
+    now.since(seen_at) <= SILENCE_MAX
+}
+
 /// What operators want of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Wish {
@@ -51,6 +59,10 @@ pub struct Presence {
     pub queues: Vec<Queue>,
     /// Media tasks that it takes at the same time.
     pub cpu: u32,
+    /// Tasks that wait for somebody else that it takes at the same time.
+    pub network: u32,
+    /// What it can do; sorted.
+    pub capabilities: Vec<String>,
     /// Memory that it has for tasks, in bytes.
     pub memory_bytes: u64,
     /// When it began.
@@ -98,6 +110,9 @@ pub trait Cluster: Send + Sync {
 
     /// Those that said something in the last hour, by name.
     async fn workers(&self) -> Result<Vec<WorkerRecord>, StoreError>;
+
+    /// Those that live and are to work.
+    async fn at_work(&self) -> Result<Vec<Presence>, StoreError>;
 
     /// Tells a worker what is wanted of it; it hears that when it next says that it is there.
     /// Answers whether there is such a worker.

@@ -36,6 +36,12 @@ pub enum StoreError {
     /// Another process holds this database.
     #[error("{0}")]
     Locked(String),
+    /// The installation moves, has moved or is arriving, and takes no changes.
+    #[error("{0}")]
+    Closed(String),
+    /// The database's shape is not one that this program can use.
+    #[error("{0}")]
+    Schema(String),
     /// The disk is full or read-only.
     #[error("the database cannot be written: {0}")]
     Full(String),
@@ -50,13 +56,10 @@ pub enum StoreError {
 impl StoreError {
     /// The database has a shape that a later program gave it.
     pub(crate) fn newer(version: usize, known: usize) -> Self {
-        Self::Database(
-            format!(
-                "it was written by a newer MediaFlow (its version is {version}, this program knows {known}); \
-                 start the newer program or restore a backup"
-            )
-            .into(),
-        )
+        Self::Schema(format!(
+            "it was written by a newer MediaFlow (its schema is at step {version}, this program knows {known}) and can \
+             no longer be used by this one; start the newer program or restore a backup"
+        ))
     }
 
     /// The stable code for the outside.
@@ -71,9 +74,12 @@ impl StoreError {
             Self::IdempotencyMismatch => ErrorCode::IdempotencyMismatch,
             Self::InvalidQuery(_) => ErrorCode::RequestInvalid,
             Self::Full(_) => ErrorCode::LimitStorage,
-            Self::BlobCondemned | Self::Locked(_) | Self::Unavailable(_) | Self::Database(_) => {
-                ErrorCode::StoreUnavailable
-            }
+            Self::Closed(_) => ErrorCode::StoreClosed,
+            Self::BlobCondemned
+            | Self::Locked(_)
+            | Self::Schema(_)
+            | Self::Unavailable(_)
+            | Self::Database(_) => ErrorCode::StoreUnavailable,
         }
     }
 }

@@ -1,7 +1,11 @@
 //! Which of the ready tasks a worker gets: decided over candidates in hand, whatever database they came from.
 
-use crate::{Capacity, StoreError};
+use crate::fairness::{Line, Turns};
+use crate::load::obstacle;
+use crate::{Capacity, Presence, StoreError};
 use mediaflow_core::{TaskId, Timestamp};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A task that has waited longer stops smaller ones behind it.
@@ -15,11 +19,23 @@ pub(crate) const LOOKAHEAD: u32 = 32;
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) id: TaskId,
+    pub(crate) line: Line,
     pub(crate) lane: u8,
     pub(crate) rank: i64,
+    pub(crate) cpu_ms: u32,
     pub(crate) memory: u64,
     pub(crate) alone: bool,
     pub(crate) queued_at: Timestamp,
+    pub(crate) needs: String,
+    /// Whether another worker that lives can take it, and this one never.
+    pub(crate) elsewhere: bool,
+}
+
+impl Candidate {
+    /// Its place in its line.
+    pub(crate) fn place(&self) -> (u8, i64, TaskId) {
+        (self.lane, self.rank, self.id)
+    }
 }
 
 /// What a claim has left to give, while it gives it.
@@ -42,28 +58,49 @@ impl<'a> Giving<'a> {
         }
     }
 
-    /// What to give of candidates in the store's order. `is_idle` tells whether nothing below the idle lane is ready or
-    /// running anywhere.
+    /// What to give of candidates, which are the first of each line that has any. `is_idle` tells whether nothing below
+    /// the idle lane is ready or running anywhere.
     pub(crate) fn choose(
         &mut self,
         candidates: Vec<Candidate>,
+        turns: &mut Turns,
         slots: u32,
-        mut is_idle: impl FnMut() -> Result<bool, StoreError>,
+        is_idle: impl FnOnce() -> Result<bool, StoreError>,
     ) -> Result<Vec<Candidate>, StoreError> {
-        let mut left = slots;
-        let mut chosen = Vec::new();
+        let mut lines: BTreeMap<Line, Vec<Candidate>> = BTreeMap::new();
         for candidate in candidates {
-            if left == 0 || self.full {
-                break;
-            }
-            if candidate.lane == IDLE_LANE && !(self.capacity.idle_lane && is_idle()?) {
-                break;
-            }
-            let room =
-                self.fits(&candidate) && (!candidate.alone || (self.capacity.idle && !self.given));
-            if room {
+            lines.entry(candidate.line).or_default().push(candidate);
+        }
+        for tasks in lines.values_mut() {
+            // The next one is taken from the end.
+            tasks.sort_by_key(|task| Reverse(task.place()));
+        }
+        let is_contended = lines.len() > 1;
+        let mut chosen = Vec::new();
+        let mut lanes = IDLE_LANE;
+        let mut is_idle = Some(is_idle);
+        while !self.full && chosen.len() < slots as usize {
+            let Some(candidate) = next(&mut lines, turns, lanes) else {
+                // What runs only while nothing else waits has its turn when nothing else is left.
+                let is_left = lines.values().any(|tasks| !tasks.is_empty());
+                let is_idle = is_idle
+                    .take()
+                    .filter(|_| is_left && self.capacity.idle_lane);
+                match is_idle {
+                    Some(is_idle) => {
+                        if !is_idle()? {
+                            break;
+                        }
+                        lanes = IDLE_LANE + 1;
+                    }
+                    None => break,
+                }
+                continue;
+            };
+            let alone = candidate.alone && !(self.capacity.idle && !self.given);
+            if self.fits(&candidate) && !alone {
                 self.take(&candidate);
-                left -= 1;
+                turns.serve(&candidate.line, candidate.cpu_ms, is_contended);
                 self.full = candidate.alone;
                 chosen.push(candidate);
             } else if self.is_overdue(&candidate) {
@@ -75,10 +112,10 @@ impl<'a> Giving<'a> {
 
     /// Whether a task may be offered, if nothing of a lower lane is ready.
     pub(crate) fn may_offer(&self, candidate: &Candidate) -> bool {
-        !candidate.alone && candidate.lane != IDLE_LANE && self.fits(candidate)
+        !candidate.alone && candidate.lane != IDLE_LANE && candidate.memory <= self.memory_free
     }
 
-    /// Whether this task, the first of its queue, has waited too long for room on this worker.
+    /// Whether this task, the first of its line, has waited too long for room on this worker.
     pub(crate) fn is_blocked_by(&self, first: &Candidate) -> bool {
         (first.alone || !self.fits(first)) && self.is_overdue(first)
     }
@@ -91,12 +128,65 @@ impl<'a> Giving<'a> {
         self.given = true;
     }
 
-    /// A task that no worker of this size can take is given all the same, for it to say so.
+    /// A task that no worker that lives can take is given all the same, for it to say so.
     fn fits(&self, candidate: &Candidate) -> bool {
-        candidate.memory <= self.memory_free || candidate.memory > self.capacity.memory_total
+        let is_too_large = candidate.memory > self.capacity.memory_total;
+        candidate.memory <= self.memory_free || (is_too_large && !candidate.elsewhere)
     }
 
+    /// Whether smaller tasks wait for this one, which this worker could take if it had nothing else.
     fn is_overdue(&self, candidate: &Candidate) -> bool {
-        candidate.lane < IDLE_LANE && self.now.since(candidate.queued_at) > PATIENCE
+        candidate.lane < IDLE_LANE
+            && candidate.memory <= self.capacity.memory_total
+            && self.now.since(candidate.queued_at) > PATIENCE
     }
+}
+
+/// Notes which tasks this worker can never take and another one can. `others` are all workers that live, and asked for
+/// only where there is such a task.
+pub(crate) fn look_elsewhere(
+    candidates: &mut [Candidate],
+    capacity: &Capacity,
+    others: Vec<Presence>,
+) {
+    for task in candidates {
+        task.elsewhere = task.memory > capacity.memory_total
+            && obstacle(task.line.queue, &task.needs, task.memory, &others).is_none();
+    }
+}
+
+/// Whether any task needs more memory than this worker has.
+pub(crate) fn any_too_large(candidates: &[Candidate], capacity: &Capacity) -> bool {
+    let mut memory = candidates.iter().map(|task| task.memory);
+    memory.any(|bytes| bytes > capacity.memory_total)
+}
+
+/// Takes the first task of the line whose turn it is, of lanes below this one.
+fn next(lines: &mut BTreeMap<Line, Vec<Candidate>>, turns: &Turns, lanes: u8) -> Option<Candidate> {
+    let waiting = lines.iter().filter_map(|(line, tasks)| {
+        let first = tasks.last().filter(|first| first.lane < lanes)?;
+        turns
+            .may_run(line)
+            .then(|| ((turns.turn(line), first.place()), *line))
+    });
+    let (_, line) = waiting.min()?;
+    lines.get_mut(&line)?.pop()
+}
+
+/// Whether a worker that has just ended a task of the same asset may go on with this one, of all the first ones that wait
+/// in its queues.
+pub(crate) fn is_its_turn<'c>(
+    candidate: &Candidate,
+    turns: &Turns,
+    heads: impl IntoIterator<Item = &'c Candidate>,
+) -> bool {
+    turns.may_run(&candidate.line)
+        && heads
+            .into_iter()
+            .all(|head| match head.line == candidate.line {
+                true => head.lane >= candidate.lane,
+                false => {
+                    !turns.may_run(&head.line) || turns.may_overtake(&candidate.line, &head.line)
+                }
+            })
 }

@@ -3,7 +3,8 @@
 //! A store's functions are the domain's verbs. Each is one transaction, and the verb calls the core
 //! inside it. The interface is split by who uses it: [`Intake`] takes uploads in, [`Work`] is for workers,
 //! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Captioning`] for captions, [`Review`] is for people who decide and replay, [`Upkeep`] for the
-//! background services, [`Keys`] for access, [`Cluster`] for processes that share a store, and [`Signals`] for whoever waits for any of it.
+//! background services, [`Relaying`] for telling others what happened, [`Keys`] for access, [`Cluster`] for processes that share a
+//! store, [`Control`] for operators, and [`Signals`] for whoever waits for any of it.
 
 #![forbid(unsafe_code)]
 
@@ -11,16 +12,22 @@ mod blob;
 mod captions;
 mod catalog;
 mod cluster;
+mod control;
 mod error;
+mod fairness;
 mod frozen;
 mod giving;
 mod intake;
 mod keys;
+mod load;
+pub mod moving;
 mod paths;
 mod postgres;
 mod query;
 mod record;
+mod relaying;
 mod review;
+mod schema;
 mod signals;
 mod sqlite;
 mod standing;
@@ -36,19 +43,25 @@ pub use catalog::{
     MediaFilter, Original, RenditionRecord, RunRecord, Search, Servable, TaskFilter, TaskPage,
     TaskRecord,
 };
-pub use cluster::{Cluster, Presence, RunningTask, Wish, WorkerRecord};
+pub use cluster::{Cluster, Presence, RunningTask, SILENCE_MAX, Wish, WorkerRecord};
+pub use control::{
+    Admission, Change, Control, Limit, Switch, SwitchRecord, TenantChange, TenantRecord,
+};
 pub use error::StoreError;
 pub use intake::{Accept, Accepted, Idempotency, Intake};
 pub use keys::{KeyRecord, Keys, NewKey, Scope};
+pub use load::{Obstacle, QueueLoad, Recent, Stuck, obstacle};
 pub use postgres::{Clock, PostgresOptions, PostgresStore};
+pub use relaying::Relaying;
 pub use review::{Generation, ReplayFilter, Review};
-pub use signals::Signals;
+pub use schema::{MigrationRecord, MigrationState};
+pub use signals::{Signals, Waiting};
 pub use sqlite::SqliteStore;
 pub use streams::{
     NewSegment, NewTrack, Playback, Quality, Segment, StreamFile, Streams, StreamsStatus, Track,
     TrackKind, TrackStatus, master_edition,
 };
-pub use upkeep::{Condemned, Purge, QueueDepth, StoreHealth, Swept, Upkeep};
+pub use upkeep::{Condemned, Purge, StoreHealth, Swept, Upkeep};
 pub use work::{
     Capacity, Claimed, Lease, MediaFacts, NewRendition, Output, RenditionBlob, Report, Reusable,
     Work,
@@ -58,12 +71,34 @@ use mediaflow_core::Timestamp;
 
 /// Everything a database must do for MediaFlow.
 pub trait Store:
-    Intake + Work + Catalog + Playback + Captioning + Review + Upkeep + Keys + Cluster + Signals
+    Intake
+    + Work
+    + Catalog
+    + Playback
+    + Captioning
+    + Review
+    + Upkeep
+    + Relaying
+    + Keys
+    + Cluster
+    + Control
+    + Signals
 {
 }
 
 impl<
-    T: Intake + Work + Catalog + Playback + Captioning + Review + Upkeep + Keys + Cluster + Signals,
+    T: Intake
+        + Work
+        + Catalog
+        + Playback
+        + Captioning
+        + Review
+        + Upkeep
+        + Relaying
+        + Keys
+        + Cluster
+        + Control
+        + Signals,
 > Store for T
 {
 }

@@ -1,8 +1,8 @@
 //! Verbs of the background services.
 
-use crate::StoreError;
+use crate::{QueueLoad, StoreError, Waiting};
 use async_trait::async_trait;
-use mediaflow_core::{AssetId, BlobId, Queue, Timestamp};
+use mediaflow_core::{AssetId, BlobId};
 use std::time::Duration;
 
 /// What a sweep found.
@@ -36,28 +36,11 @@ pub struct Purge {
     pub attempts: u32,
 }
 
-/// How much waits and runs in a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueDepth {
-    /// Which.
-    pub queue: Queue,
-    /// Could be claimed.
-    pub ready: u64,
-    /// Is being worked on.
-    pub running: u64,
-    /// Waits for a retry time or a person.
-    pub waiting: u64,
-    /// Is dead and not replayed.
-    pub dead: u64,
-    /// When the oldest ready task became ready.
-    pub oldest_ready_at: Option<Timestamp>,
-}
-
 /// For readiness and metrics.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoreHealth {
     /// Each queue's.
-    pub queues: Vec<QueueDepth>,
+    pub queues: Vec<QueueLoad>,
     /// Assets by state.
     pub assets: Vec<(mediaflow_core::AssetState, u64)>,
 }
@@ -67,6 +50,9 @@ pub struct StoreHealth {
 pub trait Upkeep: Send + Sync {
     /// Fails leases that ran out and readies tasks whose retry time has come, up to `limit` of each.
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError>;
+
+    /// Tasks at the head of their queue that have been ready for longer than `age`, up to `limit` of each queue.
+    async fn unclaimed(&self, age: Duration, limit: u32) -> Result<Vec<Waiting>, StoreError>;
 
     /// Condemns blobs that nothing refers to and that are older than `grace`, up to `limit`;
     /// those condemned before and not yet forgotten come first.

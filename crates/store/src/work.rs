@@ -31,6 +31,8 @@ pub struct Capacity {
     pub lease: Duration,
     /// Whether lane 9 (squeeze) may be given: only when nothing else waits.
     pub idle_lane: bool,
+    /// What the worker can do: a task that needs anything else is not given.
+    pub capabilities: Vec<String>,
 }
 
 /// A worker's time-limited right to a task.
@@ -164,7 +166,9 @@ pub enum Report {
 /// Verbs of workers.
 #[async_trait]
 pub trait Work: Send + Sync {
-    /// Claims ready tasks in the store's order, as many as fit.
+    /// Claims ready tasks, as many as fit: of each tenant and urgency those that make assets viewable first, and between
+    /// them by weighted fair shares of processor time. Nothing is given of queues whose claims are switched off, nor
+    /// beyond a tenant's limit.
     ///
     /// Repeated with the same `request` id it gives the same tasks again while they are still held.
     /// A task that has waited over five seconds and would fit an idle worker stops smaller ones behind it.

@@ -12,6 +12,9 @@ pub struct WorkerConfig {
     /// The queues that this process serves: `image`, `video`, `network` (classifiers and CDNs).
     #[schemars(with = "Vec<String>")]
     pub queues: Vec<Queue>,
+    /// What this process can do beside what it finds out itself (what its ffmpeg encodes: `hevc`, `vp9`, `av1`), for example
+    /// `gpu`. Steps of recipes name what they need in `requires`, and go only where that is.
+    pub capabilities: Vec<String>,
     /// Media tasks at the same time; 0 takes one for each processor.
     pub cpu: u32,
     /// Memory for media tasks, in bytes. A task is started only when its estimate fits; one whose estimate
@@ -34,6 +37,7 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             queues: Queue::ALL.to_vec(),
+            capabilities: Vec::new(),
             cpu: 0,
             memory_bytes: 2 << 30,
             scratch_bytes: 256 << 20,
@@ -51,6 +55,13 @@ impl WorkerConfig {
     pub fn check(&self) -> Result<(), String> {
         if self.queues.is_empty() {
             return Err("worker.queues must be image, video, network or some of them".into());
+        }
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+        let is_bad = |name: &&String| name.is_empty() || !name.chars().all(is_name);
+        if let Some(bad) = self.capabilities.iter().find(is_bad) {
+            return Err(format!(
+                "worker.capabilities has {bad:?}; each must be of lower-case letters, digits, `-` and `_`"
+            ));
         }
         if self.memory_bytes < 128 << 20 {
             return Err("worker.memory_bytes must be at least 134217728 (128 MiB)".into());

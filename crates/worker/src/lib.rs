@@ -11,6 +11,7 @@ mod classifier;
 mod config;
 mod heartbeat;
 mod ops;
+mod partial;
 mod presence;
 mod recognise;
 mod scratch;

@@ -1,12 +1,16 @@
 //! What the tasks of one asset share: the original's bytes, its decoded pixels and the sizes made of them in memory,
-//! the copy of a film that has an index and the original of an object store on the disk. A cache in every sense: each task can make all of it anew, anywhere.
+//! the copy of a film that has an index and what was fetched of an original in an object store on the disk. A cache in every sense: each task can make all of it anew, anywhere.
 
+use crate::partial::Partial;
 use mediaflow_core::AssetId;
 use mediaflow_media::image::Pixels;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
+
+/// Of the disk, what one film that is fetched in parts may take before its next task begins it anew.
+const PARTIAL_SHARE: u64 = 64;
 
 /// Scratch of all assets in work, bounded in bytes.
 #[derive(Debug)]
@@ -23,8 +27,9 @@ struct State {
 }
 
 /// One asset's. Locks are held while something is made, so that two tasks never decode the same picture twice.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct AssetScratch {
+    partial_bytes_max: u64,
     original: Mutex<Option<Arc<Vec<u8>>>>,
     pixels: Mutex<Option<Arc<Pixels>>>,
     sizes: Mutex<Option<Arc<Vec<Arc<Pixels>>>>>,
@@ -32,6 +37,8 @@ pub(crate) struct AssetScratch {
     copied_bytes: AtomicU64,
     fetched: Mutex<Option<Arc<TempDir>>>,
     fetched_bytes: AtomicU64,
+    partial: Mutex<Option<Arc<Partial>>>,
+    only_whole: AtomicBool,
 }
 
 impl Scratch {
@@ -48,7 +55,12 @@ impl Scratch {
         let mut state = lock(&self.state);
         state.clock += 1;
         let now = state.clock;
-        let entry = state.entries.entry((asset, generation)).or_default();
+        let share = self.disk_bytes_max / PARTIAL_SHARE;
+        let make = || (Arc::new(AssetScratch::new(share)), 0);
+        let entry = state
+            .entries
+            .entry((asset, generation))
+            .or_insert_with(make);
         entry.1 = now;
         Arc::clone(&entry.0)
     }
@@ -76,7 +88,7 @@ impl Scratch {
             }
             if on_disk > self.disk_bytes_max {
                 on_disk -= scratch.disk_bytes();
-                removed.extend(scratch.take_files());
+                removed.push(scratch.take_files());
             }
             if scratch.bytes() == 0 && scratch.disk_bytes() == 0 {
                 state.entries.remove(&key);
@@ -92,6 +104,48 @@ impl Scratch {
 }
 
 impl AssetScratch {
+    fn new(partial_bytes_max: u64) -> Self {
+        Self {
+            partial_bytes_max,
+            original: Mutex::default(),
+            pixels: Mutex::default(),
+            sizes: Mutex::default(),
+            copy: Mutex::default(),
+            copied_bytes: AtomicU64::default(),
+            fetched: Mutex::default(),
+            fetched_bytes: AtomicU64::default(),
+            partial: Mutex::default(),
+            only_whole: AtomicBool::default(),
+        }
+    }
+
+    /// The original as a file that has only parts of it, begun where there is none and where the one that is there has
+    /// grown past its share: who uses that keeps it until then. Nothing where it can only be used whole.
+    pub(crate) fn partial<E>(
+        &self,
+        begin: impl FnOnce() -> Result<Option<Partial>, E>,
+    ) -> Result<Option<Arc<Partial>>, E> {
+        let mut place = lock(&self.partial);
+        if self.only_whole.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        if let Some(kept) = &*place
+            && kept.bytes() <= self.partial_bytes_max
+        {
+            return Ok(Some(Arc::clone(kept)));
+        }
+        *place = begin()?.map(Arc::new);
+        if place.is_none() {
+            self.use_whole();
+        }
+        Ok(place.clone())
+    }
+
+    /// Parts of the original are not enough, or there is no telling them.
+    pub(crate) fn use_whole(&self) {
+        self.only_whole.store(true, Ordering::Relaxed);
+    }
+
     /// The original's bytes, read where they are missing.
     pub(crate) fn original<E>(
         &self,
@@ -141,13 +195,16 @@ impl AssetScratch {
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.copied_bytes.load(Ordering::Relaxed) + self.fetched_bytes.load(Ordering::Relaxed)
+        let partial = lock(&self.partial).as_ref().map_or(0, |p| p.bytes());
+        let whole = [&self.copied_bytes, &self.fetched_bytes];
+        partial + whole.map(|b| b.load(Ordering::Relaxed)).iter().sum::<u64>()
     }
 
-    fn take_files(&self) -> [Option<Arc<TempDir>>; 2] {
+    fn take_files(&self) -> (Option<Arc<Partial>>, [Option<Arc<TempDir>>; 2]) {
         self.copied_bytes.store(0, Ordering::Relaxed);
         self.fetched_bytes.store(0, Ordering::Relaxed);
-        [lock(&self.copy).take(), lock(&self.fetched).take()]
+        let whole = [lock(&self.copy).take(), lock(&self.fetched).take()];
+        (lock(&self.partial).take(), whole)
     }
 
     fn forget_pictures(&self) {

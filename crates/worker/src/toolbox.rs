@@ -4,7 +4,9 @@ use crate::classifier::Classifier;
 use mediaflow_engine::ModerationConfig;
 use mediaflow_media::image::heif::HeifHelper;
 use mediaflow_media::image::{DecodeOptions, ImageLimits};
+use mediaflow_media::video::plan::VideoCodec;
 use mediaflow_media::video::{Ffmpeg, MediaLimits};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Codecs, limits and the classifier.
@@ -51,6 +53,22 @@ impl Toolbox {
             scratch: video.scratch,
             classifier,
         })
+    }
+
+    /// What a process with these tools and this configuration can do; sorted, each once.
+    pub(crate) fn capabilities(&self, configured: &[String]) -> Vec<String> {
+        let codecs = self.ffmpeg.iter().flat_map(Ffmpeg::codecs);
+        let found = codecs.map(|codec| match codec {
+            VideoCodec::H264 => "h264",
+            VideoCodec::Hevc => "hevc",
+            VideoCodec::Vp9 => "vp9",
+            VideoCodec::Av1 => "av1",
+        });
+        let all: BTreeSet<String> = found
+            .map(str::to_owned)
+            .chain(configured.iter().cloned())
+            .collect();
+        all.into_iter().collect()
     }
 
     /// How originals are decoded.

@@ -10,6 +10,7 @@ use crate::scratch::Scratch;
 use crate::threads::MediaThreads;
 use crate::toolbox::Toolbox;
 use mediaflow_core::{ErrorCode, Failure, FailureKind, Operation, WorkerId};
+use mediaflow_engine::broker::{Delivery, Listener};
 use mediaflow_engine::metrics::Metrics;
 use mediaflow_engine::store::{
     Capacity, Claimed, Environment as _, Lease, Presence, Report, StoreError, Wish,
@@ -42,6 +43,7 @@ struct Shared {
     config: WorkerConfig,
     id: WorkerId,
     name: String,
+    capabilities: Vec<String>,
     budget: Arc<Budget>,
     leases: Arc<Leases>,
     scratch: Scratch,
@@ -67,6 +69,7 @@ impl Worker {
         stop: CancellationToken,
     ) -> std::io::Result<Self> {
         let shared = Shared {
+            capabilities: toolbox.capabilities(&config.capabilities),
             toolbox: Arc::new(toolbox),
             id: WorkerId(SystemEnvironment.id()),
             depot,
@@ -114,11 +117,23 @@ impl Worker {
         ));
         let mut ready = shared.depot.on_ready();
         let mut wish = shared.wish.subscribe();
+        let mut listener = None;
+        let mut rung = Vec::new();
         loop {
             ready.mark_unchanged();
             shared.claim().await;
+            // The store was asked, so nobody else needs to hear it: also when there was no room, or others were faster.
+            rung.drain(..).for_each(Delivery::acknowledge);
+            // Who claims nothing must not hear what others are waiting for.
+            match shared.depot.broker() {
+                Some(broker) if shared.is_claiming() => {
+                    listener.get_or_insert_with(|| broker.listen(&shared.config.queues));
+                }
+                _ => listener = None,
+            }
             tokio::select! {
                 () = shared.stop.cancelled() => break,
+                heard = hear(listener.as_mut()) => rung = heard,
                 _ = ready.changed() => {}
                 () = shared.freed.notified() => {}
                 _ = wish.changed() => {}
@@ -147,6 +162,8 @@ impl Shared {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             queues: self.config.queues.clone(),
             cpu: self.config.cpu_slots(),
+            network: self.config.network,
+            capabilities: self.capabilities.clone(),
             memory_bytes: self.budget.memory_total(),
             started_at: SystemEnvironment.now(),
         }
@@ -183,6 +200,7 @@ impl Shared {
             idle,
             lease: self.config.lease(),
             idle_lane: idle,
+            capabilities: self.capabilities.clone(),
         }
     }
 
@@ -353,5 +371,15 @@ impl Shared {
     }
 }
 
+/// What rang, as much as came together; nothing ever where there is no broker.
+async fn hear(listener: Option<&mut Listener>) -> Vec<Delivery> {
+    match listener {
+        Some(listener) => listener.next_many(RUNG_MAX).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Rings that one claim answers.
+const RUNG_MAX: usize = 64;
 /// How long running tasks may go on after the process was told to stop.
 const HAND_BACK_AFTER: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@ use crate::origin::Origin;
 use crate::params::{NoParams, Params, one_of};
 use crate::problem::{Problem, ProblemView, invalid};
 use crate::view::asset::{AssetItem, AssetList, AssetView, Links};
+use crate::view::task::{Floor, TaskView};
 use crate::{Context, Shared};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -58,6 +59,9 @@ pub(crate) async fn view(
     };
     let renditions = context.lookups.renditions(store, asset.id).await?;
     let tasks = store.tasks(caller.tenant, &filter).await?.items;
+    let floor = Floor::of(context, &tasks).await?;
+    let tasks = tasks.into_iter().map(|task| TaskView::of(task, &floor));
+    let tasks = tasks.collect();
     let (streams, captions) = match asset.kind {
         Kind::Image => (None, Vec::new()),
         Kind::Video | Kind::Audio => (

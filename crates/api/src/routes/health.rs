@@ -34,6 +34,9 @@ pub(crate) async fn landing() -> Json<Landing> {
             ("events", "/v1/events"),
             ("tasks", "/v1/tasks"),
             ("workers", "/v1/workers"),
+            ("queues", "/v1/queues"),
+            ("switches", "/v1/switches"),
+            ("tenants", "/v1/tenants"),
             ("openapi", "/openapi.json"),
             ("health", "/healthz"),
             ("ready", "/readyz"),
@@ -101,7 +104,19 @@ pub(crate) async fn ready(State(context): State<Shared>) -> impl IntoResponse {
         let reason = failed.then(|| "its last round failed".to_owned());
         checks.insert(format!("service.{name}"), Check::of(reason));
     }
+    let broker = context.engine.broker();
     let is_ready = checks.values().all(|c| c.ok) && !context.stopping.is_cancelled();
+    // Without it workers poll: that is slower, and no reason to send people away.
+    if let Some(broker) = broker {
+        let reason = broker.trouble();
+        let reason = reason.map(|_| "its last request failed; workers poll".to_owned());
+        checks.insert("broker".to_owned(), Check::of(reason));
+    }
+    if let Some(outlet) = context.engine.outlet() {
+        let reason = outlet.trouble();
+        let reason = reason.map(|_| "its last request failed; events wait".to_owned());
+        checks.insert("events".to_owned(), Check::of(reason));
+    }
     let (code, status) = match is_ready {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
@@ -131,6 +146,14 @@ pub(crate) async fn metrics(
         now: context.engine.environment().now(),
         store: health.as_ref(),
         free_bytes: context.engine.blobs().free_bytes().ok().flatten(),
+        broker: context
+            .engine
+            .broker()
+            .map(|broker| (broker.stats(), broker.trouble().is_none())),
+        outlet: context
+            .engine
+            .outlet()
+            .map(|outlet| (outlet.stats(), context.engine.untold_for())),
         services: &services(&context),
     };
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());

@@ -8,8 +8,11 @@ pub(crate) mod health;
 pub(crate) mod moderation;
 mod moments;
 pub(crate) mod original;
+pub(crate) mod queues;
 mod streams;
+pub(crate) mod switches;
 pub(crate) mod tasks;
+pub(crate) mod tenants;
 pub(crate) mod upload;
 pub(crate) mod workers;
 
@@ -20,8 +23,8 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
-use mediaflow_core::{AssetId, ErrorCode, TaskId, WorkerId};
+use axum::routing::{get, patch, post, put};
+use mediaflow_core::{AssetId, ErrorCode, TaskId, TenantId, WorkerId};
 use std::str::FromStr;
 
 pub(crate) fn router(context: Shared) -> Router {
@@ -50,6 +53,12 @@ pub(crate) fn router(context: Shared) -> Router {
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/replay", post(tasks::replay_all))
         .route("/v1/tasks/{id}/replay", post(tasks::replay))
+        .route("/v1/queues", get(queues::list))
+        .route("/v1/switches", get(switches::list))
+        .route("/v1/switches/history", get(switches::history))
+        .route("/v1/switches/{name}", put(switches::set))
+        .route("/v1/tenants", get(tenants::list).post(tenants::create))
+        .route("/v1/tenants/{id}", patch(tenants::change))
         .route("/v1/workers", get(workers::list))
         .route("/v1/workers/{id}/drain", post(workers::drain))
         .route("/v1/workers/{id}/resume", post(workers::resume))
@@ -103,4 +112,5 @@ ids! {
     AssetPath AssetId AssetNotFound;
     TaskPath TaskId TaskNotFound;
     WorkerPath WorkerId WorkerNotFound;
+    TenantPath TenantId TenantNotFound;
 }

@@ -41,7 +41,7 @@ pub(crate) async fn of_asset(
 ) -> Result<Answer<TaskList>, Problem> {
     let filter = filter(params, Some(id))?;
     let page = context.engine.store().tasks(caller.tenant, &filter).await?;
-    Ok(Answer(page.into()))
+    Ok(Answer(TaskList::of(&context, page).await?))
 }
 
 /// Page through all tasks, newest first; `state=dead` is the list of what failed for good.
@@ -65,7 +65,7 @@ pub(crate) async fn list(
 ) -> Result<Answer<TaskList>, Problem> {
     let filter = filter(params, None)?;
     let page = context.engine.store().tasks(caller.tenant, &filter).await?;
-    Ok(Answer(page.into()))
+    Ok(Answer(TaskList::of(&context, page).await?))
 }
 
 fn filter(mut params: Params, asset: Option<AssetId>) -> Result<TaskFilter, EngineError> {

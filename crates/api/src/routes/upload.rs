@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use mediaflow_core::{AssetOptions, Focus, Visibility};
+use mediaflow_core::{AssetOptions, Focus, Priority, Visibility};
 use mediaflow_engine::{EngineError, Receipt, Upload};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -50,6 +50,7 @@ pub(crate) struct Accepted {
         ("visibility" = Option<String>, Query, description = "`public` (default) or `private`."),
         ("watermark" = Option<bool>, Query, description = "Whether the configured mark is applied."),
         ("focus" = Option<String>, Query, description = "`x,y` between 0 and 1: the point that crops keep in sight."),
+        ("priority" = Option<String>, Query, description = "`high`, `normal` (default) or `low` (imports in bulk): the share of processors beside other uploads of yours."),
         ("sha256" = Option<String>, Query, description = "Refuse the upload if its bytes have another digest."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeating a request with the same key gives the first answer."),
         ("X-Correlation-Id" = Option<String>, Header, description = "Follows the asset everywhere; made up when missing."),
@@ -151,6 +152,9 @@ pub(crate) fn said(mut params: Params, upload: Upload) -> Result<Upload, EngineE
                 .unwrap_or_default(),
             focus: params.take_as("focus", "`x,y`, both between 0 and 1", focus)?,
         },
+        priority: params
+            .take_as("priority", "`high`, `normal` or `low`", Priority::parse)?
+            .unwrap_or_default(),
         sha256: params.take_as("sha256", digest, |text| text.parse().ok())?,
         ..upload
     };
@@ -188,6 +192,8 @@ pub(crate) struct FormView {
     /// A JSON object.
     metadata: Option<String>,
     visibility: Option<String>,
+    /// `high`, `normal` or `low`
+    priority: Option<String>,
     watermark: Option<bool>,
     /// `x,y`
     focus: Option<String>,

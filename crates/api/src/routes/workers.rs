@@ -2,19 +2,15 @@
 
 use super::WorkerPath;
 use crate::Shared;
-use crate::access::MayAdmin;
+use crate::access::MayOperate;
 use crate::params::NoParams;
 use crate::problem::{Problem, ProblemView};
 use axum::extract::State;
 use axum::response::Json as Answer;
 use mediaflow_core::{ErrorCode, Timestamp, WorkerId};
-use mediaflow_engine::store::{RunningTask, Wish, WorkerRecord};
+use mediaflow_engine::store::{RunningTask, SILENCE_MAX, Wish, WorkerRecord};
 use serde::Serialize;
-use std::time::Duration;
 use utoipa::ToSchema;
-
-/// Three times as long as workers leave between two signs of life.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// All workers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,6 +30,8 @@ pub(crate) struct WorkerView {
     state: &'static str,
     version: String,
     queues: Vec<&'static str>,
+    /// What it can do: `gpu`, `hevc`, ...
+    capabilities: Vec<String>,
     /// Media tasks that it takes at the same time.
     cpu: u32,
     /// Memory that it has for tasks.
@@ -66,6 +64,7 @@ impl WorkerView {
             },
             version: told.version,
             queues: told.queues.into_iter().map(|q| q.as_str()).collect(),
+            capabilities: told.capabilities,
             cpu: told.cpu,
             memory_bytes: told.memory_bytes,
             started_at: told.started_at.to_string(),
@@ -96,7 +95,7 @@ impl HeldTask {
 )]
 pub(crate) async fn list(
     State(context): State<Shared>,
-    _: MayAdmin,
+    _: MayOperate,
     _: NoParams,
 ) -> Result<Answer<WorkerList>, Problem> {
     let now = context.engine.environment().now();
@@ -125,7 +124,7 @@ pub(crate) struct Told {
 )]
 pub(crate) async fn drain(
     context: State<Shared>,
-    _: MayAdmin,
+    _: MayOperate,
     WorkerPath(id): WorkerPath,
     _: NoParams,
 ) -> Result<Answer<Told>, Problem> {
@@ -143,7 +142,7 @@ pub(crate) async fn drain(
 )]
 pub(crate) async fn resume(
     context: State<Shared>,
-    _: MayAdmin,
+    _: MayOperate,
     WorkerPath(id): WorkerPath,
     _: NoParams,
 ) -> Result<Answer<Told>, Problem> {
@@ -161,7 +160,7 @@ pub(crate) async fn resume(
 )]
 pub(crate) async fn stop(
     context: State<Shared>,
-    _: MayAdmin,
+    _: MayOperate,
     WorkerPath(id): WorkerPath,
     _: NoParams,
 ) -> Result<Answer<Told>, Problem> {

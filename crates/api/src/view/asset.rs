@@ -10,8 +10,8 @@ use addresses::Addresses;
 use mediaflow_core::operation::DOWNLOAD;
 use mediaflow_core::{AssetId, Focus, Kind};
 use mediaflow_engine::store::{
-    AssetRecord, CaptionsRecord, MediaFacts, Original, Servable, StreamsStatus, TaskRecord,
-    TrackKind, TrackStatus,
+    AssetRecord, CaptionsRecord, MediaFacts, Original, Servable, StreamsStatus, TrackKind,
+    TrackStatus,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -298,7 +298,7 @@ impl AssetView {
         renditions: &[Servable],
         streams: Option<&StreamsStatus>,
         captions: Vec<CaptionsRecord>,
-        tasks: Vec<TaskRecord>,
+        tasks: Vec<TaskView>,
     ) -> Self {
         let addresses = Addresses::of(context, origin, asset.id, asset.options.visibility);
         let has = |profile: &str| renditions.iter().any(|r| r.rendition.profile == profile);
@@ -348,7 +348,7 @@ impl AssetView {
                     label: c.label,
                 })
                 .collect(),
-            tasks: tasks.into_iter().map(TaskView::from).collect(),
+            tasks,
             title: asset.options.title,
             tags: asset.options.tags,
             visibility: asset.options.visibility.as_str(),

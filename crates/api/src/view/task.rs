@@ -1,7 +1,11 @@
 //! Tasks and their attempts.
 
-use mediaflow_core::Timestamp;
-use mediaflow_engine::store::{AttemptRecord, TaskPage, TaskRecord};
+use crate::Context;
+use mediaflow_core::{TaskState, Timestamp};
+use mediaflow_engine::store::{
+    AttemptRecord, Obstacle, Presence, StoreError, Switch, SwitchRecord, TaskPage, TaskRecord,
+    obstacle,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,6 +35,43 @@ pub(crate) struct TaskView {
     /// Why the last try failed, or why it was cancelled.
     error_code: Option<String>,
     error_message: Option<String>,
+    /// Why no worker takes it, while it is ready: `paused` (claims of its queue are switched off), `no_worker.queue` (no living
+    /// worker serves its queue), `no_worker.capability` (none of them has what it needs), `no_worker.memory`.
+    blocked: Option<&'static str>,
+}
+
+/// What tasks are given to, for telling why one is not.
+#[derive(Default)]
+pub(crate) struct Floor {
+    workers: Vec<Presence>,
+    switches: Vec<SwitchRecord>,
+}
+
+impl Floor {
+    /// As it is for these tasks: nothing is asked where none is ready.
+    pub(crate) async fn of(context: &Context, tasks: &[TaskRecord]) -> Result<Self, StoreError> {
+        if !tasks.iter().any(|task| task.state == TaskState::Ready) {
+            return Ok(Self::default());
+        }
+        let store = context.engine.store();
+        Ok(Self {
+            workers: store.at_work().await?,
+            switches: store.switches().await?,
+        })
+    }
+
+    fn obstacle(&self, task: &TaskRecord) -> Option<Obstacle> {
+        if task.state != TaskState::Ready {
+            return None;
+        }
+        let claims = Switch::Claims(task.queue);
+        let mut switches = self.switches.iter();
+        if switches.any(|s| s.switch == claims && !s.is_on) {
+            return Some(Obstacle::Paused);
+        }
+        let needs = task.needs.join(",");
+        obstacle(task.queue, &needs, task.memory_bytes, &self.workers)
+    }
 }
 
 /// A task with everything that is known of it.
@@ -44,6 +85,8 @@ pub(crate) struct TaskDetail {
     generation: u32,
     /// `image` or `network`.
     queue: &'static str,
+    /// Capabilities that a worker must have for it.
+    needs: Vec<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: String,
     /// Every try, oldest first.
@@ -77,8 +120,9 @@ fn text(at: Option<Timestamp>) -> Option<String> {
     at.map(|at| at.to_string())
 }
 
-impl From<TaskRecord> for TaskView {
-    fn from(task: TaskRecord) -> Self {
+impl TaskView {
+    pub(crate) fn of(task: TaskRecord, floor: &Floor) -> Self {
+        let blocked = floor.obstacle(&task).map(Obstacle::as_str);
         let (error_code, error_message) = task.error.unzip();
         Self {
             id: task.id.to_string(),
@@ -93,20 +137,22 @@ impl From<TaskRecord> for TaskView {
             worker: task.worker,
             error_code,
             error_message,
+            blocked,
         }
     }
 }
 
-impl From<TaskRecord> for TaskDetail {
-    fn from(mut task: TaskRecord) -> Self {
+impl TaskDetail {
+    fn of(mut task: TaskRecord, floor: &Floor) -> Self {
         let tries = std::mem::take(&mut task.tries);
         Self {
             asset: task.asset.to_string(),
             generation: task.generation,
             queue: task.queue.as_str(),
+            needs: task.needs.clone(),
             created_at: task.created_at.to_string(),
             tries: tries.into_iter().map(TryView::from).collect(),
-            task: task.into(),
+            task: TaskView::of(task, floor),
         }
     }
 }
@@ -125,11 +171,13 @@ impl From<AttemptRecord> for TryView {
     }
 }
 
-impl From<TaskPage> for TaskList {
-    fn from(page: TaskPage) -> Self {
-        Self {
-            items: page.items.into_iter().map(TaskDetail::from).collect(),
+impl TaskList {
+    pub(crate) async fn of(context: &Context, page: TaskPage) -> Result<Self, StoreError> {
+        let floor = Floor::of(context, &page.items).await?;
+        let items = page.items.into_iter();
+        Ok(Self {
+            items: items.map(|task| TaskDetail::of(task, &floor)).collect(),
             next_cursor: page.next_cursor,
-        }
+        })
     }
 }

@@ -142,6 +142,8 @@ impl Server {
             store: Arc::clone(&store),
             is_shared: false,
             blobs: blobs.clone(),
+            broker: None,
+            outlet: None,
             environment,
             recipes: Recipes::load(None).unwrap(),
             recognise: Arc::new(Words),
@@ -260,6 +262,7 @@ impl Server {
             idle: true,
             lease: Duration::from_secs(600),
             idle_lane: false,
+            capabilities: Vec::new(),
         };
         self.store.claim(self.world.id(), &capacity).await.unwrap()
     }

@@ -30,7 +30,8 @@ async fn every_described_path_exists_and_is_served() {
         let path = path
             .replace("{id}", "01920000-0000-7000-8000-000000000001")
             .replace("{asset}", "01920000-0000-7000-8000-000000000001")
-            .replace("{rendition}", "large");
+            .replace("{rendition}", "large")
+            .replace("{name}", "uploads");
         for (method, operation) in operations.as_object().unwrap() {
             let name = operation["operationId"].as_str().unwrap();
             assert!(names.insert(name), "{name} is there twice");

@@ -14,17 +14,19 @@ pub(crate) struct RangeFile {
     blobs: ObjectBlobs,
     key: BlobKey,
     bytes: u64,
+    e_tag: Option<String>,
     position: u64,
     window: Bytes,
     window_start: u64,
 }
 
 impl RangeFile {
-    pub(super) fn new(blobs: ObjectBlobs, key: BlobKey, bytes: u64) -> Self {
+    pub(super) fn new(blobs: ObjectBlobs, key: BlobKey, bytes: u64, e_tag: Option<String>) -> Self {
         Self {
             blobs,
             key,
             bytes,
+            e_tag,
             position: 0,
             window: Bytes::new(),
             window_start: 0,
@@ -41,7 +43,7 @@ impl Read for RangeFile {
         if !window.contains(&self.position) {
             let wanted = WINDOW_BYTES.max(into.len() as u64);
             let range = self.position..self.bytes.min(self.position + wanted);
-            let fetched = read::range(&self.blobs, &self.key, range);
+            let fetched = read::range(&self.blobs, &self.key, range, self.e_tag.clone());
             let fetched = self.blobs.inner.runtime.block_on(fetched);
             self.window = fetched.map_err(io::Error::other)?;
             self.window_start = self.position;

@@ -9,6 +9,7 @@ mod config;
 mod file;
 mod read;
 mod sign;
+mod version;
 mod wire;
 mod write;
 
@@ -17,6 +18,7 @@ pub use addressed::{AddressedBlobs, Addresses};
 pub use config::ObjectStoreConfig;
 use file::RangeFile;
 pub use sign::Signed;
+pub use version::ObjectVersion;
 pub(crate) use write::ObjectWriter;
 
 use crate::{BlobError, BlobKey, BlobReader, Written};
@@ -33,7 +35,6 @@ use object_store::signer::Signer;
 use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -185,7 +186,7 @@ impl ObjectBlobs {
         start: u64,
         length: u64,
     ) -> Result<BlobReader, BlobError> {
-        read::open(self, key, start, length).await
+        read::open(self, key, start, length, None).await
     }
 
     /// The whole content in memory.
@@ -196,25 +197,17 @@ impl ObjectBlobs {
         read::whole(self, key).await
     }
 
-    /// Writes the whole content, of which the length is known, to a new file and tells its SHA-256. Ends early when
-    /// `stopped` becomes true. Blocks.
+    /// The object that lies under `key` now, which must have so many bytes, to be read in pieces. Blocks.
     ///
     /// # Errors
-    /// When there is none, or the file cannot be written; it may be there in part then.
-    pub fn fetch(
-        &self,
-        key: &BlobKey,
-        bytes: u64,
-        file: &Path,
-        stopped: &AtomicBool,
-    ) -> Result<[u8; 32], BlobError> {
-        let fetched = read::fetch(self, key, bytes, file, stopped);
-        self.inner.runtime.block_on(fetched)
+    /// When there is none or it has another length.
+    pub fn version(&self, key: &BlobKey, bytes: u64) -> Result<ObjectVersion, BlobError> {
+        self.inner.runtime.block_on(read::version(self, key, bytes))
     }
 
     /// Reads like a file whose length is known, a window at a time. Its reads block.
     pub(crate) fn file(&self, key: &BlobKey, bytes: u64) -> RangeFile {
-        RangeFile::new(self.clone(), key.clone(), bytes)
+        RangeFile::new(self.clone(), key.clone(), bytes, None)
     }
 
     /// Removes the object. Removing what is gone is no error.

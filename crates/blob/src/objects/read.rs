@@ -1,20 +1,18 @@
-//! Reading: ranges as streams that go on where a connection was lost, and whole objects into files.
+//! Reading: ranges as streams that go on where a connection was lost, and many ranges of one object.
 
-use super::ObjectBlobs;
+use super::{ObjectBlobs, ObjectVersion};
 use crate::{BlobError, BlobKey, BlobReader};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, try_unfold};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::{GetOptions, GetRange, GetResult, ObjectStore as _};
-use sha2::{Digest as _, Sha256};
+use std::io;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::io::AsyncWriteExt as _;
 
-/// A file is fetched in ranges of so many bytes.
+/// Ranges are fetched in parts of so many bytes.
 const RANGE_BYTES: u64 = 8 << 20;
-/// Ranges of one file that are on their way at the same time.
+/// Parts of one object that are on their way at the same time.
 const FETCHED_TOGETHER: usize = 4;
 
 struct Reading {
@@ -34,6 +32,7 @@ pub(super) async fn open(
     key: &BlobKey,
     start: u64,
     length: u64,
+    e_tag: Option<String>,
 ) -> Result<BlobReader, BlobError> {
     if length == 0 {
         let options = GetOptions {
@@ -43,7 +42,7 @@ pub(super) async fn open(
         let found = request(blobs, key, options).await?;
         return Ok(BlobReader::new(found.meta.size, stream::empty()));
     }
-    let opened = request(blobs, key, part(start..start + length, None)).await?;
+    let opened = request(blobs, key, part(start..start + length, e_tag)).await?;
     let (bytes, e_tag) = (opened.meta.size, opened.meta.e_tag.clone());
     let reading = Reading {
         blobs: blobs.clone(),
@@ -108,11 +107,11 @@ async fn next(mut reading: Reading) -> Result<Option<(Bytes, Reading)>, BlobErro
 
 pub(super) async fn whole(blobs: &ObjectBlobs, key: &BlobKey) -> Result<Bytes, BlobError> {
     // The size is not known before; one request tells it and brings what is small.
-    let first = match open(blobs, key, 0, RANGE_BYTES).await {
+    let first = match open(blobs, key, 0, RANGE_BYTES, None).await {
         Ok(first) => first,
         // A range of an object without bytes is refused.
         Err(error) => {
-            return match open(blobs, key, 0, 0).await?.bytes() {
+            return match open(blobs, key, 0, 0, None).await?.bytes() {
                 0 => Ok(Bytes::new()),
                 _ => Err(error),
             };
@@ -127,7 +126,7 @@ pub(super) async fn whole(blobs: &ObjectBlobs, key: &BlobKey) -> Result<Bytes, B
         all.extend_from_slice(&piece);
     }
     if bytes > RANGE_BYTES {
-        let rest = open(blobs, key, RANGE_BYTES, bytes - RANGE_BYTES).await?;
+        let rest = open(blobs, key, RANGE_BYTES, bytes - RANGE_BYTES, None).await?;
         let mut stream = rest.stream();
         while let Some(piece) = stream.try_next().await? {
             all.extend_from_slice(&piece);
@@ -136,14 +135,15 @@ pub(super) async fn whole(blobs: &ObjectBlobs, key: &BlobKey) -> Result<Bytes, B
     Ok(all.freeze())
 }
 
-/// One range in memory.
+/// One range in memory, of the object with this tag where one is given.
 pub(super) async fn range(
     blobs: &ObjectBlobs,
     key: &BlobKey,
     range: Range<u64>,
+    e_tag: Option<String>,
 ) -> Result<Bytes, BlobError> {
     let length = range.end - range.start;
-    let opened = open(blobs, key, range.start, length).await?;
+    let opened = open(blobs, key, range.start, length, e_tag).await?;
     let mut all = BytesMut::with_capacity(usize::try_from(length).unwrap_or(0));
     let mut stream = opened.stream();
     while let Some(piece) = stream.try_next().await? {
@@ -152,34 +152,57 @@ pub(super) async fn range(
     Ok(all.freeze())
 }
 
+/// Hands on what lies in `ranges`, in their order and a part at a time, with where each part begins.
 pub(super) async fn fetch(
+    object: &ObjectVersion,
+    ranges: impl Iterator<Item = Range<u64>>,
+    stopped: &AtomicBool,
+    each: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+) -> Result<(), BlobError> {
+    let fail = || BlobError::io("writing a fetched blob", "");
+    let parts = ranges.flat_map(|range| {
+        let end = range.end;
+        range
+            .step_by(RANGE_BYTES as usize)
+            .map(move |start| start..end.min(start + RANGE_BYTES))
+    });
+    let one = |part: Range<u64>| async move {
+        let start = part.start;
+        let tag = object.e_tag.clone();
+        let bytes = range(&object.blobs, &object.key, part, tag).await?;
+        Ok::<_, BlobError>((start, bytes))
+    };
+    let mut parts = stream::iter(parts).map(one).buffered(FETCHED_TOGETHER);
+    while let Some((start, bytes)) = parts.try_next().await? {
+        if stopped.load(Ordering::Relaxed) {
+            return Err(fail()(io::ErrorKind::Interrupted.into()));
+        }
+        each(start, &bytes).map_err(fail())?;
+    }
+    Ok(())
+}
+
+/// Looks which object lies under `key`.
+pub(super) async fn version(
     blobs: &ObjectBlobs,
     key: &BlobKey,
     bytes: u64,
-    file: &Path,
-    stopped: &AtomicBool,
-) -> Result<[u8; 32], BlobError> {
-    let fail = || BlobError::io("writing a fetched blob", "");
-    let found = open(blobs, key, 0, 0).await?.bytes();
-    if found != bytes {
+) -> Result<ObjectVersion, BlobError> {
+    let options = GetOptions {
+        head: true,
+        ..GetOptions::default()
+    };
+    let found = request(blobs, key, options).await?.meta;
+    if found.size != bytes {
         return Err(BlobError::Torn {
             expected: bytes,
-            found,
+            found: found.size,
         });
     }
-    let mut file = tokio::fs::File::create_new(file).await.map_err(fail())?;
-    let starts = (0..bytes).step_by(RANGE_BYTES as usize);
-    let mut ranges = stream::iter(starts)
-        .map(|start| range(blobs, key, start..bytes.min(start + RANGE_BYTES)))
-        .buffered(FETCHED_TOGETHER);
-    let mut hasher = Sha256::new();
-    while let Some(piece) = ranges.try_next().await? {
-        if stopped.load(Ordering::Relaxed) {
-            return Err(fail()(std::io::ErrorKind::Interrupted.into()));
-        }
-        hasher.update(&piece);
-        file.write_all(&piece).await.map_err(fail())?;
-    }
-    file.flush().await.map_err(fail())?;
-    Ok(hasher.finalize().into())
+    Ok(ObjectVersion {
+        blobs: blobs.clone(),
+        key: key.clone(),
+        bytes,
+        e_tag: found.e_tag,
+    })
 }

@@ -5,7 +5,7 @@ mod parse;
 
 pub use parse::RecipeError;
 
-use crate::operation::{Cost, Facts, POSTER_SIDE_MAX, Queue, Resize, Variant};
+use crate::operation::{Cost, Facts, POSTER_SIDE_MAX, Queue, Resize, Variant, VideoCodec};
 use crate::{Kind, Operation, Sha256};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -52,6 +52,9 @@ pub struct Step {
     pub attempts: u32,
     /// Limit of one attempt, in seconds.
     pub timeout_s: u64,
+    /// Capabilities that a worker must have for it, beside those that follow from what is made; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
 }
 
 impl Step {
@@ -112,6 +115,29 @@ impl Recipe {
                 pixels: facts.pixels.min(POSTER_SIDE_MAX * POSTER_SIDE_MAX),
             },
         })
+    }
+
+    /// Capabilities that a worker must have for tasks of `step`: what the recipe says, and the codecs of a ladder's
+    /// rungs for what encodes them. Sorted, each once.
+    pub fn requires(&self, step: usize) -> Vec<&str> {
+        let of = &self.steps[step];
+        let mut all: Vec<&str> = of.requires.iter().map(String::as_str).collect();
+        if matches!(
+            of.operation,
+            Operation::VideoPlan(_) | Operation::VideoLead | Operation::VideoEncode
+        ) {
+            let ladders = self.steps.iter().filter_map(|s| match &s.operation {
+                Operation::VideoPlan(ladder) => Some(ladder),
+                _ => None,
+            });
+            let codecs = ladders.flat_map(|l| l.rungs.iter().map(|r| r.codec));
+            for codec in codecs.filter(|codec| *codec != VideoCodec::H264) {
+                all.push(codec.as_str());
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// The index of the step that publishes; every recipe has exactly one.

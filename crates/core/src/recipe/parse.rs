@@ -51,6 +51,8 @@ pub(super) struct RawStep {
     optional: bool,
     attempts: Option<u32>,
     timeout_s: Option<u64>,
+    #[serde(default)]
+    requires: Vec<String>,
     variants: Option<Vec<Variant>>,
     jpeg_quality: Option<u8>,
     formats: Option<Vec<Encoding>>,
@@ -141,6 +143,14 @@ fn make_step(place: &Place, raw: &RawStep, needs: Vec<usize>) -> Result<Step, Re
     if !(1..=86_400).contains(&timeout_s) {
         return Err(place.error(format!("`timeout_s` is {timeout_s}; it must be 1 to 86400")));
     }
+    let mut requires = raw.requires.clone();
+    requires.sort_unstable();
+    requires.dedup();
+    if let Some(bad) = requires.iter().find(|name| check::name(name).is_err()) {
+        return Err(place.error(format!(
+            "`requires` has {bad:?}; a capability is named by lower-case letters, digits and `-`, for example `gpu`"
+        )));
+    }
     Ok(Step {
         name: raw.name.clone(),
         operation,
@@ -149,6 +159,7 @@ fn make_step(place: &Place, raw: &RawStep, needs: Vec<usize>) -> Result<Step, Re
         optional: raw.optional,
         attempts,
         timeout_s,
+        requires,
     })
 }
 

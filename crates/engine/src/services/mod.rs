@@ -1,12 +1,15 @@
 //! Background services, one file each. Every one has a name and a visible status, survives errors of its
 //! round, and ends at once when told. In a cluster one process at a time runs each.
 
+mod announcer;
 mod collector;
 mod duty;
 mod expirer;
 mod purger;
 mod sweeper;
+mod teller;
 
+pub use announcer::announce;
 pub use collector::{Shelf, delete_condemned, delete_strays};
 pub use purger::{Caches, purge_due};
 
@@ -76,6 +79,18 @@ impl Services {
         );
         services.every(engine, stop, "purger", purger::PAUSE, purger::round);
         services.every(engine, stop, "expirer", expirer::PAUSE, expirer::round);
+        if engine.outlet().is_some() {
+            services.every(engine, stop, "teller", teller::PAUSE, teller::round);
+        }
+        if engine.broker().is_some() {
+            services.every(
+                engine,
+                stop,
+                "announcer",
+                announcer::PAUSE,
+                announcer::round,
+            );
+        }
         services
     }
 

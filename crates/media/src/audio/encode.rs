@@ -14,7 +14,7 @@ use super::Level;
 use super::adts::{Blocks, configuration};
 use super::filters::{layout, placed};
 use crate::ffmpeg::Input;
-use crate::mp4::{AudioTrackHeader, Fragment, FragmentSample};
+use crate::mp4::{AudioTrackHeader, Fragment, FragmentSample, Reads};
 use crate::video::plan::{AUDIO_BLOCK, AudioPiece, AudioPlan, AudioTrack};
 use crate::video::{Container, Ffmpeg, Segment};
 use crate::{ErrorKind, MediaError};
@@ -91,6 +91,29 @@ pub fn encode_piece(
     made
 }
 
+/// What encoding `piece` reads of the source.
+pub fn piece_reads(plan: &AudioPlan, piece: &AudioPiece) -> Reads {
+    let encoded = encoded(plan, piece);
+    let seconds =
+        |block| plan.tracks[0].start_seconds + samples(block) as f64 / f64::from(plan.sample_rate);
+    Reads::Sound {
+        streams: plan.tracks.iter().map(|track| track.stream).collect(),
+        seconds: seconds(encoded.start) - SEEK_BEFORE..seconds(encoded.end) + SEEK_BEFORE,
+    }
+}
+
+/// The blocks of a piece that are kept.
+fn kept(plan: &AudioPlan, piece: &AudioPiece) -> Range<u64> {
+    let last = piece.first_segment + piece.segments - 1;
+    plan.segment(piece.first_segment).start..plan.segment(last).end
+}
+
+/// The blocks of a piece that are encoded.
+fn encoded(plan: &AudioPlan, piece: &AudioPiece) -> Range<u64> {
+    let kept = kept(plan, piece);
+    kept.start.saturating_sub(BEFORE)..kept.end + AFTER
+}
+
 /// One piece at work. Its files in the scratch folder are named after positions.
 struct Work<'a> {
     ffmpeg: &'a Ffmpeg,
@@ -112,16 +135,14 @@ impl<'a> Work<'a> {
         levels: &'a [Level],
         scratch: &'a Path,
     ) -> Self {
-        let first = plan.segment(piece.first_segment).start;
-        let end = plan.segment(piece.first_segment + piece.segments - 1).end;
         Self {
             ffmpeg,
             plan,
             piece,
             levels,
             scratch,
-            kept: first..end,
-            encoded: first.saturating_sub(BEFORE)..end + AFTER,
+            kept: kept(plan, piece),
+            encoded: encoded(plan, piece),
         }
     }
 

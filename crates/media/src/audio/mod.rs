@@ -13,7 +13,7 @@ mod waveform;
 
 pub use cover::{cover, has_cover};
 pub use download::{Download, DownloadFormat, download, download_channels};
-pub use encode::{AudioSegment, encode_piece, init_segment};
+pub use encode::{AudioSegment, encode_piece, init_segment, piece_reads};
 pub use level::Level;
 pub use loudness::{Evened, Loudness, even, loudness};
 pub use plan::{channels, needs_index, plan};

@@ -7,15 +7,19 @@
 
 mod boxes;
 mod codec;
+mod excerpt;
 mod fragment;
 mod init;
 mod samples;
 mod setup;
+mod spans;
 mod tables;
 
 pub use codec::codec_string;
+pub use excerpt::{Excerpt, Reads};
 pub(crate) use fragment::{Fragment, FragmentSample};
 pub(crate) use init::{AudioTrackHeader, VideoTrackHeader};
 pub(crate) use samples::{FragmentedFile, Sample};
 pub(crate) use setup::{CodecSetup, TrackSetup};
+pub use spans::Spans;
 pub(crate) use tables::{handlers, read as read_tables};

@@ -11,9 +11,9 @@ use std::slice::ChunksExact;
 use super::boxes::{find, list, u32_at, u64_at};
 
 /// Largest `moov` that is read, in bytes.
-const MOOV_BYTES_MAX: u64 = 128 << 20;
+pub(super) const MOOV_BYTES_MAX: u64 = 128 << 20;
 /// Most samples of one track: twelve hours of 240 pictures per second.
-const SAMPLES_MAX: usize = 12 * 3600 * 240;
+pub(super) const SAMPLES_MAX: usize = 12 * 3600 * 240;
 /// Most boxes beside each other in a file.
 const BOXES_MAX: usize = 10_000;
 
@@ -60,16 +60,11 @@ pub(crate) fn handlers(
 pub(crate) fn read(file: &mut (impl Read + Seek)) -> Option<Vec<TrackTable>> {
     let length = file.seek(SeekFrom::End(0)).ok()?;
     let moov = moov(file, length, MOOV_BYTES_MAX)?;
-    let all = 0..moov.len();
-    let inside = list(&moov, all.clone()).ok()?;
+    let inside = list(&moov, 0..moov.len()).ok()?;
     if inside.iter().any(|b| b.kind == *b"mvex") {
         return None;
     }
-    let movie = find(&moov, all, &[b"mvhd"]).ok()??;
-    let movie_scale = match moov.get(movie.start)? {
-        0 => u32_at(&moov, movie.start + 12).ok()?,
-        _ => u32_at(&moov, movie.start + 20).ok()?,
-    };
+    let movie_scale = movie_scale(&moov)?;
     inside
         .iter()
         .filter(|b| b.kind == *b"trak")
@@ -77,7 +72,21 @@ pub(crate) fn read(file: &mut (impl Read + Seek)) -> Option<Vec<TrackTable>> {
         .collect()
 }
 
-fn moov(file: &mut (impl Read + Seek + ?Sized), length: u64, bytes_max: u64) -> Option<Vec<u8>> {
+/// Ticks per second of the clock that edits count by.
+pub(super) fn movie_scale(moov: &[u8]) -> Option<u32> {
+    let movie = find(moov, 0..moov.len(), &[b"mvhd"]).ok()??;
+    match moov.get(movie.start)? {
+        0 => u32_at(moov, movie.start + 12).ok(),
+        _ => u32_at(moov, movie.start + 20).ok(),
+    }
+}
+
+/// What is in the box of the index, whose file has this length.
+pub(super) fn moov(
+    file: &mut (impl Read + Seek + ?Sized),
+    length: u64,
+    bytes_max: u64,
+) -> Option<Vec<u8>> {
     let mut at = 0;
     for _ in 0..BOXES_MAX {
         if length.checked_sub(at)? < 8 {
@@ -108,16 +117,17 @@ fn moov(file: &mut (impl Read + Seek + ?Sized), length: u64, bytes_max: u64) -> 
 }
 
 /// The boxes of one track.
-struct Track<'a> {
-    moov: &'a [u8],
-    body: Range<usize>,
+pub(super) struct Track<'a> {
+    pub(super) moov: &'a [u8],
+    pub(super) body: Range<usize>,
     table: Range<usize>,
-    is_sound: bool,
-    timescale: u32,
+    handler: [u8; 4],
+    pub(super) is_sound: bool,
+    pub(super) timescale: u32,
 }
 
 impl<'a> Track<'a> {
-    fn of(moov: &'a [u8], body: Range<usize>) -> Option<Self> {
+    pub(super) fn of(moov: &'a [u8], body: Range<usize>) -> Option<Self> {
         let media = |path: &[&[u8; 4]]| find(moov, body.clone(), path).ok()?;
         let table = media(&[b"mdia", b"minf", b"stbl"])?;
         let header = media(&[b"mdia", b"mdhd"])?;
@@ -126,16 +136,23 @@ impl<'a> Track<'a> {
             0 => u32_at(moov, header.start + 12).ok()?,
             _ => u32_at(moov, header.start + 20).ok()?,
         };
+        let handler = moov.get(handler.start + 8..handler.start + 12)?;
+        let handler: [u8; 4] = handler.try_into().ok()?;
         Some(Self {
             moov,
             table,
-            is_sound: moov.get(handler.start + 8..handler.start + 12)? == b"soun",
+            handler,
+            is_sound: handler == *b"soun",
             timescale,
             body,
         })
     }
 
-    fn id(&self) -> Option<u32> {
+    pub(super) fn handler(&self) -> &[u8; 4] {
+        &self.handler
+    }
+
+    pub(super) fn id(&self) -> Option<u32> {
         let header = find(self.moov, self.body.clone(), &[b"tkhd"]).ok()??;
         match self.moov.get(header.start)? {
             0 => u32_at(self.moov, header.start + 12).ok(),
@@ -145,7 +162,12 @@ impl<'a> Track<'a> {
 
     /// The numbers of a table whose rows are `width` words, after `skip` bytes of header that end
     /// with the number of rows.
-    fn rows(&self, kind: &[u8; 4], skip: usize, width: usize) -> Option<ChunksExact<'a, u8>> {
+    pub(super) fn rows(
+        &self,
+        kind: &[u8; 4],
+        skip: usize,
+        width: usize,
+    ) -> Option<ChunksExact<'a, u8>> {
         let found = find(self.moov, self.table.clone(), &[kind]).ok()??;
         let count = u32_at(self.moov, found.start + skip - 4).ok()? as usize;
         let rows = self.moov.get(found.start + skip..found.end)?;
@@ -154,24 +176,16 @@ impl<'a> Track<'a> {
     }
 
     fn table(&self, movie_scale: u32, file_bytes: u64) -> Option<TrackTable> {
-        let steps: Vec<(u32, u32)> = self
-            .rows(b"stts", 8, 2)?
-            .map(|row| (word(row, 0), word(row, 1)))
-            .collect();
-        let total: i64 = steps.iter().try_fold(0_i64, |sum, (n, ticks)| {
-            sum.checked_add(i64::from(*n) * i64::from(*ticks))
-        })?;
-        let sizes = find(self.moov, self.table.clone(), &[b"stsz"]).ok()??;
-        let constant = u32_at(self.moov, sizes.start + 4).ok()?;
+        let steps = self.steps()?;
+        let total = Self::total(&steps)?;
         let id = self.id()?;
-        if constant != 0 {
+        if let Some(constant) = self.constant_size()? {
             // Uncompressed sound: every sample counts, none needs to be looked at.
-            let count = u64::from(u32_at(self.moov, sizes.start + 8).ok()?);
             let shift = self.shift(movie_scale, 0, total)?;
             let whole = TableEntry {
                 pts: -shift,
                 duration: total,
-                bytes: count * u64::from(constant),
+                bytes: self.samples()? * u64::from(constant),
                 is_sync: true,
             };
             let fits = whole.bytes <= file_bytes;
@@ -195,23 +209,40 @@ impl<'a> Track<'a> {
         Some(TrackTable { id, entries })
     }
 
+    /// How many samples in a row last how many ticks.
+    pub(super) fn steps(&self) -> Option<Vec<(u32, u32)>> {
+        let rows = self.rows(b"stts", 8, 2)?;
+        Some(rows.map(|row| (word(row, 0), word(row, 1))).collect())
+    }
+
+    /// Ticks of all samples together.
+    pub(super) fn total(steps: &[(u32, u32)]) -> Option<i64> {
+        steps.iter().try_fold(0_i64, |sum, (n, ticks)| {
+            sum.checked_add(i64::from(*n) * i64::from(*ticks))
+        })
+    }
+
+    /// Bytes of each sample, where all have as many.
+    pub(super) fn constant_size(&self) -> Option<Option<u32>> {
+        let sizes = find(self.moov, self.table.clone(), &[b"stsz"]).ok()??;
+        let constant = u32_at(self.moov, sizes.start + 4).ok()?;
+        Some((constant != 0).then_some(constant))
+    }
+
+    /// How many samples there are.
+    pub(super) fn samples(&self) -> Option<u64> {
+        let sizes = find(self.moov, self.table.clone(), &[b"stsz"]).ok()??;
+        u32_at(self.moov, sizes.start + 8).ok().map(u64::from)
+    }
+
     fn entries(&self, steps: &[(u32, u32)], file_bytes: u64) -> Option<Vec<TableEntry>> {
         let sizes = self.rows(b"stsz", 12, 1)?;
         if sizes.len() > SAMPLES_MAX {
             return None;
         }
         let offsets = self.offsets(sizes.clone())?;
-        let later: Vec<(u32, i32)> = match self.has(b"ctts") {
-            true => self
-                .rows(b"ctts", 8, 2)?
-                .map(|row| (word(row, 0), word(row, 1) as i32))
-                .collect(),
-            false => vec![(u32::MAX, 0)],
-        };
-        let syncs: Option<Vec<u32>> = match self.has(b"stss") {
-            true => Some(self.rows(b"stss", 8, 1)?.map(|r| word(r, 0)).collect()),
-            false => None,
-        };
+        let later = self.later()?;
+        let syncs = self.syncs()?;
         let (mut steps, mut later) = (runs(steps), runs(&later));
         let mut decoded: i64 = 0;
         let mut entries = Vec::with_capacity(sizes.len());
@@ -234,27 +265,90 @@ impl<'a> Track<'a> {
         Some(entries)
     }
 
-    /// Where each sample begins in the file.
-    fn offsets(&self, mut sizes: ChunksExact<'a, u8>) -> Option<Vec<u64>> {
-        let chunks: Vec<u64> = if self.has(b"co64") {
-            self.rows(b"co64", 8, 2)?
-                .map(|r| u64::from(word(r, 0)) << 32 | u64::from(word(r, 1)))
-                .collect()
-        } else {
-            let rows = self.rows(b"stco", 8, 1)?;
-            rows.map(|r| u64::from(word(r, 0))).collect()
-        };
+    /// How many samples in a row are shown how many ticks after they are decoded.
+    pub(super) fn later(&self) -> Option<Vec<(u32, i32)>> {
+        if !self.has(b"ctts") {
+            return Some(vec![(u32::MAX, 0)]);
+        }
+        let rows = self.rows(b"ctts", 8, 2)?;
+        Some(
+            rows.map(|row| (word(row, 0), word(row, 1) as i32))
+                .collect(),
+        )
+    }
+
+    /// The numbers of samples that stand for themselves, from 1; nothing where all do.
+    pub(super) fn syncs(&self) -> Option<Option<Vec<u32>>> {
+        match self.has(b"stss") {
+            true => Some(Some(
+                self.rows(b"stss", 8, 1)?.map(|r| word(r, 0)).collect(),
+            )),
+            false => Some(None),
+        }
+    }
+
+    /// Where each chunk begins in the file.
+    pub(super) fn chunks(&self) -> Option<Vec<u64>> {
+        if self.has(b"co64") {
+            let rows = self.rows(b"co64", 8, 2)?;
+            let long = rows.map(|r| u64::from(word(r, 0)) << 32 | u64::from(word(r, 1)));
+            return Some(long.collect());
+        }
+        let rows = self.rows(b"stco", 8, 1)?;
+        Some(rows.map(|r| u64::from(word(r, 0))).collect())
+    }
+
+    /// Runs of chunks with as many samples each, of one description: the chunks, how many, which.
+    fn chunk_runs(&self, chunks: usize) -> Option<Vec<(Range<usize>, u32, u32)>> {
         let runs: Vec<&[u8]> = self.rows(b"stsc", 8, 3)?.collect();
-        let mut offsets = Vec::with_capacity(sizes.len());
-        for (n, run) in runs.iter().enumerate() {
+        let run = |(n, run): (usize, &&[u8])| {
             let first = (word(run, 0) as usize).checked_sub(1)?;
             let end = match runs.get(n + 1) {
                 Some(next) => (word(next, 0) as usize).checked_sub(1)?,
-                None => chunks.len(),
+                None => chunks,
             };
-            for chunk in chunks.get(first..end)? {
+            (first <= end && end <= chunks).then(|| (first..end, word(run, 1), word(run, 2)))
+        };
+        runs.iter().enumerate().map(run).collect()
+    }
+
+    /// How many samples each chunk has.
+    pub(super) fn chunk_samples(&self) -> Option<Vec<u32>> {
+        let runs = self.chunk_runs(self.chunks()?.len())?;
+        let counts = runs
+            .into_iter()
+            .flat_map(|(chunks, samples, _)| std::iter::repeat_n(samples, chunks.len()));
+        Some(counts.collect())
+    }
+
+    /// The first sample of each run of those that share a description, from 0, and which it is.
+    pub(super) fn descriptions(&self) -> Option<Vec<(u32, u32)>> {
+        let mut found: Vec<(u32, u32)> = Vec::new();
+        let mut at: u32 = 0;
+        for (chunks, samples, description) in self.chunk_runs(self.chunks()?.len())? {
+            if found.last().is_none_or(|last| last.1 != description) {
+                found.push((at, description));
+            }
+            at = at.checked_add(samples.checked_mul(u32::try_from(chunks.len()).ok()?)?)?;
+        }
+        Some(found)
+    }
+
+    /// The whole box that says how many samples each chunk has.
+    pub(super) fn map(&self) -> Option<&'a [u8]> {
+        let inside = list(self.moov, self.table.clone()).ok()?;
+        let found = inside.into_iter().find(|b| b.kind == *b"stsc")?;
+        self.moov.get(found.whole)
+    }
+
+    /// Where each sample begins in the file.
+    pub(super) fn offsets(&self, mut sizes: ChunksExact<'a, u8>) -> Option<Vec<u64>> {
+        let chunks = self.chunks()?;
+        let mut offsets = Vec::with_capacity(sizes.len());
+        for (run, samples, _) in self.chunk_runs(chunks.len())? {
+            for chunk in &chunks[run] {
                 let mut at = *chunk;
-                for size in sizes.by_ref().take(word(run, 1) as usize) {
+                for size in sizes.by_ref().take(samples as usize) {
                     offsets.push(at);
                     at = at.checked_add(u64::from(word(size, 0)))?;
                 }
@@ -269,7 +363,7 @@ impl<'a> Track<'a> {
 
     /// How many ticks the track's edit takes off its times: none without one. Nothing where the
     /// edits are more than a start: `first` is the earliest time shown, `total` the length.
-    fn shift(&self, movie_scale: u32, first: i64, total: i64) -> Option<i64> {
+    pub(super) fn shift(&self, movie_scale: u32, first: i64, total: i64) -> Option<i64> {
         let path: [&[u8; 4]; 2] = [b"edts", b"elst"];
         let Some(found) = find(self.moov, self.body.clone(), &path).ok()? else {
             return Some(0);
@@ -309,14 +403,14 @@ impl<'a> Track<'a> {
     }
 }
 
-fn word(row: &[u8], n: usize) -> u32 {
+pub(super) fn word(row: &[u8], n: usize) -> u32 {
     row.get(n * 4..n * 4 + 4)
         .and_then(|bytes| bytes.try_into().ok())
         .map_or(0, u32::from_be_bytes)
 }
 
 /// A value for each sample out of (count, value) pairs.
-fn runs<T: Copy>(pairs: &[(u32, T)]) -> impl Iterator<Item = T> + '_ {
+pub(super) fn runs<T: Copy>(pairs: &[(u32, T)]) -> impl Iterator<Item = T> + '_ {
     pairs
         .iter()
         .flat_map(|(count, value)| std::iter::repeat_n(*value, *count as usize))

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::plan::{Chunk, Plan, PlannedRung};
 use super::{Ffmpeg, FfmpegLimits, encoder, filters};
 use crate::ffmpeg::Input;
-use crate::mp4::{Fragment, FragmentSample, FragmentedFile, Sample, VideoTrackHeader};
+use crate::mp4::{Fragment, FragmentSample, FragmentedFile, Reads, Sample, VideoTrackHeader};
 use crate::{ErrorKind, MediaError};
 
 /// Seconds before a chunk at which decoding begins: a container's clock may be rounded.
@@ -15,6 +15,8 @@ const BEFORE: f64 = 0.5;
 const BEFORE_FILTERS: f64 = 2.0;
 /// The same when a first try found the beginning missing: an index can be wrong.
 const BEFORE_AGAIN: f64 = 20.0;
+/// Seconds behind a chunk that are read: filters look ahead, and pictures are taken from there.
+const BEHIND: f64 = 1.0;
 
 /// What a chunk has for one rung.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,12 +72,7 @@ pub fn encode_chunk(
             kind: ErrorKind::Transient,
         });
     }
-    let before = if plan.source.deinterlace {
-        BEFORE_FILTERS
-    } else {
-        BEFORE
-    };
-    match try_encode(ffmpeg, source, plan, chunk, scratch, before) {
+    match try_encode(ffmpeg, source, plan, chunk, scratch, before(plan)) {
         Err(Missing::Pictures(_)) => {
             match try_encode(ffmpeg, source, plan, chunk, scratch, BEFORE_AGAIN) {
                 Ok(made) => Ok(made),
@@ -85,6 +82,28 @@ pub fn encode_chunk(
         }
         Err(Missing::Other(error)) => Err(error),
         Ok(made) => Ok(made),
+    }
+}
+
+/// What encoding `chunk` and comparing it reads of the source.
+pub fn chunk_reads(plan: &Plan, chunk: &Chunk) -> Reads {
+    let (start, frames) = (plan.source.start_seconds(), plan.frames(chunk));
+    let seconds = |picture: u64| start + picture as f64 / plan.grid.rate.as_f64();
+    // What is missing at a film's very end is filled up, so all that is there must be seen.
+    let end = match frames.end == plan.grid.total {
+        true => f64::INFINITY,
+        false => seconds(frames.end) + BEHIND,
+    };
+    Reads::Pictures {
+        stream: plan.source.stream,
+        seconds: seconds(frames.start) - before(plan)..end,
+    }
+}
+
+fn before(plan: &Plan) -> f64 {
+    match plan.source.deinterlace {
+        true => BEFORE_FILTERS,
+        false => BEFORE,
     }
 }
 

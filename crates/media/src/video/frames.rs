@@ -9,6 +9,7 @@ use crate::MediaError;
 use crate::ffmpeg::Input;
 use crate::image::Pixels;
 use crate::image::pixels::Layout;
+use crate::mp4::Reads;
 
 /// Key frames are all decoded in one go while there are at most this many for each wanted one;
 /// beyond, starting a process for each is cheaper.
@@ -42,8 +43,7 @@ pub fn frames(
 ) -> Result<(), MediaError> {
     let film = Film::of(source, info)?;
     let keys = &film.video.timeline.key_pts;
-    let count = keys.len().min(count_max.max(1));
-    let wanted: Vec<usize> = (0..count).map(|n| n * keys.len() / count).collect();
+    let wanted = film.spread(count_max);
     let size = film.fitted(side_max, side_max);
     film.keys(ffmpeg, &wanted, size, &mut |index, pixels| {
         let time_us = film.time_us(keys[index]);
@@ -90,6 +90,37 @@ impl<'a> Film<'a> {
         })
     }
 
+    /// Numbers of at most so many key frames, evenly apart.
+    pub(super) fn spread(&self, count_max: usize) -> Vec<usize> {
+        let keys = self.video.timeline.key_pts.len();
+        let count = keys.min(count_max.max(1));
+        (0..count).map(|n| n * keys / count).collect()
+    }
+
+    /// What is read where the key frames with these numbers are wanted.
+    pub(super) fn keys_read(&self, wanted: &[usize]) -> Reads {
+        let all = &self.video.timeline.key_pts;
+        let pts = match self.are_read_together(wanted) {
+            true => all.clone(),
+            false => wanted.iter().map(|index| all[*index]).collect(),
+        };
+        let stream = self.video.index;
+        Reads::Keys { stream, pts }
+    }
+
+    /// What is read where the picture of a moment is wanted.
+    pub(super) fn moment_read(&self, seconds: f64) -> Reads {
+        let at = self.source.start_seconds() + seconds;
+        Reads::Pictures {
+            stream: self.video.index,
+            seconds: at - SEEK_BEFORE..at,
+        }
+    }
+
+    fn are_read_together(&self, wanted: &[usize]) -> bool {
+        self.video.timeline.key_pts.len() <= wanted.len().saturating_mul(SURPLUS_MAX)
+    }
+
     /// Ticks as microseconds after the first picture.
     pub(super) fn time_us(&self, pts: i64) -> u64 {
         let ticks = (pts - self.video.timeline.first_pts).max(0);
@@ -118,8 +149,7 @@ impl<'a> Film<'a> {
         size: (u32, u32),
         each: &mut dyn FnMut(usize, Pixels) -> Result<(), MediaError>,
     ) -> Result<(), MediaError> {
-        let all = self.video.timeline.key_pts.len();
-        if all <= wanted.len().saturating_mul(SURPLUS_MAX) {
+        if self.are_read_together(wanted) {
             return self.all_keys(ffmpeg, wanted, size, each);
         }
         for &index in wanted {

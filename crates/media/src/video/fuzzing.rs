@@ -9,7 +9,7 @@ use super::timeline::Packets;
 use super::verify::listed;
 use super::{Container, MediaLimits, PlanSettings, plan};
 use crate::audio::fuzz_blocks;
-use crate::mp4::{FragmentedFile, codec_string, read_tables};
+use crate::mp4::{Excerpt, FragmentedFile, Reads, codec_string, read_tables};
 
 /// Stands between ffprobe's document and its list of packets.
 const BORDER: &str = "\n---\n";
@@ -51,7 +51,7 @@ pub fn film(bytes: &[u8]) {
     }
 }
 
-/// The tables of a stranger's MP4 file.
+/// The tables of a stranger's MP4 file, and copies with some of its samples.
 ///
 /// # Panics
 /// When a promise of a parser is broken.
@@ -59,6 +59,23 @@ pub fn tables(bytes: &[u8]) {
     for track in read_tables(&mut Cursor::new(bytes)).unwrap_or_default() {
         let largest = track.entries.iter().map(|e| e.bytes).max().unwrap_or(0);
         assert!(largest <= bytes.len() as u64);
+    }
+    let Some(excerpt) = Excerpt::of(&mut Cursor::new(bytes)) else {
+        return;
+    };
+    for reading in [
+        Reads::Streams(vec![0, 1]),
+        Reads::Sound {
+            streams: vec![0, 1],
+            seconds: 1.0..2.0,
+        },
+        Reads::Pictures {
+            stream: 0,
+            seconds: 1.0..2.0,
+        },
+    ] {
+        let spans = excerpt.spans(&[reading]);
+        assert!(spans.iter().all(|span| span.end <= bytes.len() as u64));
     }
 }
 

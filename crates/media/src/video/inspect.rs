@@ -14,6 +14,7 @@ use super::{
 use crate::MediaError;
 use crate::ffmpeg::{Input, is_accepted_codec};
 use crate::mp4::read_tables;
+use crate::sniff::Bytes;
 
 /// Most packets of all streams together: their times are held in memory until the last is read. Six hours of 60
 /// pictures per second with eight languages have half of it.
@@ -33,28 +34,59 @@ pub fn inspect(
     media_type: &str,
     limits: &MediaLimits,
 ) -> Result<Inspection, MediaError> {
+    let unreadable = |e: std::io::Error| MediaError {
+        code: "internal",
+        message: format!("the source cannot be read: {e}"),
+        kind: crate::ErrorKind::Transient,
+    };
+    let mut whole = File::open(source).map_err(unreadable)?;
+    let bytes = whole.metadata().map_err(unreadable)?.len();
+    let whole = (&mut whole as &mut dyn Bytes, bytes);
+    let found = looked_at(ffmpeg, source, whole, media_type, limits, true)?;
+    Ok(found.expect("what has no tables is counted"))
+}
+
+/// As [`inspect`], of an MP4 file that is far away and read through `whole`; `copy` is an excerpt with its beginning. Nothing
+/// where its tables do not tell everything: then it must be read whole.
+///
+/// # Errors
+/// Those of [`inspect`].
+pub fn inspect_excerpt(
+    ffmpeg: &Ffmpeg,
+    copy: &Path,
+    whole: (&mut dyn Bytes, u64),
+    media_type: &str,
+    limits: &MediaLimits,
+) -> Result<Option<Inspection>, MediaError> {
+    looked_at(ffmpeg, copy, whole, media_type, limits, false)
+}
+
+/// `whole` is where tables are read, and how many bytes it has. Nothing where they do not tell all packets and these may
+/// not be counted.
+fn looked_at(
+    ffmpeg: &Ffmpeg,
+    source: &Path,
+    (whole, bytes): (&mut dyn Bytes, u64),
+    media_type: &str,
+    limits: &MediaLimits,
+    may_count: bool,
+) -> Result<Option<Inspection>, MediaError> {
     let container = Container::of_media_type(media_type)
         .ok_or_else(|| MediaError::unsupported(format!("{media_type} is not taken")))?;
-    let bytes = std::fs::metadata(source)
-        .map_err(|e| MediaError {
-            code: "internal",
-            message: format!("the source cannot be read: {e}"),
-            kind: crate::ErrorKind::Transient,
-        })?
-        .len();
     if bytes == 0 {
         return Err(MediaError::empty());
     }
     let input = Input::new(source, container);
-    let ffprobe = describe(ffmpeg, &input)?;
+    let ffprobe = describe(ffmpeg, &input, bytes)?;
     let document: Document = serde_json::from_value(ffprobe.clone())
         .map_err(|e| MediaError::corrupt(format!("its description makes no sense: {e}")))?;
     limits.check_streams(document.streams.len())?;
     for stream in document.streams.iter().filter(|s| s.is("video")) {
         limits.check_pixels(stream.width, stream.height)?;
     }
-    let packets = match tabled(source, container, limits, &document.streams)? {
+    let packets = match tabled(whole, container, limits, &document.streams)? {
         Some(packets) => packets,
+        None if !may_count => return Ok(None),
         None => count(ffmpeg, &input, limits, &document.streams)?,
     };
     let mut info = facts(container, bytes, &document, packets)?;
@@ -65,10 +97,10 @@ pub fn inspect(
             film.interlaced = first_are_interlaced(ffmpeg, &input, film.index)?;
         }
     }
-    Ok(Inspection { info, ffprobe })
+    Ok(Some(Inspection { info, ffprobe }))
 }
 
-fn describe(ffmpeg: &Ffmpeg, input: &Input) -> Result<serde_json::Value, MediaError> {
+fn describe(ffmpeg: &Ffmpeg, input: &Input, bytes: u64) -> Result<serde_json::Value, MediaError> {
     let args = [
         "-show_format",
         "-show_streams",
@@ -84,6 +116,8 @@ fn describe(ffmpeg: &Ffmpeg, input: &Input) -> Result<serde_json::Value, MediaEr
     // The name of our own file is nobody's business.
     if let Some(format) = document.get_mut("format").and_then(|f| f.as_object_mut()) {
         format.remove("filename");
+        // Of an excerpt it would be another number.
+        format.insert("size".into(), bytes.to_string().into());
     }
     Ok(document)
 }
@@ -115,7 +149,7 @@ fn first_are_interlaced(ffmpeg: &Ffmpeg, input: &Input, index: u32) -> Result<bo
 /// The packets of an ordinary MP4 file out of its tables, which takes milliseconds however long
 /// the film is; nothing when it is another kind of file.
 fn tabled(
-    source: &Path,
+    mut whole: &mut dyn Bytes,
     container: Container,
     limits: &MediaLimits,
     streams: &[Stream],
@@ -123,10 +157,7 @@ fn tabled(
     if container != Container::Mov {
         return Ok(None);
     }
-    let tables = File::open(source)
-        .ok()
-        .and_then(|mut f| read_tables(&mut f));
-    let Some(tables) = tables else {
+    let Some(tables) = read_tables(&mut whole) else {
         return Ok(None);
     };
     let mut packets: BTreeMap<u32, Packets> = BTreeMap::new();

@@ -17,6 +17,7 @@ pub mod limits;
 mod orientation;
 pub mod plan;
 mod poster;
+mod reads;
 mod remux;
 mod storyboard;
 mod subtitles;
@@ -24,18 +25,19 @@ mod timeline;
 mod verify;
 
 pub use crate::ffmpeg::{Container, Ffmpeg, FfmpegLimits};
-pub use chunk::{RungChunk, Segment, encode_chunk};
+pub use chunk::{RungChunk, Segment, chunk_reads, encode_chunk};
 pub use download::progressive;
 pub use frames::{Moment, frame_at, frames};
 pub use info::{
     AttachedPicture, AudioStream, Chapter, Color, Hdr, Inspection, MediaInfo, Ratio,
     SubtitleStream, VideoStream,
 };
-pub use inspect::inspect;
+pub use inspect::{inspect, inspect_excerpt};
 pub use limits::MediaLimits;
 pub use orientation::Orientation;
 pub use plan::{Plan, PlanSettings, plan};
 pub use poster::poster;
+pub use reads::{frames_read, poster_reads, prove, sound_reads, storyboard_reads};
 pub use remux::{REMUXED_MEDIA_TYPE, needs_index, remux};
 pub use storyboard::{Storyboard, StoryboardManifest, Tile, storyboard};
 pub use subtitles::subtitles;

@@ -6,6 +6,7 @@ use super::frames::Film;
 use super::{Ffmpeg, MediaInfo, Moment, frame_at};
 use crate::MediaError;
 use crate::image::Pixels;
+use crate::mp4::Reads;
 
 /// How many key frames are compared.
 const CANDIDATES: usize = 12;
@@ -25,12 +26,7 @@ pub fn poster(
     side_max: u32,
 ) -> Result<Moment, MediaError> {
     let film = Film::of(source, info)?;
-    let line = &film.video.timeline;
-    let until = line.first_pts + ((line.end_pts - line.first_pts) as f64 * PART) as i64;
-    let early = line.key_pts.partition_point(|pts| *pts <= until).max(1);
-    let early = early.min(line.key_pts.len());
-    let count = early.min(CANDIDATES);
-    let wanted: Vec<usize> = (0..count).map(|n| n * early / count).collect();
+    let wanted = candidates(&film);
     let mut best: Option<(f64, usize)> = None;
     let size = film.fitted(SMALL, SMALL);
     film.keys(ffmpeg, &wanted, size, &mut |index, pixels| {
@@ -45,12 +41,37 @@ pub fn poster(
         Some((score, index)) if score > DULL => film.key(ffmpeg, index, size)?,
         // All key frames are black or blank: a film with one key frame often fades in.
         _ => {
-            let time_us = film.time_us((line.first_pts + until) / 2);
+            let time_us = middle_us(&film);
             let seconds = time_us as f64 / 1e6;
             (time_us, frame_at(ffmpeg, source, info, seconds, side_max)?)
         }
     };
     Ok(Moment { time_us, pixels })
+}
+
+/// What [`poster`] reads.
+pub(super) fn reads(film: &Film<'_>) -> Vec<Reads> {
+    let middle = film.moment_read(middle_us(film) as f64 / 1e6);
+    vec![film.keys_read(&candidates(film)), middle]
+}
+
+/// Where the part ends that is looked at.
+fn until(film: &Film<'_>) -> i64 {
+    let line = &film.video.timeline;
+    line.first_pts + ((line.end_pts - line.first_pts) as f64 * PART) as i64
+}
+
+/// The key frames that are compared.
+fn candidates(film: &Film<'_>) -> Vec<usize> {
+    let (until, keys) = (until(film), &film.video.timeline.key_pts);
+    let early = keys.partition_point(|pts| *pts <= until).max(1);
+    let early = early.min(keys.len());
+    let count = early.min(CANDIDATES);
+    (0..count).map(|n| n * early / count).collect()
+}
+
+fn middle_us(film: &Film<'_>) -> u64 {
+    film.time_us((film.video.timeline.first_pts + until(film)) / 2)
 }
 
 /// A picture that scores less has nothing in it.

@@ -9,7 +9,8 @@ use super::frames::Film;
 use super::{Ffmpeg, MediaInfo};
 use crate::MediaError;
 use crate::image::Pixels;
-use crate::image::pixels::Layout;
+use crate::image::pixels::Layout as Samples;
+use crate::mp4::Reads;
 
 /// Size of a tile in pixels.
 const TILE: (u32, u32) = (160, 90);
@@ -74,24 +75,12 @@ pub fn storyboard(
     interval: f64,
 ) -> Result<Storyboard, MediaError> {
     let film = Film::of(source, info)?;
-    let line = &film.video.timeline;
-    let duration = film.time_us(line.end_pts) as f64 / 1e6;
-    let by_keys = line.key_pts.len() >= KEYS_MIN;
-    let interval = if by_keys {
-        interval.max(duration / line.key_pts.len() as f64)
-    } else {
-        interval
-    };
-    let count = ((duration / interval).ceil() as usize).max(1);
+    let layout = Layout::of(&film, interval);
+    let (count, interval) = (layout.count, layout.interval);
     let size = film.fitted(TILE.0, TILE.1);
     let mut sheets = Sheets::new(count);
-    if by_keys {
-        let nearest: Vec<usize> = (0..count)
-            .map(|n| film.nearest_key(n as f64 * interval))
-            .collect();
-        let mut wanted = nearest.clone();
-        wanted.dedup();
-        film.keys(ffmpeg, &wanted, size, &mut |index, pixels| {
+    if let Some(nearest) = &layout.nearest {
+        film.keys(ffmpeg, &wanted(nearest), size, &mut |index, pixels| {
             let first = nearest.partition_point(|key| *key < index);
             let end = nearest.partition_point(|key| *key <= index);
             (first..end).for_each(|tile| sheets.put(tile, &pixels));
@@ -107,11 +96,56 @@ pub fn storyboard(
             Ok(())
         })?;
     }
-    let manifest = manifest(count, interval, duration);
+    let manifest = manifest(count, interval, layout.duration);
     Ok(Storyboard {
         sheets: sheets.finished(),
         manifest,
     })
+}
+
+/// What [`storyboard`] reads.
+pub(super) fn reads(film: &Film<'_>, interval: f64) -> Vec<Reads> {
+    vec![match Layout::of(film, interval).nearest {
+        Some(nearest) => film.keys_read(&wanted(&nearest)),
+        None => Reads::Streams(vec![film.video.index]),
+    }]
+}
+
+/// Which pictures become tiles.
+struct Layout {
+    count: usize,
+    interval: f64,
+    duration: f64,
+    /// The number of a key frame for each tile; nothing where there are too few of them.
+    nearest: Option<Vec<usize>>,
+}
+
+impl Layout {
+    fn of(film: &Film<'_>, interval: f64) -> Self {
+        let line = &film.video.timeline;
+        let duration = film.time_us(line.end_pts) as f64 / 1e6;
+        let by_keys = line.key_pts.len() >= KEYS_MIN;
+        let interval = if by_keys {
+            interval.max(duration / line.key_pts.len() as f64)
+        } else {
+            interval
+        };
+        let count = ((duration / interval).ceil() as usize).max(1);
+        let nearest = |n| film.nearest_key(n as f64 * interval);
+        Self {
+            count,
+            interval,
+            duration,
+            nearest: by_keys.then(|| (0..count).map(nearest).collect()),
+        }
+    }
+}
+
+/// Each once.
+fn wanted(nearest: &[usize]) -> Vec<usize> {
+    let mut wanted = nearest.to_vec();
+    wanted.dedup();
+    wanted
 }
 
 impl StoryboardManifest {
@@ -229,7 +263,7 @@ impl Sheets {
             .into_iter()
             .map(|data| {
                 let height = (data.len() / row_bytes) as u32;
-                Pixels::new(GRID * TILE.0, height, Layout::Rgb, data)
+                Pixels::new(GRID * TILE.0, height, Samples::Rgb, data)
             })
             .collect()
     }

@@ -4,6 +4,7 @@ use crate::cli::Place;
 use crate::config::{load, reference};
 use crate::fault::Fault;
 use crate::output;
+use crate::stores::shown;
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -18,6 +19,8 @@ pub(crate) enum Verb {
 }
 
 const SECRETS: [&str; 3] = ["secret", "purge_token", "secret_access_key"];
+/// These may have a password in them.
+const ADDRESSES: [&str; 3] = ["store", "broker", "to"];
 
 pub(crate) fn run(place: &Place, verb: Verb) -> Result<(), Fault> {
     match verb {
@@ -43,6 +46,10 @@ fn tidy(value: &mut Value) {
             for (name, value) in map {
                 if SECRETS.contains(&name.as_str()) {
                     *value = "(secret)".into();
+                } else if let (true, Some(address)) =
+                    (ADDRESSES.contains(&name.as_str()), value.as_str())
+                {
+                    *value = shown(address).into();
                 } else {
                     tidy(value);
                 }

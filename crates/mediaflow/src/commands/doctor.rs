@@ -1,6 +1,6 @@
 //! `mediaflow doctor`: whether this machine has what MediaFlow needs, in words that say what to do.
 
-use super::outpost;
+use super::{block_on, outpost};
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::fault::Fault;
@@ -32,6 +32,8 @@ pub(crate) fn run(config: &Config) -> Result<(), Fault> {
         ("disk", disk(config)),
         ("recipes", recipes(config)),
         ("memory", memory(config)),
+        ("broker", broker(config)?),
+        ("events", events(config)?),
     ];
     if let Some(finding) = via(config)? {
         findings.push(("via", finding));
@@ -64,10 +66,40 @@ fn via(config: &Config) -> Result<Option<Finding>, Fault> {
     let Some(options) = config.via.options()? else {
         return Ok(None);
     };
-    Ok(Some(match super::block_on(outpost::hello(&options))? {
+    Ok(Some(match block_on(outpost::hello(&options))? {
         Ok(text) => Good(text),
         Err(error) => Missing(error.to_string()),
     }))
+}
+
+/// A broker that is down is no reason not to start: workers poll.
+fn broker(config: &Config) -> Result<Finding, Fault> {
+    Ok(match config.open_broker() {
+        Err(error) => Missing(error),
+        Ok(None) if config.store.is_some() => {
+            Good("the database wakes workers of other processes".to_owned())
+        }
+        Ok(None) => Good("none is needed: there is one process".to_owned()),
+        Ok(Some(broker)) => match block_on(broker.health())? {
+            Ok(()) => Good(format!("{} answers", broker.name())),
+            Err(error) => Note(format!(
+                "{error}; until it answers workers find what is ready when they poll (worker.poll_ms)"
+            )),
+        },
+    })
+}
+
+fn events(config: &Config) -> Result<Finding, Fault> {
+    Ok(match config.events.open() {
+        Err(error) => Missing(error),
+        Ok(None) => Good("told nobody outside (events.to)".to_owned()),
+        Ok(Some(outlet)) => match block_on(outlet.health())? {
+            Ok(()) => Good(format!("{} answers", outlet.name())),
+            Err(error) => Note(format!(
+                "{error}; until it answers events wait in the store"
+            )),
+        },
+    })
 }
 
 fn version() -> Finding {

@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::output;
 use crate::stores::open_store;
 use clap::Subcommand;
-use mediaflow_core::KeyId;
+use mediaflow_core::{KeyId, TenantId};
 use mediaflow_engine::SystemEnvironment;
 use mediaflow_store::{Scope, SqliteStore, StoreError};
 use std::sync::Arc;
@@ -22,6 +22,9 @@ pub(crate) enum Verb {
         /// What it may do: ingest, read, moderate, admin (all of these), or worker alone (`serve --role worker --via`)
         #[arg(long, alias = "scope", value_delimiter = ',', required = true, value_parser = scope)]
         scopes: Vec<Scope>,
+        /// Whose it is, as `mediaflow tenants ls` shows it; the operator's own without it
+        #[arg(long, value_name = "ID", default_value_t = TenantId::DEFAULT, hide_default_value = true)]
+        tenant: TenantId,
         /// Print the key only, for scripts
         #[arg(long)]
         quiet: bool,
@@ -50,6 +53,7 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
         Verb::Create {
             name,
             mut scopes,
+            tenant,
             quiet,
         } => {
             scopes.sort();
@@ -59,7 +63,12 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
                     "a worker's key does nothing else: give it the scope `worker` alone, and make another key for the rest",
                 ));
             }
-            match ask(&config, &data, KeyRequest::Create { name, scopes }).await? {
+            let request = KeyRequest::Create {
+                name,
+                scopes,
+                tenant,
+            };
+            match ask(&config, &data, request).await? {
                 KeyAnswer::Created { token, .. } if quiet => output::print(&format!("{token}\n")),
                 KeyAnswer::Created { id, token } => output::print(&format!(
                     "{token}\n\nThis is the only time that the key is shown. Use it as `Authorization: Bearer ...`, or\n  \
@@ -77,13 +86,17 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
                 "There are no keys; make one with `mediaflow keys create --name me --scopes admin`.\n",
             ),
             KeyAnswer::Keys(keys) => {
-                let head = ["ID", "NAME", "SCOPES", "CREATED", "REVOKED"];
+                let head = ["ID", "NAME", "TENANT", "SCOPES", "CREATED", "REVOKED"];
                 let mut rows = vec![head.map(str::to_owned).to_vec()];
                 rows.extend(keys.into_iter().map(|key| {
                     let scopes: Vec<_> = key.scopes.iter().map(|s| s.as_str()).collect();
                     vec![
                         key.id.to_string(),
                         key.name,
+                        match key.tenant == TenantId::DEFAULT {
+                            true => "-".to_owned(),
+                            false => key.tenant.to_string(),
+                        },
                         scopes.join(","),
                         key.created_at,
                         key.revoked_at.unwrap_or_else(|| "-".to_owned()),

@@ -5,12 +5,17 @@ pub(crate) mod config;
 mod doctor;
 pub(crate) mod ingest;
 pub(crate) mod keys;
+pub(crate) mod migrate;
+pub(crate) mod migrations;
 mod outpost;
+pub(crate) mod queues;
 pub(crate) mod recipes;
 mod references;
 mod samples;
 mod serve;
 pub(crate) mod sign;
+pub(crate) mod switches;
+pub(crate) mod tenants;
 pub(crate) mod workers;
 
 use crate::cli::{Cli, Command};
@@ -29,7 +34,10 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Serve {
             listen,
             roles,
+            broker,
+            events,
             queues,
+            capabilities,
             cpu,
             memory,
             via,
@@ -38,11 +46,16 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             config.listen = listen.unwrap_or(config.listen);
             config.worker.cpu = cpu.unwrap_or(config.worker.cpu);
             config.worker.memory_bytes = memory.unwrap_or(config.worker.memory_bytes);
+            config.broker = broker.or(config.broker);
+            config.events.to = events.or(config.events.to);
             if !roles.is_empty() {
                 config.roles = roles;
             }
             if !queues.is_empty() {
                 config.worker.queues = queues;
+            }
+            if !capabilities.is_empty() {
+                config.worker.capabilities = capabilities;
             }
             via.apply(&mut config);
             config.check().map_err(Fault::unusable)?;
@@ -55,9 +68,14 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         }
         Command::Ingest(ingest) => block_on(ingest::run(ingest))?,
         Command::Keys { verb } => block_on(keys::run(load(place)?, verb))?,
+        Command::Migrations { verb } => block_on(migrations::run(load(place)?, verb))?,
+        Command::Migrate(migrate) => return block_on(migrate::run(migrate))?,
         Command::Sign(sign) => sign::run(&load(place)?, &sign),
         Command::Recipes { verb } => recipes::run(place, verb),
         Command::Workers(workers) => block_on(workers::run(workers))?,
+        Command::Queues(queues) => block_on(queues::run(queues))?,
+        Command::Switches(switches) => block_on(switches::run(switches))?,
+        Command::Tenants(tenants) => block_on(tenants::run(tenants))?,
         Command::Doctor { via } => {
             let mut config = load(place)?;
             via.apply(&mut config);

@@ -38,14 +38,20 @@ pub(crate) fn events() -> Result<(), Fault> {
 
 <!-- Made by `mediaflow events`; a test compares it. Change the list in crates/core/src/event.rs. -->
 
-What happened to an asset, in order. On the wire each is a CloudEvent with one of these types.
+What happened to an asset, in order. On the wire each is a CloudEvent with one of these types. The topic is where systems outside are told of it: see [events](../events.md).
 
-| type | what it says |
-|---|---|
+| type | topic | what it says |
+|---|---|---|
 "
     .to_owned();
     for event in EventType::ALL {
-        let _ = writeln!(text, "| `{}` | {} |", event.as_str(), event.meaning());
+        let _ = writeln!(
+            text,
+            "| `{}` | `{}` | {} |",
+            event.as_str(),
+            event.topic().as_str(),
+            event.meaning()
+        );
     }
     output::print(&text)
 }

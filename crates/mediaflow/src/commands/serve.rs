@@ -11,7 +11,7 @@ use crate::roles::Role;
 use crate::stores::{open_blobs, open_store};
 use mediaflow_api::{ApiParts, Metrics, probes, router};
 use mediaflow_core::TenantId;
-use mediaflow_engine::services::Services;
+use mediaflow_engine::services::{Services, announce};
 use mediaflow_engine::{Cdn, Engine, Parts, Recipes, Stills, SystemEnvironment};
 use mediaflow_media::image::heif::HeifHelper;
 use mediaflow_media::sandbox::{Posture, SandboxMode};
@@ -59,6 +59,8 @@ async fn serve(config: Config) -> Result<(), Fault> {
         .map_err(Fault::unusable)?;
     let cors = config.delivery.cors().map_err(Fault::unusable)?;
     let cdn = Cdn::new(&config.cdn).map_err(Fault::unusable)?;
+    let broker = config.open_broker().map_err(Fault::unusable)?;
+    let outlet = config.events.open().map_err(Fault::unusable)?;
     let heif = decoder(config.sandbox)?;
     raise_open_files();
     let ffmpeg = ffmpeg(config.sandbox);
@@ -81,6 +83,8 @@ async fn serve(config: Config) -> Result<(), Fault> {
         store: Arc::clone(&store),
         blobs,
         is_shared: config.store.is_some(),
+        broker,
+        outlet,
         environment,
         recipes,
         recognise: Arc::new(MediaRecogniser::new(config.limits.image, ffmpeg.is_some())),
@@ -131,6 +135,8 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let head_max = Duration::from_secs(config.api.head_s_max);
     let services = serves.then(|| Services::start(&engine, &ending));
     let board = services.as_ref().map(Services::board).unwrap_or_default();
+    let announcer = announce(Arc::clone(&engine), ending.clone());
+    let announcer = tokio::spawn(announcer);
     let parts = ApiParts {
         engine,
         config: config.api,
@@ -173,6 +179,8 @@ async fn serve(config: Config) -> Result<(), Fault> {
         admin.abort();
     }
     ending.cancel();
+    // It only ever ends by the token.
+    let _ = announcer.await;
     if let Some(services) = services {
         services.join().await;
     }

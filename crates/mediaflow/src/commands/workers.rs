@@ -61,8 +61,7 @@ async fn tell(client: &Client, id: WorkerId, verb: &str, said: &str) -> Result<(
 async fn list(client: &Client, json: bool) -> Result<(), Fault> {
     let found = client.get("v1/workers").await.map_err(Fault::failed)?;
     if json {
-        let text = serde_json::to_string_pretty(&found).map_err(Fault::failed)?;
-        return output::print(&format!("{text}\n"));
+        return output::print_json(&found);
     }
     let workers = found["workers"].as_array().map_or(&[][..], Vec::as_slice);
     if workers.is_empty() {

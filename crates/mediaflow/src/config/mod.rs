@@ -14,8 +14,10 @@ use crate::roles::{self, Role};
 use crate::signing::DeliveryConfig;
 use mediaflow_api::ApiConfig;
 use mediaflow_blob::ObjectStoreConfig;
+use mediaflow_engine::broker::Broker;
 use mediaflow_engine::{
-    CdnConfig, MetadataConfig, ModerationConfig, RetentionConfig, UploadLimits, WatermarkConfig,
+    CdnConfig, EventsConfig, MetadataConfig, ModerationConfig, RetentionConfig, UploadLimits,
+    WatermarkConfig,
 };
 use mediaflow_media::image::ImageLimits;
 use mediaflow_media::sandbox::SandboxMode;
@@ -48,6 +50,11 @@ pub(crate) struct Config {
     /// Without it they are in SQLite in the data folder, which belongs to one process.
     pub(crate) store: Option<String>,
     pub(crate) postgres: PostgresConfig,
+    /// What wakes workers of other processes, with `store`: `kafka://host:9092`, `sqs://region`, `redis://host`, `amqp://host`, or
+    /// `postgres://...` for another database; `docs/brokers.md` has their parameters. Without it, or with `postgres`, the store's own
+    /// database does. Workers poll as well, so that nothing depends on it. `--broker` and `MEDIAFLOW_BROKER` win over it.
+    pub(crate) broker: Option<String>,
+    pub(crate) events: EventsConfig,
     /// Where originals and renditions are: `s3://bucket/prefix` (Amazon's or any other S3 server), `gs://bucket/prefix`
     /// or `az://container/prefix`. Without it they are in the folder `blobs` of the data folder.
     pub(crate) blobs: Option<String>,
@@ -78,6 +85,8 @@ impl Default for Config {
             sandbox: SandboxMode::Prefer,
             store: None,
             postgres: PostgresConfig::default(),
+            broker: None,
+            events: EventsConfig::default(),
             blobs: None,
             object_store: ObjectStoreConfig::default(),
             roles: roles::all(),
@@ -126,11 +135,13 @@ impl Default for PostgresConfig {
 }
 
 impl PostgresConfig {
-    pub(crate) fn options(&self) -> PostgresOptions {
+    /// `tells_ready` unless a broker does.
+    pub(crate) fn options(&self, tells_ready: bool) -> PostgresOptions {
         PostgresOptions {
             connections: self.connections,
             statement_timeout: Duration::from_secs(self.statement_s),
             clock: Clock::Database,
+            tells_ready,
         }
     }
 
@@ -158,6 +169,24 @@ impl Config {
     /// Whether this process does that.
     pub(crate) fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
+    }
+
+    /// The broker that is configured, where it is not the store itself. Asks the network nothing.
+    ///
+    /// # Errors
+    /// Begins with the setting's name, and never contains what is secret in it.
+    pub(crate) fn open_broker(&self) -> Result<Option<Broker>, String> {
+        match self.broker.as_deref() {
+            None => Ok(None),
+            Some(_) if self.store.is_none() => Err(
+                "broker needs `store = \"postgres://...\"`: SQLite belongs to one process, which wakes itself".into(),
+            ),
+            Some("postgres") => Ok(None),
+            Some(address) => match Broker::open(address) {
+                Ok(broker) => Ok(Some(broker)),
+                Err(error) => Err(format!("broker: {error}")),
+            },
+        }
     }
 
     /// What serde cannot know: whether values make sense, alone and together.
@@ -193,6 +222,8 @@ impl Config {
             }
             _ => {}
         }
+        self.open_broker()?;
+        self.events.check()?;
         self.postgres.check()?;
         self.object_store.check()?;
         self.log.check()?;

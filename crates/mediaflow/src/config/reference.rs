@@ -20,6 +20,8 @@ Flags win over environment variables, and both win over the file:
 | `MEDIAFLOW_CONFIG` | `--config FILE` | all commands |
 | `MEDIAFLOW_DATA` | `--data FOLDER` | all commands that use the data folder |
 | `MEDIAFLOW_LISTEN` | `serve --listen ADDRESS:PORT` | the server |
+| `MEDIAFLOW_BROKER` | `serve --broker ADDRESS` | the server |
+| `MEDIAFLOW_EVENTS` | `serve --events ADDRESS` | the server |
 | `MEDIAFLOW_SERVER` | `ingest --server URL` | clients |
 | `MEDIAFLOW_API_KEY` | `ingest --key KEY` | clients |
 ";

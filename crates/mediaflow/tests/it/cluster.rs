@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// What all processes share.
-struct Cluster {
+pub(crate) struct Cluster {
     database: String,
     bucket: String,
     _postgres: Postgres,
@@ -19,13 +19,13 @@ struct Cluster {
 }
 
 /// One process with a data folder of its own.
-struct Member {
-    server: Server,
+pub(crate) struct Member {
+    pub(crate) server: Server,
     _folder: TempDir,
 }
 
 impl Cluster {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (postgres, s3) = (Postgres::start(&[]), S3::start());
         Self {
             database: postgres.database("mediaflow"),
@@ -47,7 +47,12 @@ impl Cluster {
     }
 
     fn join(&self, roles: &str) -> Member {
-        let folder = given::config(&self.config(roles));
+        self.join_with(roles, "", "")
+    }
+
+    /// `settings` are those of no section, `worker` those of the section `worker`.
+    pub(crate) fn join_with(&self, roles: &str, settings: &str, worker: &str) -> Member {
+        let folder = given::config(&format!("{settings}{}{worker}", self.config(roles)));
         Member {
             server: Server::start(folder.path()),
             _folder: folder,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // all of this is test code, also what is no test itself
 
 mod audio;
+mod brokers;
 mod buckets;
 mod classifier;
 mod cluster;
@@ -13,6 +14,7 @@ mod ingest;
 mod keys;
 mod kill;
 mod memory;
+mod moving;
 mod pictures;
 mod readme;
 mod references;

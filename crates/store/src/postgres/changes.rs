@@ -5,7 +5,7 @@ use crate::Environment;
 use crate::paths::Paths;
 use mediaflow_core::operation::{Cost, Format};
 use mediaflow_core::{
-    AssetId, BlobId, Failure, Run, Sha256, TaskId, TaskState, TenantId, Timestamp,
+    AssetId, BlobId, Failure, Priority, Run, Sha256, TaskId, TaskState, TenantId, Timestamp,
 };
 use std::sync::Arc;
 use tokio_postgres::types::ToSql;
@@ -56,6 +56,8 @@ pub(super) struct NewTask {
     pub(super) lane: u8,
     pub(super) state: TaskState,
     pub(super) cost: Cost,
+    pub(super) priority: Priority,
+    pub(super) needs: String,
 }
 
 /// A rendition row, new or in the place of another.
@@ -121,8 +123,8 @@ pub(super) struct Changes {
     pub(super) released: Vec<StepOf>,
     /// Single tasks that become ready.
     pub(super) queued: Vec<TaskId>,
-    /// Set when a task is ready that was not, and is in none of the lists above.
-    pub(super) woke: bool,
+    /// Tasks that were given back, and are ready with their own rows.
+    pub(super) given_back: Vec<TaskId>,
 }
 
 impl Changes {
@@ -149,7 +151,7 @@ impl Changes {
             by_core: Vec::new(),
             released: Vec::new(),
             queued: Vec::new(),
-            woke: false,
+            given_back: Vec::new(),
         }
     }
 
@@ -175,7 +177,7 @@ impl Changes {
         self.by_core.extend(part.by_core);
         self.released.extend(part.released);
         self.queued.extend(part.queued);
-        self.woke |= part.woke;
+        self.given_back.extend(part.given_back);
     }
 
     /// Whether it can be written together with other such changes of the same asset, in any order.

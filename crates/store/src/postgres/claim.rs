@@ -2,32 +2,84 @@
 
 use super::Session;
 use super::live::facts;
-use super::rows::{blob, clamp, get, id, maybe_json, number, sha, time};
+use super::rows::{blob, clamp, get, id, maybe_json, maybe_number, named, number, sha, time};
 use super::session::Params;
-use crate::giving::{Candidate, Giving, IDLE_LANE, LOOKAHEAD};
+use crate::fairness::{Line, Turns};
+use crate::giving::{
+    Candidate, Giving, IDLE_LANE, LOOKAHEAD, any_too_large, is_its_turn, look_elsewhere,
+};
+use crate::load::can;
 use crate::{Capacity, Claimed, Lease, StoreError};
-use mediaflow_core::{AssetId, AssetOptions, Cost, Queue, TaskId};
-use std::collections::{HashMap, HashSet};
+use mediaflow_core::{AssetId, AssetOptions, Cost, Queue, TaskId, TenantId};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 /// Held by all that repeat one request: the second waits for the first and finds what that was given.
 const ONE_REQUEST: &str = "SELECT pg_advisory_xact_lock($1)";
-/// The first ready tasks of each queue that nobody else is looking at.
-const READY: &str = "SELECT c.* FROM unnest($1::text[]) q (queue) CROSS JOIN LATERAL (
-        SELECT id, asset, queue, lane, rank, memory_bytes, alone, queued_at FROM tasks
-        WHERE state = 'ready' AND queue = q.queue ORDER BY lane, rank LIMIT $2 FOR UPDATE SKIP LOCKED) c";
+/// All lines in which something is ready, of these queues where claims are not switched off.
+macro_rules! lines {
+    ($($then:expr),+ $(,)?) => {
+        concat!(
+            "WITH RECURSIVE line AS (
+                SELECT n.* FROM unnest($1::text[]) q (queue) CROSS JOIN LATERAL (
+                    SELECT queue, tenant, priority, needs FROM tasks WHERE state = 'ready' AND queue = q.queue
+                    ORDER BY tenant, priority, needs LIMIT 1) n
+                WHERE NOT EXISTS (SELECT 1 FROM switches WHERE name = 'claims.' || q.queue AND value = 'off')
+                UNION ALL
+                SELECT n.* FROM line l CROSS JOIN LATERAL (
+                    SELECT queue, tenant, priority, needs FROM tasks WHERE state = 'ready' AND queue = l.queue
+                        AND (tenant, priority, needs) > (l.tenant, l.priority, l.needs)
+                    ORDER BY tenant, priority, needs LIMIT 1) n) ",
+            $($then),+
+        )
+    };
+}
+pub(super) use lines;
+
+/// The first ready tasks of each line that a worker with these capabilities may take from. Of many lines none gives more
+/// than a few.
+macro_rules! heads {
+    ($lock:literal) => {
+        lines!(
+            ", mine AS MATERIALIZED (
+                SELECT l.*, t.weight, t.running_max, coalesce(f.vtime, 0) AS vtime
+                FROM line l JOIN tenants t ON t.id = l.tenant
+                     LEFT JOIN flows f ON f.tenant = l.tenant AND f.queue = l.queue AND f.priority = l.priority
+                WHERE string_to_array(l.needs, ',') <@ $3::text[])
+             SELECT c.*, l.weight, l.running_max, l.vtime FROM mine l CROSS JOIN LATERAL (
+                SELECT id, tenant, priority, needs, asset, queue, lane, rank, cpu_ms, memory_bytes, alone, queued_at FROM tasks
+                WHERE state = 'ready' AND queue = l.queue AND tenant = l.tenant AND priority = l.priority AND needs = l.needs
+                ORDER BY lane, rank LIMIT (SELECT least($2, greatest($2 / greatest(count(*), 1), 2)) FROM mine)",
+            $lock,
+            ") c"
+        )
+    };
+}
+
+/// Those that nobody else is looking at.
+pub(super) const READY: &str = heads!(" FOR UPDATE SKIP LOCKED");
 /// The same for looking only.
-const HEADS: &str = "SELECT c.* FROM unnest($1::text[]) q (queue) CROSS JOIN LATERAL (
-        SELECT id, asset, queue, lane, rank, memory_bytes, alone, queued_at FROM tasks
-        WHERE state = 'ready' AND queue = q.queue ORDER BY lane, rank LIMIT $2) c";
+pub(super) const HEADS: &str = heads!("");
 const READY_OF_ASSETS: &str = "SELECT c.* FROM unnest($1::uuid[]) w (asset) CROSS JOIN LATERAL (
-        SELECT id, asset, queue, lane, rank, memory_bytes, alone, queued_at FROM tasks
+        SELECT id, tenant, priority, needs, asset, queue, lane, rank, cpu_ms, memory_bytes, alone, queued_at FROM tasks
         WHERE state = 'ready' AND asset = w.asset ORDER BY lane, rank LIMIT $2 FOR UPDATE SKIP LOCKED) c";
-const BUSY: &str =
-    "SELECT EXISTS (SELECT 1 FROM tasks WHERE state = 'ready' AND queue = ANY($1) AND lane < $2)
-        OR EXISTS (SELECT 1 FROM tasks WHERE state = 'running' AND lane < $2) AS busy";
+const CLOCK: &str = "SELECT vtime FROM clock";
+const BUSY: &str = lines!(
+    "SELECT EXISTS (SELECT 1 FROM line l CROSS JOIN LATERAL (
+            SELECT lane FROM tasks WHERE state = 'ready' AND queue = l.queue AND tenant = l.tenant
+                AND priority = l.priority AND needs = l.needs ORDER BY lane, rank LIMIT 1) h WHERE h.lane < $2)
+        OR EXISTS (SELECT 1 FROM tasks WHERE state = 'running' AND lane < $2) AS busy"
+);
+/// Two that give at the same moment must not both give the last that a tenant may have: who comes second gives nothing
+/// of such a tenant.
+const LOCK_LIMITED: &str =
+    "SELECT id FROM tenants WHERE id = ANY($1) ORDER BY id FOR UPDATE SKIP LOCKED";
+const RUNNING: &str = "SELECT tenant, count(*) AS running FROM tasks WHERE state = 'running' AND tenant = ANY($1) GROUP BY tenant";
+const SERVED: &str = "INSERT INTO flows AS f (tenant, queue, priority, vtime)
+     SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[])
+     ON CONFLICT (tenant, queue, priority) DO UPDATE SET vtime = greatest(f.vtime, excluded.vtime)";
 /// Whoever meets another who moves the clock leaves it to him.
 const TICK: &str = "UPDATE clock SET vtime = $1
      WHERE one = (SELECT one FROM clock WHERE vtime < $1 FOR UPDATE SKIP LOCKED)";
@@ -68,10 +120,9 @@ const HELD: &str = claimed!(
     "g.lane, g.rank"
 );
 
-/// A ready task, and where it waits.
+/// A ready task, and whose it is.
 struct Waiting {
     asset: AssetId,
-    queue: String,
     task: Candidate,
 }
 
@@ -117,11 +168,12 @@ pub(super) async fn claim(
     let lock: [&(dyn ToSql + Sync); 1] = [&lock];
     let held: [&(dyn ToSql + Sync); 1] = [&requests];
     let busy: [&(dyn ToSql + Sync); 2] = [&all, &idle_lane];
-    let ready: Vec<[&(dyn ToSql + Sync); 2]> = groups
+    let ready: Vec<[&(dyn ToSql + Sync); 3]> = groups
         .iter()
-        .map(|(queues, limit)| [queues as _, limit as _])
+        .map(|(queues, limit)| [queues as _, limit as _, &capacity.capabilities as _])
         .collect();
     let mut calls: Vec<(&str, Params<'_>)> = vec![(ONE_REQUEST, &lock[..]), (HELD, &held[..])];
+    calls.push((CLOCK, &[]));
     calls.extend(ready.iter().map(|params| (READY, &params[..])));
     if capacity.idle_lane {
         calls.push((BUSY, &busy[..]));
@@ -130,38 +182,108 @@ pub(super) async fn claim(
     if !answers[1].is_empty() {
         return claimed_all(s, &answers[1]).await;
     }
+    if !s.phase.may_begin() {
+        return Ok(Vec::new());
+    }
     let busy = match capacity.idle_lane {
         true => get(&answers[calls.len() - 1][0], "busy")?,
         false => true,
     };
-    let candidates = answers.split_off(2);
+    let clock = get(&answers[2][0], "vtime")?;
+    let candidates = answers.split_off(3);
     let mut giving = Giving::new(capacity, s.now);
     let mut gifts = Vec::new();
-    let mut rank = None;
+    let mut served = Vec::new();
+    let mut given_lines: Vec<Line> = Vec::new();
     for ((_, slots), rows) in capacity.slots.iter().zip(&candidates) {
-        let mut found = waiting(rows)?;
-        found.sort_by_key(|w| (w.task.lane, w.task.rank));
-        let tasks = found.into_iter().map(|w| w.task).collect();
-        for chosen in giving.choose(tasks, *slots, || Ok(!busy))? {
-            rank = rank.max(Some(chosen.rank));
+        let found = waiting(rows)?;
+        let mut turns = turns(s, clock, rows, &found).await?;
+        // What the group before was given does not run yet.
+        for line in &given_lines {
+            turns.give(line);
+        }
+        let mut tasks: Vec<Candidate> = found.into_iter().map(|w| w.task).collect();
+        if any_too_large(&tasks, capacity) {
+            let others = super::cluster::at_work(s).await?;
+            look_elsewhere(&mut tasks, capacity, others);
+        }
+        for chosen in giving.choose(tasks, &mut turns, *slots, || Ok(!busy))? {
+            given_lines.push(chosen.line);
             gifts.push(Gift {
                 task: chosen.id,
                 capacity,
                 request: bytes.clone(),
             });
         }
+        served.push(turns);
     }
     let mut given = give(s, &gifts).await?;
-    if let Some(rank) = rank {
-        s.execute(TICK, &[&rank]).await?;
+    for turns in &served {
+        save(s, turns).await?;
     }
     Ok(given.remove(&bytes).unwrap_or_default())
 }
 
-/// Gives ready tasks of one asset to the worker that holds its bytes already. An offer never goes
-/// before a lower lane, nor before a task that has waited too long for room.
+/// Where the lines of these tasks stand.
+async fn turns(
+    s: &Session,
+    clock: i64,
+    rows: &[Row],
+    found: &[Waiting],
+) -> Result<Turns, StoreError> {
+    let mut turns = Turns::new(clock);
+    let mut limits: BTreeMap<Uuid, u32> = BTreeMap::new();
+    for (row, waiting) in rows.iter().zip(found) {
+        let line = waiting.task.line;
+        turns.add(line, number(row, "weight")?, get(row, "vtime")?);
+        if let Some(most) = maybe_number(row, "running_max")? {
+            limits.insert(line.tenant.0, most);
+        }
+    }
+    if limits.is_empty() {
+        return Ok(turns);
+    }
+    let limited: Vec<Uuid> = limits.keys().copied().collect();
+    let answers = s
+        .all(&[(LOCK_LIMITED, &[&limited]), (RUNNING, &[&limited])])
+        .await?;
+    let mut running: HashMap<Uuid, u32> = HashMap::new();
+    for row in &answers[1] {
+        running.insert(get(row, "tenant")?, number(row, "running")?);
+    }
+    let mut ours = HashSet::new();
+    for row in &answers[0] {
+        ours.insert(get::<Uuid>(row, "id")?);
+    }
+    for (tenant, most) in limits {
+        let left = most.saturating_sub(running.get(&tenant).copied().unwrap_or(0));
+        let left = if ours.contains(&tenant) { left } else { 0 };
+        turns.limit(TenantId(tenant), left);
+    }
+    Ok(turns)
+}
+
+async fn save(s: &Session, turns: &Turns) -> Result<(), StoreError> {
+    let (served, clock) = turns.served();
+    if served.is_empty() {
+        return Ok(());
+    }
+    let tenants: Vec<Uuid> = served.iter().map(|(line, _)| line.tenant.0).collect();
+    let queues: Vec<&str> = served.iter().map(|(line, _)| line.queue.as_str()).collect();
+    let priorities: Vec<i64> = served.iter().map(|(l, _)| i64::from(l.priority)).collect();
+    let vtimes: Vec<i64> = served.iter().map(|(_, vtime)| *vtime).collect();
+    s.all(&[
+        (SERVED, &[&tenants, &queues, &priorities, &vtimes]),
+        (TICK, &[&clock]),
+    ])
+    .await
+    .map(drop)
+}
+
+/// Gives ready tasks of one asset to the worker that holds its bytes already. An offer never goes before a lower lane of
+/// its own line, nor much before its line's turn, nor before a task that has waited too long for room.
 pub(super) async fn offer(s: &Session, offers: &[Offer<'_>]) -> Result<Given, StoreError> {
-    if offers.is_empty() {
+    if offers.is_empty() || !s.phase.may_begin() {
         return Ok(Given::new());
     }
     let mut assets: Vec<Uuid> = offers.iter().map(|o| o.asset.0).collect();
@@ -173,23 +295,35 @@ pub(super) async fn offer(s: &Session, offers: &[Offer<'_>]) -> Result<Given, St
         .flat_map(|(queues, _)| queues.iter().map(|queue| queue.as_str()))
         .collect();
     let queues: Vec<&str> = queues.into_iter().collect();
+    let able = offers.iter().flat_map(|o| &o.capacity.capabilities);
+    let able: HashSet<&str> = able.map(String::as_str).collect();
+    let able: Vec<&str> = able.into_iter().collect();
     let limit = i64::from(most.saturating_add(LOOKAHEAD));
     let mut answers = s
         .all(&[
             (READY_OF_ASSETS, &[&assets, &limit]),
-            (HEADS, &[&queues, &limit]),
+            (HEADS, &[&queues, &limit, &able]),
+            (CLOCK, &[]),
         ])
         .await?;
-    let mut heads = waiting(&answers.remove(1))?;
+    let clock = get(&answers[2][0], "vtime")?;
+    let rows = answers.remove(1);
+    let mut heads = waiting(&rows)?;
     let mut ready = waiting(&answers.remove(0))?;
-    for list in [&mut heads, &mut ready] {
-        list.sort_by_key(|w| (w.task.lane, w.task.rank));
+    // What is ready in the assets is among the heads' lines, unless its queue's claims are switched off.
+    ready.retain(|w| heads.iter().any(|head| head.task.line == w.task.line));
+    if ready.is_empty() {
+        return Ok(Given::new());
     }
+    let mut turns = turns(s, clock, &rows, &heads).await?;
+    heads.sort_by_key(|w| (turns.turn(&w.task.line), w.task.place()));
+    ready.sort_by_key(|w| w.task.place());
     let mut gifts: Vec<Gift<'_>> = Vec::new();
     for offer in offers {
         let mut giving = Giving::new(offer.capacity, s.now);
+        let can = |task: &Candidate| can(&task.needs, &offer.capacity.capabilities);
         for (queues, slots) in &offer.capacity.slots {
-            let is_of = |w: &Waiting| queues.iter().any(|queue| queue.as_str() == w.queue);
+            let is_of = |w: &Waiting| queues.contains(&w.task.line.queue) && can(&w.task);
             let first = heads.iter().find(|w| is_of(w));
             if first.is_some_and(|w| giving.is_blocked_by(&w.task)) {
                 break;
@@ -198,13 +332,16 @@ pub(super) async fn offer(s: &Session, offers: &[Offer<'_>]) -> Result<Given, St
             let mut at = 0;
             while left > 0 && at < ready.len() {
                 let w = &ready[at];
-                let below = heads.iter().any(|h| is_of(h) && h.task.lane < w.task.lane);
-                if w.asset != offer.asset || !is_of(w) || below || !giving.may_offer(&w.task) {
+                let others = heads.iter().filter(|w| is_of(w)).map(|w| &w.task);
+                let is_contended = others.clone().any(|head| head.line != w.task.line);
+                let is_asked = w.asset == offer.asset && is_of(w) && giving.may_offer(&w.task);
+                if !is_asked || !is_its_turn(&w.task, &turns, others) {
                     at += 1;
                     continue;
                 }
                 let w = ready.remove(at);
                 giving.take(&w.task);
+                turns.serve(&w.task.line, w.task.cpu_ms, is_contended);
                 heads.retain(|h| h.task.id != w.task.id);
                 gifts.push(Gift {
                     task: w.task.id,
@@ -215,7 +352,9 @@ pub(super) async fn offer(s: &Session, offers: &[Offer<'_>]) -> Result<Given, St
             }
         }
     }
-    give(s, &gifts).await
+    let given = give(s, &gifts).await?;
+    save(s, &turns).await?;
+    Ok(given)
 }
 
 /// What these requests were given and still hold.
@@ -270,9 +409,16 @@ fn waiting(rows: &[Row]) -> Result<Vec<Waiting>, StoreError> {
     let found = rows.iter().map(|row| {
         Ok(Waiting {
             asset: id(row, "asset")?,
-            queue: get(row, "queue")?,
             task: Candidate {
                 id: id(row, "id")?,
+                line: Line {
+                    tenant: id(row, "tenant")?,
+                    queue: named(row, "queue", Queue::parse)?,
+                    priority: number(row, "priority")?,
+                },
+                cpu_ms: number(row, "cpu_ms")?,
+                needs: get(row, "needs")?,
+                elsewhere: false,
                 lane: number(row, "lane")?,
                 rank: get(row, "rank")?,
                 memory: number(row, "memory_bytes")?,

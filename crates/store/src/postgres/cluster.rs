@@ -2,7 +2,7 @@
 
 use super::rows::{clamp, get, id, named, number, time};
 use super::{PostgresStore, Repeat, Session};
-use crate::cluster::REMEMBERED;
+use crate::cluster::{REMEMBERED, SILENCE_MAX};
 use crate::{Cluster, Presence, RunningTask, StoreError, Wish, WorkerRecord};
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -11,11 +11,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio_postgres::Row;
 
-const PRESENT: &str = "INSERT INTO workers (id, name, version, queues, cpu, memory_bytes, started_at, wish, seen_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 'work', $8)
+const PRESENT: &str = "INSERT INTO workers (id, name, version, queues, cpu, memory_bytes, started_at, wish, seen_at, network,
+                          capabilities)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'work', $8, $9, $10)
      ON CONFLICT (id) DO UPDATE SET name = excluded.name, version = excluded.version, queues = excluded.queues,
             cpu = excluded.cpu, memory_bytes = excluded.memory_bytes, started_at = excluded.started_at,
-            seen_at = excluded.seen_at
+            seen_at = excluded.seen_at, network = excluded.network, capabilities = excluded.capabilities
      RETURNING wish";
 const WORKERS: &str = "SELECT * FROM workers ORDER BY name, id";
 const RUNNING: &str = "SELECT worker, id, asset, operation, started_at FROM tasks
@@ -62,6 +63,11 @@ impl Cluster for PostgresStore {
         self.write(Repeat::Always, |s, _| list(s).boxed()).await
     }
 
+    async fn at_work(&self) -> Result<Vec<Presence>, StoreError> {
+        // Only a transaction knows the time.
+        self.write(Repeat::Always, |s, _| at_work(s).boxed()).await
+    }
+
     async fn wish(&self, worker: WorkerId, wish: Wish) -> Result<bool, StoreError> {
         let sql = "UPDATE workers SET wish = $2 WHERE id = $1";
         self.write(Repeat::Always, move |s, _| {
@@ -85,6 +91,8 @@ async fn hear(s: &mut Session, worker: &Presence) -> Result<Wish, StoreError> {
                 &clamp(worker.memory_bytes),
                 &worker.started_at.0,
                 &s.now.0,
+                &i64::from(worker.network),
+                &worker.capabilities,
             ],
         )
         .await?;
@@ -125,6 +133,15 @@ async fn list(s: &mut Session) -> Result<Vec<WorkerRecord>, StoreError> {
     Ok(workers)
 }
 
+const AT_WORK: &str = "SELECT * FROM workers WHERE seen_at >= $1 AND wish = 'work' ORDER BY id";
+
+/// Those that live and are to work.
+pub(super) async fn at_work(s: &Session) -> Result<Vec<Presence>, StoreError> {
+    let since = s.now.0.saturating_sub(clamp(SILENCE_MAX.as_millis()));
+    let rows = s.query(AT_WORK, &[&since]).await?;
+    rows.iter().map(presence).collect()
+}
+
 fn presence(row: &Row) -> Result<Presence, StoreError> {
     let queues: Vec<&str> = get(row, "queues")?;
     Ok(Presence {
@@ -133,6 +150,8 @@ fn presence(row: &Row) -> Result<Presence, StoreError> {
         version: get(row, "version")?,
         queues: queues.into_iter().filter_map(Queue::parse).collect(),
         cpu: number(row, "cpu")?,
+        network: number(row, "network")?,
+        capabilities: get(row, "capabilities")?,
         memory_bytes: number(row, "memory_bytes")?,
         started_at: time(row, "started_at")?,
     })

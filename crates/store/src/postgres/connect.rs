@@ -119,6 +119,17 @@ fn is_broken(error: &tokio_postgres::Error) -> bool {
     error.is_closed() || is_io || error.to_string().contains("connect")
 }
 
+/// Whether a statement was prepared before a migration added columns to what it answers: PostgreSQL refuses it until it is
+/// prepared again.
+pub(super) fn is_outdated(error: &StoreError) -> bool {
+    let StoreError::Database(error) = error else {
+        return false;
+    };
+    let error = error.downcast_ref::<tokio_postgres::Error>();
+    let answer = error.and_then(tokio_postgres::Error::as_db_error);
+    answer.is_some_and(|e| e.routine() == Some("RevalidateCachedQuery"))
+}
+
 /// Whether two transactions were in each other's way and one of them was picked to give up.
 pub(super) fn is_contention(error: &StoreError) -> bool {
     let StoreError::Database(error) = error else {

@@ -119,6 +119,8 @@ impl Live {
             lane: operation.lane(),
             state,
             cost,
+            priority: self.settings.priority,
+            needs: self.run.recipe.requires(step).join(","),
         });
     }
 

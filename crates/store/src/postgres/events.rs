@@ -61,7 +61,7 @@ pub(super) async fn end(s: &Session) -> Result<u64, StoreError> {
     number(&row, "position")
 }
 
-fn event(row: &Row) -> Result<EventRecord, StoreError> {
+pub(super) fn event(row: &Row) -> Result<EventRecord, StoreError> {
     Ok(EventRecord {
         id: id(row, "id")?,
         position: number(row, "position")?,

@@ -2,12 +2,12 @@
 
 use super::changes::{Changes, StepOf};
 use super::live::Live;
-use super::rows::clamp;
+use super::rows::{clamp, waiting};
 use super::session::Params;
 use super::withdraw;
 use super::{Session, indexing};
-use crate::StoreError;
 use crate::standing::counters;
+use crate::{StoreError, Waiting};
 use mediaflow_core::{AssetState, TaskState, Verdict};
 use tokio_postgres::types::ToSql;
 
@@ -19,9 +19,13 @@ const HANDS: &str = "UPDATE tasks t SET state = w.state, fence = w.fence, attemp
                  $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[])
           w (id, state, fence, attempts, tries, crashes, alone, losses_alone, queued_at, finished_at, retry_at, code, message)
      WHERE t.id = w.id";
-const ENDED: &str = "UPDATE attempts a SET ended_at = $6, outcome = w.outcome, code = w.code, message = w.message
-     FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[]) w (task, fence, outcome, code, message)
-     WHERE a.task = w.task AND a.fence = w.fence";
+const ENDED: &str = "WITH ended AS (
+        UPDATE attempts a SET ended_at = $6, outcome = w.outcome, code = w.code, message = w.message
+        FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[]) w (task, fence, outcome, code, message)
+        WHERE a.task = w.task AND a.fence = w.fence RETURNING a.task, a.outcome, a.started_at)
+     INSERT INTO queue_minutes (minute, queue, arrived, done, estimated_ms, spent_ms)
+     SELECT $6::bigint / 60000, t.queue, 0, count(*), sum(t.cpu_ms), sum(greatest($6 - e.started_at, 0))
+     FROM ended e JOIN tasks t ON t.id = e.task WHERE e.outcome <> 'handed_back' GROUP BY t.queue";
 const RENDITIONS: &str = "INSERT INTO renditions (asset, generation, profile, format, tenant, width, height, animated,
                                                   derivation, blob)
      SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[],
@@ -40,11 +44,11 @@ const RUNS_NEW: &str = "INSERT INTO runs (asset, generation, state, verdict, ste
      SELECT w.*, $12 FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::bigint[],
                                  $8::bytea[], $9::bytea[], $10::bool[], $11::text[]) w";
 const TASKS: &str = "INSERT INTO tasks (id, tenant, asset, generation, step, number, operation, queue, lane, state,
-                                        memory_bytes, cpu_ms, created_at, finished_at)
-     SELECT w.*, $13::bigint, CASE WHEN w.state = 'skipped' THEN $13::bigint END
+                                        memory_bytes, cpu_ms, priority, needs, created_at, finished_at)
+     SELECT w.*, $15::bigint, CASE WHEN w.state = 'skipped' THEN $15::bigint END
      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
-                 $9::bigint[], $10::text[], $11::bigint[], $12::bigint[])
-          w (id, tenant, asset, generation, step, number, operation, queue, lane, state, memory_bytes, cpu_ms)";
+                 $9::bigint[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[])
+          w (id, tenant, asset, generation, step, number, operation, queue, lane, state, memory_bytes, cpu_ms, priority, needs)";
 const EVENTS: &str = "INSERT INTO events (tenant, asset, sequence, id, type, data, at)
      SELECT w.*, $7 FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::text[]) w";
 const BY_CORE: &str =
@@ -65,12 +69,12 @@ const ASSETS: &str = "UPDATE assets a SET state = w.state, in_review = w.in_revi
 /// Puts tasks into the queue at their tenant's virtual time. The tenant pays for them here, so that whoever asks for much
 /// waits behind whoever asks for little.
 const READY: &str = "WITH wanted AS (
-        SELECT t.id, t.tenant, t.cpu_ms, w.place, t.number
+        SELECT t.id, t.tenant, t.queue, t.cpu_ms, w.place, t.number
         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY w (asset, generation, step, place)
         JOIN tasks t ON t.asset = w.asset AND t.generation = w.generation AND t.step = w.step
         WHERE t.state = 'pending'
         UNION ALL
-        SELECT t.id, t.tenant, t.cpu_ms, w.place, t.number
+        SELECT t.id, t.tenant, t.queue, t.cpu_ms, w.place, t.number
         FROM unnest($4::uuid[]) WITH ORDINALITY w (id, place) JOIN tasks t ON t.id = w.id),
     charged AS (
         SELECT w.*, w.cpu_ms * 1000 / n.weight AS charge FROM wanted w JOIN tenants n ON n.id = w.tenant),
@@ -81,10 +85,14 @@ const READY: &str = "WITH wanted AS (
     paid AS (
         UPDATE tenants n SET vtime = greatest(n.vtime, (SELECT vtime FROM clock)) + c.charge
         FROM (SELECT tenant, sum(charge)::bigint AS charge FROM charged GROUP BY tenant) c
-        WHERE n.id = c.tenant RETURNING n.id, n.vtime - c.charge AS base)
+        WHERE n.id = c.tenant RETURNING n.id, n.vtime - c.charge AS base),
+    arrived AS (
+        INSERT INTO queue_minutes (minute, queue, arrived, done, estimated_ms, spent_ms)
+        SELECT $5::bigint / 60000, queue, count(*), 0, 0, 0 FROM wanted GROUP BY queue)
     UPDATE tasks t SET state = 'ready', rank = p.base + w.before, queued_at = $5, retry_at = NULL, lease_until = NULL,
             finished_at = NULL
-    FROM placed w JOIN paid p ON p.id = w.tenant WHERE t.id = w.id";
+    FROM placed w JOIN paid p ON p.id = w.tenant WHERE t.id = w.id RETURNING t.id, t.asset, t.queue, t.lane";
+const GIVEN_BACK: &str = "SELECT id, asset, queue, lane FROM tasks WHERE id = ANY($1)";
 
 type Values = Vec<Box<dyn ToSql + Sync + Send>>;
 
@@ -99,7 +107,8 @@ impl Batch {
         }
     }
 
-    async fn send(self, s: &Session) -> Result<(), StoreError> {
+    /// Answers what became ready.
+    async fn send(self, s: &Session) -> Result<Vec<Waiting>, StoreError> {
         let bound: Vec<Vec<&(dyn ToSql + Sync)>> = self
             .0
             .iter()
@@ -111,8 +120,10 @@ impl Batch {
             .zip(&bound)
             .map(|((sql, _), values)| (*sql, &values[..]))
             .collect();
-        s.all(&calls).await?;
-        Ok(())
+        let answers = s.all(&calls).await?;
+        let ready = calls.iter().zip(&answers);
+        let ready = ready.filter(|((sql, _), _)| *sql == READY || *sql == GIVEN_BACK);
+        ready.flat_map(|(_, rows)| rows).map(waiting).collect()
     }
 }
 
@@ -135,7 +146,6 @@ pub(super) async fn flush(
             changes.withdrawals.push(hidden);
         }
     }
-    s.woke |= changes.woke || !changes.released.is_empty() || !changes.queued.is_empty();
     s.recorded |= !changes.events.is_empty();
     let now = changes.now.0;
     let mut first = Batch::default();
@@ -182,8 +192,11 @@ pub(super) async fn flush(
         values.push(Box::new(now));
         values
     });
+    let back = &changes.given_back;
+    batch.add(back.len(), GIVEN_BACK, || vec![column!(back, |t| t.0)]);
     let reindexed = std::mem::take(&mut changes.reindexed);
-    batch.send(s).await?;
+    let ready = batch.send(s).await?;
+    s.ready.extend(ready);
     indexing::index(s, &reindexed).await
 }
 
@@ -289,6 +302,8 @@ fn rows(batch: &mut Batch, changes: &Changes) {
             column!(t, |t| TaskState::as_str(t.state)),
             column!(t, |t| clamp(t.cost.memory_bytes)),
             column!(t, |t| i64::from(t.cost.cpu_ms)),
+            column!(t, |t| i64::from(t.priority.number())),
+            column!(t, |t| t.needs.clone()),
             Box::new(now),
         ]
     });

@@ -127,7 +127,7 @@ impl Hand {
             self.task.state = TaskState::Ready;
             self.queued_at = Some(changes.now.0);
             self.uncount();
-            changes.woke = true;
+            changes.given_back.push(self.id);
             return;
         }
         self.task.attempts = 0;

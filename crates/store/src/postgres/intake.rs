@@ -95,6 +95,7 @@ const TAGS: &str = "INSERT INTO tags (tenant, tag, created_at, asset) SELECT $1,
      ON CONFLICT DO NOTHING";
 
 async fn take_in(s: &mut Session, uploads: &[Upload]) -> Result<Vec<Done<Accepted>>, StoreError> {
+    s.phase.may_take_in()?;
     let mut done: Vec<Option<Done<Accepted>>> = reserve(s, uploads).boxed().await?;
     let new = uploads.iter().zip(&done).filter(|(_, done)| done.is_none());
     let originals: Vec<_> = new

@@ -26,9 +26,11 @@ mod output;
 mod pins;
 #[cfg(test)]
 mod plans;
+mod premises;
 mod queue;
 mod record;
 mod relay;
+mod relaying;
 mod report;
 mod review;
 mod rows;
@@ -36,6 +38,7 @@ mod search;
 mod session;
 mod shown;
 mod streams;
+mod switches;
 mod tasks;
 mod tell;
 mod unit;
@@ -45,7 +48,9 @@ mod words;
 mod work;
 
 use crate::frozen::Frozen;
-use crate::{Accepted, Claimed, Environment, Signals, StoreError};
+use crate::schema::Wanted;
+use crate::signals::WAITING_MAX;
+use crate::{Accepted, Claimed, Environment, Signals, StoreError, Waiting};
 use connect::Pool;
 use intake::Upload;
 use mediaflow_core::TenantId;
@@ -56,8 +61,9 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tell::Tell;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
+pub use premises::PostgresPremises;
 use session::{Lent, Repeat, Session, Working};
 
 /// Whose time leases and everything else go by.
@@ -78,6 +84,8 @@ pub struct PostgresOptions {
     pub statement_timeout: Duration,
     /// Whose time counts.
     pub clock: Clock,
+    /// Whether processes tell each other through the database that tasks became ready; a broker may do that instead.
+    pub tells_ready: bool,
 }
 
 impl Default for PostgresOptions {
@@ -86,6 +94,7 @@ impl Default for PostgresOptions {
             connections: 10,
             statement_timeout: Duration::from_secs(30),
             clock: Clock::Database,
+            tells_ready: true,
         }
     }
 }
@@ -115,6 +124,7 @@ struct Core {
 /// Signals that are raised after a commit.
 struct Bells {
     ready: watch::Sender<u64>,
+    waiting: broadcast::Sender<Waiting>,
     event: watch::Sender<u64>,
 }
 
@@ -131,7 +141,9 @@ impl PostgresStore {
     ) -> Result<Self, StoreError> {
         let pool = Pool::new(url, &options)?;
         let mut conn = pool.get().await?;
-        migrate::migrate(&mut conn).await?;
+        migrate::migrate(&mut conn, Wanted::Harmless).await?;
+        let row = conn.query_one("SELECT * FROM installation", &[]).await?;
+        premises::installation(&row)?.may_start()?;
         let position = relay::end(&conn).await?;
         drop(conn);
         let (reports, reported) = Queue::new();
@@ -143,10 +155,11 @@ impl PostgresStore {
             frozen: Frozen::default(),
             bells: Bells {
                 ready: watch::Sender::new(0),
+                waiting: broadcast::Sender::new(WAITING_MAX),
                 event: watch::Sender::new(position),
             },
             relay: Relay::default(),
-            tell: Arc::default(),
+            tell: Arc::new(Tell::new(options.tells_ready)),
             reports,
             uploads,
             tenants: Mutex::default(),
@@ -179,6 +192,10 @@ impl PostgresStore {
 impl Signals for PostgresStore {
     fn on_ready(&self) -> watch::Receiver<u64> {
         self.core.bells.ready.subscribe()
+    }
+
+    fn on_waiting(&self) -> broadcast::Receiver<Waiting> {
+        self.core.bells.waiting.subscribe()
     }
 
     fn on_event(&self) -> watch::Receiver<u64> {

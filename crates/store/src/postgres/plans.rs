@@ -1,7 +1,7 @@
 //! Tests that lists read no more the longer a database lives.
 
 use super::session::{Params, bound};
-use super::{PostgresOptions, PostgresStore, events, search, tasks, words};
+use super::{PostgresOptions, PostgresStore, claim, events, search, tasks, words};
 use crate::query::{Query, encode, tasks_of_all, tasks_of_asset};
 use crate::{MediaFilter, Search, TaskFilter};
 use mediaflow_core::{AssetState, TaskState, TenantId};
@@ -188,5 +188,15 @@ async fn lists_are_led_by_an_index_in_their_order() {
         ("events_pkey", events::HISTORY, history),
     ] {
         assert_led_by(&database.plan_of_any(sql, values).await, index);
+    }
+
+    let (queues, can) = (["image", "video"], ["gpu"]);
+    let heads: Params<'_> = &[&&queues[..], &most, &&can[..]];
+    for sql in [claim::READY, claim::HEADS] {
+        let plan = database.plan_of_any(sql, heads).await;
+        // The first line of each queue, the next line, and the tasks of each.
+        let uses = plan.matches("using tasks_ready on").count();
+        assert_eq!(uses, 3, "{plan}");
+        assert!(!plan.contains("Seq Scan on tasks"), "{plan}");
     }
 }

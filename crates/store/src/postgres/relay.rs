@@ -101,6 +101,23 @@ async fn number_all(core: &Arc<Core>) -> Result<(), StoreError> {
     }
 }
 
+/// Numbers all that has committed, where no process is left that does it in its background.
+pub(super) async fn number_rest(conn: &Object) -> Result<(), StoreError> {
+    loop {
+        conn.batch_execute("BEGIN").await?;
+        conn.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
+            .await?;
+        let given: i64 = conn
+            .query_one(GIVE, &[&EVENTS_MAX])
+            .await?
+            .try_get("given")?;
+        conn.batch_execute("COMMIT").await?;
+        if given < EVENTS_MAX {
+            return Ok(());
+        }
+    }
+}
+
 /// Numbers what has committed, oldest first, and answers the last position and how many were given.
 async fn give(s: &mut Session) -> Result<(u64, i64), StoreError> {
     // A statement sees what was committed when it began: the lock first, then the look.

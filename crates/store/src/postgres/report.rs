@@ -105,6 +105,8 @@ async fn decide(
     }
     unit.flush(s).boxed().await?;
     let mut given = claim::offer(s, &offers).boxed().await?;
+    let gone: HashSet<TaskId> = given.values().flatten().map(|t| t.lease.task).collect();
+    s.ready.retain(|ready| !gone.contains(&ready.task));
     given.extend(claim::held(s, &repeated).boxed().await?);
     for (report, done) in reports.iter().zip(&mut done) {
         if let (Done::Answer(Ok(tasks)), Some(found)) =

@@ -1,7 +1,7 @@
 //! Between columns and the core's types.
 
-use crate::{BlobRow, StoreError};
-use mediaflow_core::{Sha256, Timestamp};
+use crate::{BlobRow, StoreError, Waiting};
+use mediaflow_core::{Queue, Sha256, Timestamp};
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
@@ -86,6 +86,16 @@ pub(super) fn blob(row: &Row) -> Result<BlobRow, StoreError> {
         sha256: sha(row, "blob_sha256")?,
         bytes: number(row, "blob_bytes")?,
         key: get(row, "blob_key")?,
+    })
+}
+
+/// A task that can be claimed: `id`, `asset`, `queue` and `lane`.
+pub(super) fn waiting(row: &Row) -> Result<Waiting, StoreError> {
+    Ok(Waiting {
+        task: id(row, "id")?,
+        asset: id(row, "asset")?,
+        queue: named(row, "queue", Queue::parse)?,
+        lane: number(row, "lane")?,
     })
 }
 

@@ -1,10 +1,11 @@
 //! One verb's transaction, and when it is tried again.
 
-use super::connect::is_contention;
-use super::rows::time;
+use super::connect::{is_contention, is_outdated};
+use super::rows::{named, time};
 use super::{Clock, Core};
-use crate::StoreError;
+use crate::moving::Phase;
 use crate::query::{Arg, Query};
+use crate::{StoreError, Waiting};
 use deadpool_postgres::Object;
 use futures_util::future::{BoxFuture, join_all};
 use mediaflow_core::Timestamp;
@@ -17,8 +18,9 @@ use tokio_postgres::types::{ToSql, Type};
 /// Times that a transaction is tried which others are in the way of.
 const TRIES_MAX: u32 = 6;
 
-/// The database's time in milliseconds.
-const NOW: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now";
+/// The database's time in milliseconds, and whether it takes changes.
+const NOW: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
+            (SELECT phase FROM installation) AS phase";
 
 /// A verb at work. It borrows its session, and what its caller lent it for longer than that, which is all that the
 /// second argument of a verb tells the compiler.
@@ -41,10 +43,12 @@ pub(super) struct Session {
     pub(super) core: Arc<Core>,
     /// When the verb began.
     pub(super) now: Timestamp,
-    /// Set when a task became ready.
-    pub(super) woke: bool,
+    /// Tasks that became ready and were not given to anybody.
+    pub(super) ready: Vec<Waiting>,
     /// Set when an event was written.
     pub(super) recorded: bool,
+    /// Whether changes are taken.
+    pub(super) phase: Phase,
     conn: Option<Object>,
     in_transaction: bool,
     committing: bool,
@@ -56,8 +60,9 @@ impl Session {
         Ok(Self {
             core: Arc::clone(core),
             now: core.env.now(),
-            woke: false,
+            ready: Vec::new(),
             recorded: false,
+            phase: Phase::Open,
             conn: Some(conn),
             in_transaction: false,
             committing: false,
@@ -67,17 +72,18 @@ impl Session {
     /// Begins a transaction and reads the time.
     async fn begin(&mut self) -> Result<(), StoreError> {
         self.in_transaction = true;
-        if self.core.clock == Clock::Environment {
-            self.now = self.core.env.now();
-            return Ok(self.conn().batch_execute("BEGIN").await?);
-        }
         let statement = self.conn().prepare_cached(NOW).await?;
         let conn = self.conn();
         let (begun, row) =
             tokio::join!(conn.batch_execute("BEGIN"), conn.query_one(&statement, &[]));
         begun?;
-        self.now = time(&row?, "now")?;
-        Ok(())
+        let row = row?;
+        self.now = match self.core.clock {
+            Clock::Database => time(&row, "now")?,
+            Clock::Environment => self.core.env.now(),
+        };
+        self.phase = named(&row, "phase", Phase::parse)?;
+        self.phase.may_change()
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
@@ -87,14 +93,21 @@ impl Session {
         if self.recorded {
             self.core.relay.wants();
         }
-        if self.woke {
-            self.core
-                .bells
-                .ready
-                .send_modify(|n| *n = n.wrapping_add(1));
+        if !self.ready.is_empty() {
+            let bells = &self.core.bells;
+            bells.ready.send_modify(|n| *n = n.wrapping_add(1));
+            for waiting in self.ready.drain(..) {
+                // Fails when nobody wants to know.
+                let _ = bells.waiting.send(waiting);
+            }
             self.core.tell.ready();
         }
         Ok(())
+    }
+
+    /// Prepares all statements anew: a migration changed what they answer.
+    fn forget(&self) {
+        self.conn().statement_cache.clear();
     }
 
     fn conn(&self) -> &Object {
@@ -223,6 +236,7 @@ pub(super) async fn write<'e, T>(
         };
         let may_be_done = session.committing && repeat == Repeat::BeforeCommit;
         match &error {
+            _ if is_outdated(&error) && tries < TRIES_MAX => session.forget(),
             _ if is_contention(&error) && tries < TRIES_MAX => {
                 drop(session);
                 pause(core, tries).await;
@@ -241,6 +255,10 @@ pub(super) async fn read<'e, T>(
 ) -> Result<T, StoreError> {
     let session = Session::open(core).await?;
     match query(&session, PhantomData).await {
+        Err(error) if is_outdated(&error) => {
+            session.forget();
+            query(&session, PhantomData).await
+        }
         Err(StoreError::Unavailable(_)) if session.conn().is_closed() => {
             drop(session);
             query(&Session::open(core).await?, PhantomData).await

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::rows::{error, get, id, maybe_time, named, number, sha, time};
+use crate::load::listed;
 use crate::query::{page_size, tasks_of_all, tasks_of_asset, tasks_page};
 use crate::{AttemptRecord, StoreError, TaskFilter, TaskPage, TaskRecord};
 use mediaflow_core::{AssetId, Queue, TaskId, TaskState, TenantId};
@@ -10,7 +11,7 @@ use tokio_postgres::Row;
 
 pub(super) const SELECT: &str = "SELECT t.id, t.asset, t.generation, t.step, t.number, t.operation, t.queue, t.state, t.tries,
      t.created_at, t.queued_at, t.started_at, t.finished_at, t.retry_at, t.worker, t.error_code, t.error_message,
-     r.recipe FROM tasks t JOIN runs r ON r.asset = t.asset AND r.generation = t.generation";
+     t.needs, t.memory_bytes, r.recipe FROM tasks t JOIN runs r ON r.asset = t.asset AND r.generation = t.generation";
 
 /// A page of tasks: one asset's in recipe order, otherwise newest first.
 pub(super) async fn page(
@@ -64,6 +65,8 @@ async fn task(s: &Session, row: &Row) -> Result<TaskRecord, StoreError> {
         worker: get(row, "worker")?,
         error: error(row, "error_code", "error_message")?,
         tries: Vec::new(),
+        needs: listed(get(row, "needs")?),
+        memory_bytes: number(row, "memory_bytes")?,
     })
 }
 

@@ -21,16 +21,28 @@ const PAUSE: Duration = Duration::from_millis(25);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// What this process has to say.
-#[derive(Default)]
 pub(super) struct Tell {
+    tells_ready: bool,
     ready: AtomicBool,
     news: AtomicBool,
     wake: Notify,
 }
 
 impl Tell {
+    pub(super) fn new(tells_ready: bool) -> Self {
+        Self {
+            tells_ready,
+            ready: AtomicBool::default(),
+            news: AtomicBool::default(),
+            wake: Notify::new(),
+        }
+    }
+
     /// Tasks became ready.
     pub(super) fn ready(&self) {
+        if !self.tells_ready {
+            return;
+        }
         self.ready.store(true, Ordering::Relaxed);
         self.wake.notify_one();
     }

@@ -1,14 +1,18 @@
 //! Verbs of the background services. Several processes may run each at once: they pass over what another has in hand.
 
 use super::changes::Changes;
-use super::rows::{clamp, get, id, json, maybe_time, number};
+use super::rows::{clamp, get, id, json, maybe_time, named, number, waiting};
 use super::unit::{Decided, Unit};
-use super::{PostgresStore, Repeat, Session, blobs, flush, hand, live, report};
-use crate::{Condemned, Lease, Purge, QueueDepth, StoreError, StoreHealth, Swept, Upkeep};
+use super::{PostgresStore, Repeat, Session, blobs, claim, cluster, flush, hand, live, report};
+use crate::load::{MINUTES, MINUTES_KEPT, Unplaced, minute, obstacle};
+use crate::{
+    Condemned, Lease, Presence, Purge, QueueLoad, Recent, StoreError, StoreHealth, Swept, Switch,
+    Upkeep, Waiting,
+};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use mediaflow_core::{AssetState, BlobId, Queue, TaskId, TaskState, Timestamp};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -38,6 +42,20 @@ impl Upkeep for PostgresStore {
             .await?;
         self.write(Repeat::Always, |s, _| fold(s).boxed()).await?;
         Ok(swept)
+    }
+
+    async fn unclaimed(&self, age: Duration, limit: u32) -> Result<Vec<Waiting>, StoreError> {
+        // Only a transaction knows the time.
+        self.write(Repeat::Always, move |s, _| {
+            async move {
+                let queues: Vec<&str> = Queue::ALL.iter().map(|q| q.as_str()).collect();
+                let (most, until) = (i64::from(limit), before(s.now, age));
+                let rows = s.query(UNCLAIMED, &[&queues, &most, &until]).await?;
+                rows.iter().map(waiting).collect()
+            }
+            .boxed()
+        })
+        .await
     }
 
     async fn condemn(&self, grace: Duration, limit: u32) -> Result<Vec<Condemned>, StoreError> {
@@ -124,7 +142,8 @@ impl Upkeep for PostgresStore {
     }
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {
-        self.read(|s, _| health(s).boxed()).await
+        // Only a transaction knows the time.
+        self.write(Repeat::Always, |s, _| health(s).boxed()).await
     }
 }
 
@@ -132,6 +151,10 @@ fn before(now: Timestamp, age: Duration) -> i64 {
     now.0.saturating_sub(clamp(age.as_millis()))
 }
 
+/// Looks at no more than it may answer: behind those there are as many that somebody was told of just now.
+const UNCLAIMED: &str = "SELECT c.* FROM unnest($1::text[]) q (queue) CROSS JOIN LATERAL (
+        SELECT id, asset, queue, lane, queued_at FROM tasks
+        WHERE state = 'ready' AND queue = q.queue AND queued_at <= $3 ORDER BY queued_at LIMIT $2) c";
 const EXPIRED: &str = "SELECT id, fence FROM tasks WHERE state = 'running' AND lease_until <= $1
      ORDER BY lease_until LIMIT $2";
 const DUE: &str =
@@ -187,6 +210,13 @@ const FOLD_TASKS: &str = "WITH gone AS (DELETE FROM task_deltas RETURNING queue,
      INSERT INTO task_deltas SELECT queue, state, sum(tasks) FROM gone GROUP BY queue, state HAVING sum(tasks) <> 0";
 const FOLD_ASSETS: &str = "WITH gone AS (DELETE FROM asset_deltas RETURNING state, assets)
      INSERT INTO asset_deltas SELECT state, sum(assets) FROM gone GROUP BY state HAVING sum(assets) <> 0";
+const FOLD_UNFINISHED: &str = "WITH gone AS (DELETE FROM unfinished_deltas RETURNING tenant, assets)
+     INSERT INTO unfinished_deltas SELECT tenant, sum(assets) FROM gone GROUP BY tenant HAVING sum(assets) <> 0";
+const FOLD_READY: &str = "WITH gone AS (DELETE FROM ready_deltas RETURNING queue, cpu_ms)
+     INSERT INTO ready_deltas SELECT queue, sum(cpu_ms) FROM gone GROUP BY queue HAVING sum(cpu_ms) <> 0";
+const FOLD_MINUTES: &str = "WITH gone AS (DELETE FROM queue_minutes RETURNING *)
+     INSERT INTO queue_minutes SELECT minute, queue, sum(arrived), sum(done), sum(estimated_ms), sum(spent_ms)
+     FROM gone WHERE minute >= $1 GROUP BY minute, queue";
 
 /// Sums up the counts, unless somebody else does at this moment.
 async fn fold(s: &mut Session) -> Result<(), StoreError> {
@@ -194,7 +224,15 @@ async fn fold(s: &mut Session) -> Result<(), StoreError> {
         .one("SELECT pg_try_advisory_xact_lock($1) AS mine", &[&FOLD])
         .await?;
     if get(&row, "mine")? {
-        s.all(&[(FOLD_TASKS, &[]), (FOLD_ASSETS, &[])]).await?;
+        let old = minute(s.now) - MINUTES_KEPT;
+        s.all(&[
+            (FOLD_TASKS, &[]),
+            (FOLD_ASSETS, &[]),
+            (FOLD_UNFINISHED, &[]),
+            (FOLD_READY, &[]),
+            (FOLD_MINUTES, &[&old]),
+        ])
+        .await?;
     }
     Ok(())
 }
@@ -303,11 +341,90 @@ const OLDEST: &str = "SELECT q.queue, (SELECT min(queued_at) FROM tasks WHERE st
      FROM unnest($1::text[]) q (queue)";
 const ASSET_COUNTS: &str = "SELECT state, assets FROM asset_counts";
 
-async fn health(s: &Session) -> Result<StoreHealth, StoreError> {
-    let names: Vec<&str> = Queue::ALL.iter().map(|queue| queue.as_str()).collect();
-    let answers = s
-        .all(&[(COUNTS, &[]), (OLDEST, &[&names]), (ASSET_COUNTS, &[])])
+const READY_COST: &str =
+    "SELECT queue, sum(cpu_ms)::bigint AS cpu_ms FROM ready_deltas GROUP BY queue";
+const RECENT: &str = "SELECT queue, sum(arrived)::bigint AS arrived, sum(done)::bigint AS done,
+            sum(estimated_ms)::bigint AS estimated_ms, sum(spent_ms)::bigint AS spent_ms
+     FROM queue_minutes WHERE minute BETWEEN $1 AND $2 GROUP BY queue";
+const LINES: &str = claim::lines!("SELECT queue, tenant, priority, needs FROM line");
+const OFF: &str = "SELECT name FROM switches WHERE value = 'off'";
+/// Of one line no more than a thousand are counted.
+const STUCK: &str = "SELECT w.queue, w.needs, (SELECT count(*) FROM (
+        SELECT 1 FROM tasks WHERE state = 'ready' AND queue = w.queue AND tenant = w.tenant AND priority = w.priority
+            AND needs = w.needs LIMIT 1000) t) AS tasks
+     FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[]) w (queue, tenant, priority, needs)";
+
+/// What is ready and no worker can take, by queue.
+async fn stuck(
+    s: &Session,
+    lines: &[Row],
+    workers: &[Presence],
+) -> Result<HashMap<Queue, Unplaced>, StoreError> {
+    let (mut queues, mut tenants, mut priorities, mut needs) = (vec![], vec![], vec![], vec![]);
+    for row in lines {
+        let queue = named(row, "queue", Queue::parse)?;
+        let wants: &str = get(row, "needs")?;
+        // Memory is told by the task itself: what nobody can hold is given out to be refused.
+        if obstacle(queue, wants, 0, workers).is_some() {
+            queues.push(queue.as_str());
+            tenants.push(get::<Uuid>(row, "tenant")?);
+            priorities.push(get::<i64>(row, "priority")?);
+            needs.push(wants);
+        }
+    }
+    let mut found: HashMap<Queue, Unplaced> = HashMap::new();
+    if queues.is_empty() {
+        return Ok(found);
+    }
+    let rows = s
+        .query(STUCK, &[&queues, &tenants, &priorities, &needs])
         .await?;
+    for row in &rows {
+        let queue = named(row, "queue", Queue::parse)?;
+        let wants: &str = get(row, "needs")?;
+        if let Some(obstacle) = obstacle(queue, wants, 0, workers) {
+            let tasks = number(row, "tasks")?;
+            found.entry(queue).or_default().add(wants, obstacle, tasks);
+        }
+    }
+    Ok(found)
+}
+
+async fn health(s: &mut Session) -> Result<StoreHealth, StoreError> {
+    let names: Vec<&str> = Queue::ALL.iter().map(|queue| queue.as_str()).collect();
+    let last = minute(s.now);
+    let answers = s
+        .all(&[
+            (COUNTS, &[]),
+            (OLDEST, &[&names]),
+            (ASSET_COUNTS, &[]),
+            (READY_COST, &[]),
+            (RECENT, &[&(last - MINUTES), &last]),
+            (LINES, &[&names]),
+            (OFF, &[]),
+        ])
+        .await?;
+    let workers = cluster::at_work(s).await?;
+    let mut stuck = stuck(s, &answers[5], &workers).await?;
+    let mut costs: HashMap<String, u64> = HashMap::new();
+    for row in &answers[3] {
+        costs.insert(get(row, "queue")?, count(row, "cpu_ms")?);
+    }
+    let mut recent: HashMap<String, Recent> = HashMap::new();
+    for row in &answers[4] {
+        let of = Recent {
+            arrived: number(row, "arrived")?,
+            done: number(row, "done")?,
+            estimated_ms: number(row, "estimated_ms")?,
+            spent_ms: number(row, "spent_ms")?,
+            ..Recent::until(s.now)
+        };
+        recent.insert(get(row, "queue")?, of);
+    }
+    let mut off = HashSet::new();
+    for row in &answers[6] {
+        off.insert(get::<String>(row, "name")?);
+    }
     let mut tasks: HashMap<(String, String), u64> = HashMap::new();
     for row in &answers[0] {
         let key = (get(row, "queue")?, get(row, "state")?);
@@ -322,7 +439,7 @@ async fn health(s: &Session) -> Result<StoreHealth, StoreError> {
     for row in &answers[2] {
         assets.insert(get(row, "state")?, count(row, "assets")?);
     }
-    let depth = |queue: &Queue| {
+    let mut load = |queue: &Queue| {
         let name = queue.as_str();
         let of = |state: &str| {
             tasks
@@ -330,18 +447,26 @@ async fn health(s: &Session) -> Result<StoreHealth, StoreError> {
                 .copied()
                 .unwrap_or(0)
         };
-        QueueDepth {
+        let mut load = QueueLoad {
             queue: *queue,
             ready: of("ready"),
             running: of("running"),
             waiting: of("waiting"),
             dead: of("dead"),
             oldest_ready_at: oldest.get(name).copied().flatten(),
-        }
+            ready_cpu_ms: costs.get(name).copied().unwrap_or(0),
+            recent: recent.remove(name).unwrap_or(Recent::until(s.now)),
+            workers: 0,
+            slots: 0,
+            paused: off.contains(Switch::Claims(*queue).as_str()),
+            stuck: stuck.remove(queue).unwrap_or_default().into_list(),
+        };
+        load.staff(&workers);
+        load
     };
     let states = AssetState::ALL.iter();
     Ok(StoreHealth {
-        queues: Queue::ALL.iter().map(depth).collect(),
+        queues: Queue::ALL.iter().map(&mut load).collect(),
         assets: states
             .map(|state| (*state, assets.get(state.as_str()).copied().unwrap_or(0)))
             .collect(),

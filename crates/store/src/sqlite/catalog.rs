@@ -177,7 +177,7 @@ fn change(
     }
     remove_tags(s, tenant, asset, created_at, &old.tags)?;
     add_tags(s, tenant, asset, created_at, &new.tags)?;
-    index_words(s, asset)?;
+    index_words(s.conn, asset)?;
     live.record(
         s,
         &EventDraft::new(EventType::AssetUpdated, json!({ "fields": changed })),
@@ -226,7 +226,7 @@ fn remove(s: &Session<'_>, tenant: TenantId, asset: AssetId) -> Result<(), Store
         s.conn.prepare_cached(sql)?.execute([asset.as_bytes()])?;
     }
     live.set_state(s, AssetState::Deleted)?;
-    index_words(s, asset)?;
+    index_words(s.conn, asset)?;
     live.record(s, &EventDraft::new(EventType::AssetDeleted, json!({})))?;
     live.save(s)
 }

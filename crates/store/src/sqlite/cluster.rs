@@ -2,7 +2,7 @@
 
 use super::SqliteStore;
 use super::rows::{id, time};
-use crate::cluster::REMEMBERED;
+use crate::cluster::{REMEMBERED, is_living};
 use crate::{Cluster, Presence, RunningTask, StoreError, Wish, WorkerRecord};
 use async_trait::async_trait;
 use mediaflow_core::{Timestamp, WorkerId};
@@ -24,6 +24,15 @@ struct Heard {
 impl Present {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<WorkerId, Heard>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Workers that live and are to work.
+    pub(super) fn at_work(&self, now: Timestamp) -> Vec<Presence> {
+        let present = self.lock();
+        let working = present
+            .values()
+            .filter(|h| is_living(h.seen_at, now) && h.wish == Wish::Work);
+        working.map(|h| h.presence.clone()).collect()
     }
 }
 
@@ -67,6 +76,10 @@ impl Cluster for SqliteStore {
             .collect();
         workers.sort_by(|a, b| a.presence.name.cmp(&b.presence.name));
         Ok(workers)
+    }
+
+    async fn at_work(&self) -> Result<Vec<Presence>, StoreError> {
+        Ok(self.present.at_work(self.env.now()))
     }
 
     async fn wish(&self, worker: WorkerId, wish: Wish) -> Result<bool, StoreError> {

@@ -2,7 +2,7 @@
 
 use super::live::Live;
 use super::renditions::{self, Which};
-use super::rows::id;
+use super::rows::{id, waiting};
 use super::task::{Hand, make_ready};
 use super::writer::Session;
 use crate::StoreError;
@@ -178,14 +178,15 @@ fn settle(s: &Session<'_>, hand: &Hand, state: TaskState) -> Result<(), StoreErr
 /// Back into the queue: given back unharmed, in its old place, or replayed, as if new.
 fn requeue(s: &Session<'_>, hand: &Hand) -> Result<(), StoreError> {
     if hand.task.state == TaskState::Running {
-        s.conn
+        let waiting = s
+            .conn
             .prepare_cached(
                 "UPDATE tasks SET state = 'ready', lease_until = NULL, queued_at = ?2,
                         attempts = attempts - 1, tries = tries - 1
-                 WHERE id = ?1",
+                 WHERE id = ?1 RETURNING id, asset, queue, lane",
             )?
-            .execute(params![hand.id.as_bytes(), s.now.0])?;
-        s.woke.set(true);
+            .query_row(params![hand.id.as_bytes(), s.now.0], waiting)?;
+        s.ready.borrow_mut().push(waiting);
         return Ok(());
     }
     s.conn

@@ -12,7 +12,7 @@ pub(super) const FEED: &str =
     "SELECT e.*, a.correlation_id FROM events e INDEXED BY events_by_tenant CROSS JOIN assets a ON a.id = e.asset
      WHERE e.tenant = ?1 AND e.position > ?2 ORDER BY e.position LIMIT ?3";
 
-fn event(row: &Row<'_>) -> rusqlite::Result<EventRecord> {
+pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<EventRecord> {
     Ok(EventRecord {
         id: id(row, "id")?,
         position: row.get("position")?,

@@ -48,6 +48,7 @@ impl Intake for SqliteStore {
 }
 
 fn take_in(s: &Session<'_>, accept: Accept) -> Result<Accepted, StoreError> {
+    s.phase.may_take_in()?;
     let tenant = accept.tenant;
     make_tenant(s, tenant)?;
     if let Some(key) = &accept.idempotency
@@ -101,7 +102,7 @@ fn take_in(s: &Session<'_>, accept: Accept) -> Result<Accepted, StoreError> {
         asset,
         repeated: false,
         surplus: original.key != accept.original.key,
-        wake: s.woke.get(),
+        wake: !s.ready.borrow().is_empty(),
     })
 }
 
@@ -159,7 +160,7 @@ fn insert_asset(
     Ok(())
 }
 
-fn make_tenant(s: &Session<'_>, tenant: TenantId) -> Result<(), StoreError> {
+pub(super) fn make_tenant(s: &Session<'_>, tenant: TenantId) -> Result<(), StoreError> {
     s.conn
         .prepare_cached("INSERT OR IGNORE INTO tenants (id) VALUES (?1)")?
         .execute([tenant.as_bytes()])?;

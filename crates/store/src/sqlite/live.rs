@@ -204,8 +204,8 @@ impl Live {
         s.conn
             .prepare_cached(
                 "INSERT INTO tasks (id, tenant, asset, generation, step, number, operation, queue, lane,
-                                    state, memory_bytes, cpu_ms, created_at, finished_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                                    state, memory_bytes, cpu_ms, created_at, finished_at, priority, needs)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             )?
             .execute(params![
                 s.env.id().as_bytes(),
@@ -222,6 +222,8 @@ impl Live {
                 cost.cpu_ms,
                 s.now.0,
                 finished_at,
+                self.settings.priority.number(),
+                self.run.recipe.requires(step).join(","),
             ])?;
         Ok(())
     }

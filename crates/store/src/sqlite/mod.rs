@@ -18,16 +18,20 @@ mod live;
 mod lock;
 mod migrate;
 mod output;
+mod phase;
 #[cfg(test)]
 mod plans;
+mod premises;
 mod reader;
 mod record;
+mod relaying;
 mod renditions;
 mod review;
 mod rows;
 mod search;
 mod shown;
 mod streams;
+mod switches;
 mod task;
 mod tasks;
 mod upkeep;
@@ -35,17 +39,19 @@ mod work;
 mod writer;
 
 use crate::frozen::Frozen;
-use crate::{Environment, Signals, StoreError};
+use crate::signals::WAITING_MAX;
+use crate::{Environment, Signals, StoreError, Waiting};
 use cluster::Present;
 use reader::Readers;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use std::cell::Cell;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use writer::{Bells, Session, Writer};
+
+pub use premises::SqlitePremises;
 
 const READERS: usize = 4;
 /// Distinct statements that a connection keeps prepared.
@@ -61,7 +67,7 @@ pub struct SqliteStore {
     frozen: Arc<Frozen>,
     bells: Arc<Bells>,
     env: Arc<dyn Environment>,
-    present: Present,
+    present: Arc<Present>,
     _lock: Option<File>,
 }
 
@@ -123,24 +129,19 @@ impl SqliteStore {
         readers: impl FnOnce(&Connection) -> Result<Option<Readers>, StoreError>,
     ) -> Result<Self, StoreError> {
         prepare(&conn, 64)?;
-        migrate::migrate(&mut conn)?;
+        migrate::migrate(&mut conn, env.now())?;
+        phase::installation(&conn)?.may_start()?;
         let frozen = Arc::<Frozen>::default();
         {
             let tx = conn.unchecked_transaction()?;
-            let session = Session {
-                conn: &tx,
-                now: env.now(),
-                env: &*env,
-                frozen: &frozen,
-                woke: Cell::new(false),
-                position: Cell::new(None),
-            };
+            let session = Session::new(&tx, &*env, &frozen);
             void_leases(&session)?;
             tx.commit()?;
         }
         let readers = readers(&conn)?;
         let bells = Arc::new(Bells {
             ready: watch::Sender::new(0),
+            waiting: broadcast::Sender::new(WAITING_MAX),
             event: watch::Sender::new(events::end(&conn)?),
         });
         let writer = match &readers {
@@ -164,7 +165,7 @@ impl SqliteStore {
             frozen,
             bells,
             env,
-            present: Present::default(),
+            present: Arc::default(),
             _lock: lock,
         })
     }
@@ -193,6 +194,10 @@ impl SqliteStore {
 impl Signals for SqliteStore {
     fn on_ready(&self) -> watch::Receiver<u64> {
         self.bells.ready.subscribe()
+    }
+
+    fn on_waiting(&self) -> broadcast::Receiver<Waiting> {
+        self.bells.waiting.subscribe()
     }
 
     fn on_event(&self) -> watch::Receiver<u64> {

@@ -44,7 +44,7 @@ impl Live {
             s.conn
                 .prepare_cached("UPDATE assets SET search_text = ?2 WHERE id = ?1")?
                 .execute(params![self.asset.as_bytes(), text])?;
-            index_words(s, self.asset)?;
+            index_words(s.conn, self.asset)?;
         }
         Ok(())
     }

@@ -2,13 +2,13 @@
 
 use super::{blobs, claim, events, migrate, search, upkeep, work};
 use crate::{MediaFilter, Search, StoreError, query};
-use mediaflow_core::{AssetState, TenantId};
+use mediaflow_core::{AssetState, TenantId, Timestamp};
 use rusqlite::Connection;
 
 fn database() -> Connection {
     let mut conn = Connection::open_in_memory().unwrap();
     super::prepare(&conn, 1).unwrap();
-    migrate::migrate(&mut conn).unwrap();
+    migrate::migrate(&mut conn, Timestamp(0)).unwrap();
     conn
 }
 
@@ -28,7 +28,8 @@ fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
     let conn = database();
     let cases = [
         (claim::READY, "tasks_ready"),
-        (claim::READY_BELOW, "tasks_ready"),
+        (claim::NEXT_LINE, "tasks_ready"),
+        (upkeep::RECENT, "PRIMARY KEY"),
         (claim::READY_OF_ASSET, "tasks_by_step"),
         (upkeep::EXPIRED, "tasks_running"),
         (upkeep::DUE, "tasks_due"),
@@ -36,6 +37,7 @@ fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
         (upkeep::ORPHANS, "orphans_since"),
         (upkeep::REJECTED, "assets_rejected"),
         (upkeep::OLDEST, "tasks_oldest"),
+        (upkeep::UNCLAIMED, "tasks_oldest"),
         (upkeep::PURGES, "purges_due"),
         (blobs::IS_REFERENCED, "assets_original"),
         (blobs::IS_REFERENCED, "renditions_blob"),

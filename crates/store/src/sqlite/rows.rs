@@ -1,7 +1,7 @@
 //! Between columns and the core's types.
 
-use crate::StoreError;
-use mediaflow_core::{Sha256, Timestamp};
+use crate::{StoreError, Waiting};
+use mediaflow_core::{Queue, Sha256, Timestamp};
 use rusqlite::ffi::ErrorCode as Code;
 use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row};
@@ -83,4 +83,14 @@ impl From<Error> for StoreError {
             _ => Self::Database(Box::new(error)),
         }
     }
+}
+
+/// A task that can be claimed: `id`, `asset`, `queue` and `lane`.
+pub(super) fn waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
+    Ok(Waiting {
+        task: id(row, "id")?,
+        asset: id(row, "asset")?,
+        queue: named(row, "queue", Queue::parse)?,
+        lane: row.get("lane")?,
+    })
 }

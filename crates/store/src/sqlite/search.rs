@@ -146,9 +146,8 @@ impl ToSql for Arg {
 }
 
 /// Brings the word index in line with the asset's row.
-pub(super) fn index_words(s: &Session<'_>, asset: AssetId) -> Result<(), StoreError> {
-    let (seq, state, text) = s
-        .conn
+pub(super) fn index_words(conn: &Connection, asset: AssetId) -> Result<(), StoreError> {
+    let (seq, state, text) = conn
         .prepare_cached(
             "SELECT seq, state, title, filename, tags, search_text FROM assets WHERE id = ?1",
         )?
@@ -166,12 +165,10 @@ pub(super) fn index_words(s: &Session<'_>, asset: AssetId) -> Result<(), StoreEr
             let seq: i64 = row.get("seq")?;
             Ok((seq, named(row, "state", AssetState::parse)?, text))
         })?;
-    s.conn
-        .prepare_cached("DELETE FROM asset_text WHERE rowid = ?1")?
+    conn.prepare_cached("DELETE FROM asset_text WHERE rowid = ?1")?
         .execute([seq])?;
     if state != AssetState::Deleted {
-        s.conn
-            .prepare_cached("INSERT INTO asset_text (rowid, words) VALUES (?1, ?2)")?
+        conn.prepare_cached("INSERT INTO asset_text (rowid, words) VALUES (?1, ?2)")?
             .execute(params![seq, text])?;
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! A task row in hand, and its way into the queue.
 
-use super::rows::{id, named};
+use super::rows::{id, named, waiting};
 use super::writer::Session;
 use crate::StoreError;
+use crate::load::minute;
 use mediaflow_core::transition::TaskInHand;
 use mediaflow_core::{AssetId, Failure, FailureKind, TaskId, TaskState, TenantId};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -68,6 +69,15 @@ impl Hand {
                 failure.map(|f| f.code.as_str()),
                 failure.map(|f| &f.message),
             ])?;
+        if outcome != "handed_back" {
+            s.conn
+                .prepare_cached(
+                    "INSERT INTO queue_minutes SELECT ?2, queue, 0, 1, cpu_ms, max(?3 - started_at, 0) FROM tasks WHERE id = ?1
+                     ON CONFLICT DO UPDATE SET done = done + 1, estimated_ms = estimated_ms + excluded.estimated_ms,
+                        spent_ms = spent_ms + excluded.spent_ms",
+                )?
+                .execute(params![self.id.as_bytes(), minute(s.now), s.now.0])?;
+        }
         Ok(())
     }
 
@@ -114,14 +124,21 @@ pub(super) fn make_ready(
              WHERE id = ?1 RETURNING vtime - ?2 * 1000 / weight",
         )?
         .query_row(params![tenant.as_bytes(), cpu_ms], |row| row.get(0))?;
-    s.conn
+    let waiting = s
+        .conn
         .prepare_cached(
             "UPDATE tasks SET state = 'ready', rank = ?2, queued_at = ?3, retry_at = NULL, lease_until = NULL,
                     finished_at = NULL
-             WHERE id = ?1",
+             WHERE id = ?1 RETURNING id, asset, queue, lane",
         )?
-        .execute(params![task.as_bytes(), rank, s.now.0])?;
-    s.woke.set(true);
+        .query_row(params![task.as_bytes(), rank, s.now.0], waiting)?;
+    s.conn
+        .prepare_cached(
+            "INSERT INTO queue_minutes SELECT ?2, queue, 1, 0, 0, 0 FROM tasks WHERE id = ?1
+             ON CONFLICT DO UPDATE SET arrived = arrived + 1",
+        )?
+        .execute(params![task.as_bytes(), minute(s.now)])?;
+    s.ready.borrow_mut().push(waiting);
     Ok(())
 }
 

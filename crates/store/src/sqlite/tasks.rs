@@ -2,6 +2,7 @@
 
 use super::rows::{error, id, maybe_time, named, sha, time};
 use crate::frozen::Frozen;
+use crate::load::listed;
 use crate::query::{page_size, tasks_of_all, tasks_of_asset, tasks_page};
 use crate::{AttemptRecord, StoreError, TaskFilter, TaskPage, TaskRecord};
 use mediaflow_core::{AssetId, Queue, TaskId, TaskState, TenantId};
@@ -9,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 const COLUMNS: &str = "t.id, t.asset, t.generation, t.step, t.number, t.operation, t.queue, t.state, t.tries,
      t.created_at, t.queued_at, t.started_at, t.finished_at, t.retry_at, t.worker, t.error_code, t.error_message,
-     r.recipe FROM tasks t";
+     t.needs, t.memory_bytes, r.recipe FROM tasks t";
 const RUNS: &str = "CROSS JOIN runs r ON r.asset = t.asset AND r.generation = t.generation";
 
 /// A page of tasks: one asset's in recipe order, otherwise newest first.
@@ -76,6 +77,8 @@ fn task(conn: &Connection, frozen: &Frozen, row: &Row<'_>) -> Result<TaskRecord,
         worker: row.get("worker")?,
         error: error(row, "error_code", "error_message")?,
         tries: tries(conn, task)?,
+        needs: listed(row.get_ref("needs")?.as_str().unwrap_or_default()),
+        memory_bytes: row.get("memory_bytes")?,
     })
 }
 

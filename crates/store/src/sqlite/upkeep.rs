@@ -1,14 +1,18 @@
 //! Verbs of the background services.
 
 use super::blobs::{is_referenced, orphan};
-use super::rows::{id, json, maybe_time};
+use super::rows::{id, json, maybe_time, waiting};
 use super::task::make_ready;
 use super::writer::Session;
-use super::{SqliteStore, work};
-use crate::{Condemned, Purge, QueueDepth, StoreError, StoreHealth, Swept, Upkeep};
+use super::{SqliteStore, claim, switches, work};
+use crate::load::{MINUTES, MINUTES_KEPT, Unplaced, minute, obstacle};
+use crate::{
+    Condemned, Presence, Purge, QueueLoad, Recent, StoreError, StoreHealth, Stuck, Swept, Upkeep,
+    Waiting,
+};
 use async_trait::async_trait;
 use mediaflow_core::{AssetId, AssetState, BlobId, Queue, TaskId, TenantId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::time::Duration;
 
 /// Rows that one transaction of [`Upkeep::expire`] touches, so that others are not kept waiting.
@@ -18,6 +22,23 @@ const EXPIRED_MAX: u32 = 500;
 impl Upkeep for SqliteStore {
     async fn sweep(&self, limit: u32) -> Result<Swept, StoreError> {
         self.write(move |s| sweep(s, limit)).await
+    }
+
+    async fn unclaimed(&self, age: Duration, limit: u32) -> Result<Vec<Waiting>, StoreError> {
+        // Only the writer knows the time.
+        self.write(move |s| {
+            let until = before(s.now, age);
+            let mut statement = s.conn.prepare_cached(UNCLAIMED)?;
+            let mut found = Vec::new();
+            for queue in Queue::ALL {
+                let params = params![queue.as_str(), limit, until];
+                for row in statement.query_map(params, waiting)? {
+                    found.push(row?);
+                }
+            }
+            Ok(found)
+        })
+        .await
     }
 
     async fn condemn(&self, grace: Duration, limit: u32) -> Result<Vec<Condemned>, StoreError> {
@@ -117,7 +138,9 @@ impl Upkeep for SqliteStore {
     }
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {
-        self.read(|conn, _| health(conn)).await
+        let now = self.env.now();
+        let workers = self.present.at_work(now);
+        self.read(move |conn, _| health(conn, now, &workers)).await
     }
 }
 
@@ -128,6 +151,9 @@ fn before(now: Timestamp, age: Duration) -> i64 {
 
 pub(super) const REJECTED: &str = "SELECT id, original FROM assets INDEXED BY assets_rejected
      WHERE rejected_at <= ?1 ORDER BY rejected_at LIMIT ?2";
+/// The oldest first.
+pub(super) const UNCLAIMED: &str = "SELECT id, asset, queue, lane FROM tasks
+     WHERE state = 'ready' AND queue = ?1 AND queued_at <= ?3 ORDER BY queued_at LIMIT ?2";
 pub(super) const OLDEST: &str =
     "SELECT min(queued_at) AS oldest FROM tasks WHERE state = 'ready' AND queue = ?1";
 pub(super) const PURGES: &str = "SELECT id, asset, paths, attempts FROM purges
@@ -160,6 +186,9 @@ fn sweep(s: &Session<'_>, limit: u32) -> Result<Swept, StoreError> {
         make_ready(s, tenant, task, cpu_ms)?;
         swept.due += 1;
     }
+    s.conn
+        .prepare_cached("DELETE FROM queue_minutes WHERE minute < ?1")?
+        .execute([minute(s.now) - MINUTES_KEPT])?;
     Ok(swept)
 }
 
@@ -236,28 +265,61 @@ fn drop_idempotency(s: &Session<'_>, until: i64) -> Result<u32, StoreError> {
     Ok(u32::try_from(dropped).unwrap_or(u32::MAX))
 }
 
-fn health(conn: &Connection) -> Result<StoreHealth, StoreError> {
-    let mut count =
-        conn.prepare_cached("SELECT tasks FROM task_counts WHERE queue = ?1 AND state = ?2")?;
+pub(super) const RECENT: &str =
+    "SELECT sum(arrived), sum(done), sum(estimated_ms), sum(spent_ms) FROM queue_minutes
+     WHERE minute BETWEEN ?1 AND ?2 AND queue = ?3";
+/// Of one line no more than a thousand are counted.
+const STUCK: &str = "SELECT count(*) AS tasks FROM (
+        SELECT 1 FROM tasks WHERE state = 'ready' AND queue = ?1 AND tenant = ?2 AND priority = ?3 AND needs = ?4
+        LIMIT 1000)";
+
+fn health(
+    conn: &Connection,
+    now: Timestamp,
+    workers: &[Presence],
+) -> Result<StoreHealth, StoreError> {
+    let mut count = conn
+        .prepare_cached("SELECT tasks, cpu_ms FROM task_counts WHERE queue = ?1 AND state = ?2")?;
     let mut oldest = conn.prepare_cached(OLDEST)?;
-    let mut depth = |queue: Queue| -> Result<QueueDepth, rusqlite::Error> {
+    let mut recent = conn.prepare_cached(RECENT)?;
+    let mut load = |queue: Queue| -> Result<QueueLoad, StoreError> {
         let name = queue.as_str();
-        let mut of = |state: &str| -> Result<u64, rusqlite::Error> {
+        let mut of = |state: &str| -> Result<(u64, i64), rusqlite::Error> {
             let found = count
-                .query_row([name, state], |row| row.get(0))
+                .query_row([name, state], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
-            Ok(found.unwrap_or(0))
+            Ok(found.unwrap_or((0, 0)))
         };
-        Ok(QueueDepth {
+        let (ready, cpu_ms) = of("ready")?;
+        let last = minute(now);
+        let number = |row: &Row<'_>, i| row.get::<_, Option<u64>>(i).map(Option::unwrap_or_default);
+        let recent = recent.query_row(params![last - MINUTES, last, name], |row| {
+            Ok::<_, rusqlite::Error>(Recent {
+                arrived: number(row, 0)?,
+                done: number(row, 1)?,
+                estimated_ms: number(row, 2)?,
+                spent_ms: number(row, 3)?,
+                ..Recent::until(now)
+            })
+        })?;
+        let mut load = QueueLoad {
             queue,
-            ready: of("ready")?,
-            running: of("running")?,
-            waiting: of("waiting")?,
-            dead: of("dead")?,
+            ready,
+            running: of("running")?.0,
+            waiting: of("waiting")?.0,
+            dead: of("dead")?.0,
             oldest_ready_at: oldest.query_row([name], |row| maybe_time(row, "oldest"))?,
-        })
+            ready_cpu_ms: u64::try_from(cpu_ms).unwrap_or(0),
+            recent,
+            workers: 0,
+            slots: 0,
+            paused: switches::is_off(conn, &switches::claims(queue))?,
+            stuck: stuck(conn, queue, workers)?,
+        };
+        load.staff(workers);
+        Ok(load)
     };
-    let queues = Queue::ALL.iter().map(|queue| depth(*queue));
+    let queues = Queue::ALL.iter().map(|queue| load(*queue));
     let queues = queues.collect::<Result<_, _>>()?;
     let mut count = conn.prepare_cached("SELECT assets FROM asset_counts WHERE state = ?1")?;
     let assets = AssetState::ALL.iter().map(|state| {
@@ -268,4 +330,25 @@ fn health(conn: &Connection) -> Result<StoreHealth, StoreError> {
     });
     let assets = assets.collect::<Result<_, StoreError>>()?;
     Ok(StoreHealth { queues, assets })
+}
+
+/// What is ready in a queue and no worker can take.
+fn stuck(conn: &Connection, queue: Queue, workers: &[Presence]) -> Result<Vec<Stuck>, StoreError> {
+    let mut found = Unplaced::default();
+    for line in claim::lines(conn, queue)? {
+        // Memory is told by the task itself: what nobody can hold is given out to be refused.
+        if let Some(obstacle) = obstacle(queue, &line.needs, 0, workers) {
+            let values = params![
+                queue.as_str(),
+                line.tenant.as_bytes(),
+                line.priority,
+                line.needs
+            ];
+            let tasks: u64 = conn
+                .prepare_cached(STUCK)?
+                .query_row(values, |row| row.get("tasks"))?;
+            found.add(&line.needs, obstacle, tasks);
+        }
+    }
+    Ok(found.into_list())
 }

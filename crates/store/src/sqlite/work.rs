@@ -16,6 +16,7 @@ use mediaflow_core::{
     AssetId, Failure, FailureKind, Sha256, TaskId, TaskState, TenantId, transition,
 };
 use rusqlite::{Connection, OptionalExtension, params};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[async_trait]
@@ -26,8 +27,12 @@ impl Work for SqliteStore {
         capacity: &Capacity,
     ) -> Result<Vec<Claimed>, StoreError> {
         let capacity = capacity.clone();
-        self.write(move |s| claim::claim(s, request.as_bytes(), &capacity))
-            .await
+        let present = Arc::clone(&self.present);
+        self.write(move |s| {
+            let others = || present.at_work(s.now);
+            claim::claim(s, request.as_bytes(), &capacity, others)
+        })
+        .await
     }
 
     async fn heartbeat(&self, leases: &[Lease], lease: Duration) -> Result<Vec<Lease>, StoreError> {

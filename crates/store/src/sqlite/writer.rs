@@ -2,15 +2,17 @@
 //! requests share a COMMIT, and nobody is answered before it. A database in memory has nothing to wait for: its
 //! requests run where they are made, one after the other, so that a simulation is the same each time.
 
+use super::phase::phase;
 use crate::frozen::Frozen;
-use crate::{Environment, StoreError};
-use mediaflow_core::Timestamp;
+use crate::moving::Phase;
+use crate::{Environment, StoreError, Waiting};
+use mediaflow_core::{TaskId, Timestamp};
 use rusqlite::Connection;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// Most requests in one transaction: bounds how long the first of them waits.
 const BATCH_MAX: usize = 256;
@@ -23,10 +25,38 @@ pub(super) struct Session<'a> {
     pub(super) now: Timestamp,
     pub(super) env: &'a dyn Environment,
     pub(super) frozen: &'a Frozen,
-    /// Set when a task became ready.
-    pub(super) woke: Cell<bool>,
+    /// Tasks that became ready and were not given to anybody.
+    pub(super) ready: RefCell<Vec<Waiting>>,
     /// The newest event's position, when one was written.
     pub(super) position: Cell<Option<u64>>,
+    /// Whether changes are taken.
+    pub(super) phase: Phase,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(conn: &'a Connection, env: &'a dyn Environment, frozen: &'a Frozen) -> Self {
+        Self {
+            conn,
+            now: env.now(),
+            env,
+            frozen,
+            ready: RefCell::default(),
+            position: Cell::new(None),
+            phase: Phase::Open,
+        }
+    }
+
+    /// The task was given to somebody, who needs not be told.
+    pub(super) fn given(&self, task: TaskId) {
+        self.ready.borrow_mut().retain(|ready| ready.task != task);
+    }
+}
+
+/// What is to be said after a COMMIT.
+#[derive(Default)]
+pub(super) struct News {
+    ready: Vec<Waiting>,
+    position: Option<u64>,
 }
 
 /// Why a COMMIT failed; shared by all whose work was in it.
@@ -61,16 +91,21 @@ pub(super) type Request = Box<dyn FnOnce(Result<&Session<'_>, Lost>) -> (Answer,
 /// Signals that are raised after a COMMIT.
 pub(super) struct Bells {
     pub(super) ready: watch::Sender<u64>,
+    pub(super) waiting: broadcast::Sender<Waiting>,
     pub(super) event: watch::Sender<u64>,
 }
 
 impl Bells {
-    pub(super) fn ring(&self, woke: bool, position: Option<u64>) {
-        if let Some(position) = position {
+    fn ring(&self, news: &News) {
+        if let Some(position) = news.position {
             self.event.send_replace(position);
         }
-        if woke {
+        if !news.ready.is_empty() {
             self.ready.send_modify(|n| *n = n.wrapping_add(1));
+        }
+        for waiting in &news.ready {
+            // Fails when nobody wants to know.
+            let _ = self.waiting.send(*waiting);
         }
     }
 }
@@ -143,7 +178,10 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (sender, answer) = oneshot::channel();
         let request: Request = Box::new(move |session| {
-            let result = session.map_err(StoreError::from).and_then(verb);
+            let result = session.map_err(StoreError::from).and_then(|s| {
+                s.phase.may_change()?;
+                verb(s)
+            });
             let keep = result.is_ok();
             let answer: Answer = Box::new(move |committed| {
                 let result = match committed {
@@ -187,18 +225,11 @@ impl Drop for Writer {
 impl Desk {
     /// Serves a request and those that wait behind it.
     fn serve(&self, first: Request, more: impl FnMut() -> Option<Request>) {
-        let mut session = Session {
-            conn: &self.conn,
-            now: self.env.now(),
-            env: &*self.env,
-            frozen: &self.frozen,
-            woke: Cell::new(false),
-            position: Cell::new(None),
-        };
+        let mut session = Session::new(&self.conn, &*self.env, &self.frozen);
         let mut answers = Vec::new();
         let committed = batch(&mut session, first, more, &mut answers);
         match &committed {
-            Ok((woke, position)) => self.bells.ring(*woke, *position),
+            Ok(news) => self.bells.ring(news),
             Err(lost) => {
                 tracing::error!(error = lost.text, "a commit failed");
                 if !self.conn.is_autocommit()
@@ -220,13 +251,13 @@ fn batch(
     first: Request,
     mut more: impl FnMut() -> Option<Request>,
     answers: &mut Vec<Answer>,
-) -> Result<(bool, Option<u64>), Lost> {
+) -> Result<News, Lost> {
     let conn = session.conn;
     let mut next = Some(first);
-    let (mut woke, mut position) = (false, None);
+    let mut news = News::default();
     while let Some(request) = next {
         let begun = match answers.len() {
-            0 => execute(conn, "BEGIN IMMEDIATE"),
+            0 => begin(session),
             _ => Ok(()),
         };
         if let Err(lost) = begun.and_then(|()| execute(conn, "SAVEPOINT request")) {
@@ -234,7 +265,7 @@ fn batch(
             return Err(lost);
         }
         session.now = session.env.now();
-        session.woke.set(false);
+        session.ready.borrow_mut().clear();
         session.position.set(None);
         let done = catch_unwind(AssertUnwindSafe(|| request(Ok(session))));
         let keep = matches!(&done, Ok((_, true)));
@@ -249,8 +280,8 @@ fn batch(
             });
         }
         if keep {
-            woke |= session.woke.get();
-            position = session.position.get().or(position);
+            news.ready.append(&mut session.ready.borrow_mut());
+            news.position = session.position.get().or(news.position);
         } else {
             execute(conn, "ROLLBACK TO request")?;
         }
@@ -262,7 +293,17 @@ fn batch(
         };
     }
     execute(conn, "COMMIT")?;
-    Ok((woke, position))
+    Ok(news)
+}
+
+/// From here on no other process writes: what the phase is now it still is at COMMIT.
+fn begin(session: &mut Session<'_>) -> Result<(), Lost> {
+    execute(session.conn, "BEGIN IMMEDIATE")?;
+    session.phase = phase(session.conn).map_err(|error| Lost {
+        full: false,
+        text: error.to_string(),
+    })?;
+    Ok(())
 }
 
 fn execute(conn: &Connection, sql: &str) -> Result<(), Lost> {

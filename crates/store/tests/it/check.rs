@@ -81,6 +81,9 @@ const EMPTY: &[(&str, &str)] = &[
       WHERE a.in_review <> (r.state = 'in_review')"),
     ("task counts equal a recount",
      "SELECT 1 FROM task_counts c WHERE tasks <> (SELECT count(*) FROM tasks t WHERE t.queue = c.queue AND t.state = c.state)"),
+    ("unfinished assets are counted by tenant",
+     "SELECT 1 FROM tenants t LEFT JOIN unfinished u ON u.tenant = t.id WHERE coalesce(u.assets, 0) <>
+      (SELECT count(*) FROM assets a WHERE a.tenant = t.id AND a.state IN ('uploaded', 'processing'))"),
     ("asset counts equal a recount",
      "SELECT 1 FROM asset_counts c WHERE assets <> (SELECT count(*) FROM assets a WHERE a.state = c.state)"),
 ];
@@ -91,6 +94,11 @@ const SQLITE: &[(&str, &str)] = &[
         "tags can be searched exactly as the assets say",
         "SELECT 1 FROM assets a WHERE (SELECT count(*) FROM tags WHERE asset = a.id)
       <> iif(a.state = 'deleted', 0, (SELECT count(DISTINCT value) FROM json_each(a.tags)))",
+    ),
+    (
+        "what ready tasks cost equals a recount",
+        "SELECT 1 FROM task_counts c WHERE state = 'ready' AND cpu_ms <>
+      (SELECT coalesce(sum(cpu_ms), 0) FROM tasks t WHERE t.queue = c.queue AND t.state = 'ready')",
     ),
     (
         "no row refers to nothing",
@@ -107,6 +115,10 @@ const POSTGRES: &[(&str, &str)] = &[
     ("assets that are not deleted can be searched by their words, and no others",
      "SELECT 1 FROM assets a WHERE (a.state <> 'deleted') <> EXISTS (SELECT 1 FROM asset_words w
       WHERE w.asset = a.id AND w.tenant = a.tenant AND w.created_at = a.created_at)"),
+    ("what ready tasks cost equals a recount",
+     "SELECT 1 FROM (SELECT DISTINCT queue FROM tasks) q WHERE
+      (SELECT coalesce(sum(cpu_ms), 0) FROM ready_deltas d WHERE d.queue = q.queue)
+      <> (SELECT coalesce(sum(cpu_ms), 0) FROM tasks t WHERE t.queue = q.queue AND t.state = 'ready')"),
     ("no run, task, attempt or event is of nothing",
      "SELECT 1 FROM runs r WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.asset)
       UNION ALL SELECT 1 FROM tasks t WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.asset = t.asset AND r.generation = t.generation)

@@ -18,6 +18,8 @@ fn presence(given: &Given, name: &str) -> Presence {
         version: "1".into(),
         queues: vec![Queue::Image, Queue::Network],
         cpu: 2,
+        network: 16,
+        capabilities: vec!["gpu".into(), "hevc".into()],
         memory_bytes: 1 << 30,
         started_at: Timestamp(5),
     }

@@ -275,6 +275,7 @@ pub(crate) fn roomy() -> Capacity {
         idle: true,
         lease: LEASE,
         idle_lane: true,
+        capabilities: Vec::new(),
     }
 }
 

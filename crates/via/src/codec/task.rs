@@ -12,6 +12,8 @@ use std::time::Duration;
 const NAME_MAX: usize = 128;
 /// A lease is no shorter and no longer.
 const LEASE_S: (u64, u64) = (3, 3600);
+/// Most capabilities of a worker.
+const CAPABILITIES_MAX: usize = 64;
 /// Most tasks that are given at once.
 const SLOTS_MAX: u32 = 1024;
 
@@ -173,6 +175,7 @@ pub fn capacity_message(capacity: &Capacity) -> proto::Capacity {
         idle: capacity.idle,
         lease_ms: millis(capacity.lease),
         idle_lane: capacity.idle_lane,
+        capabilities: capacity.capabilities.clone(),
     }
 }
 
@@ -194,6 +197,7 @@ pub fn capacity(message: &proto::Capacity, key_name: &str) -> Result<Capacity> {
         idle: message.idle,
         lease: lease_time(message.lease_ms),
         idle_lane: message.idle_lane,
+        capabilities: capabilities(&message.capabilities),
     })
 }
 
@@ -213,6 +217,8 @@ pub fn presence_message(presence: &Presence) -> proto::PresentRequest {
         cpu: presence.cpu,
         memory_bytes: presence.memory_bytes,
         started_at_ms: presence.started_at.0,
+        network: presence.network,
+        capabilities: presence.capabilities.clone(),
     }
 }
 
@@ -227,6 +233,8 @@ pub fn presence(message: &proto::PresentRequest, key_name: &str) -> Result<Prese
         version: message.version.chars().take(NAME_MAX).collect(),
         queues: queues(&message.queues),
         cpu: message.cpu,
+        network: message.network,
+        capabilities: capabilities(&message.capabilities),
         memory_bytes: message.memory_bytes,
         started_at: Timestamp(message.started_at_ms),
     })
@@ -258,6 +266,14 @@ fn worker_name(key_name: &str, name: &str) -> String {
     let whole = format!("{key_name}/{name}");
     let plain = whole.chars().filter(|c| !c.is_control());
     plain.take(NAME_MAX).collect()
+}
+
+/// Sorted, and no more than are looked at.
+fn capabilities(told: &[String]) -> Vec<String> {
+    let mut told: Vec<String> = told.iter().take(CAPABILITIES_MAX).cloned().collect();
+    told.sort();
+    told.dedup();
+    told
 }
 
 fn names(queues: &[Queue]) -> Vec<String> {

@@ -114,6 +114,7 @@ fn a_capacity_keeps_to_what_is_allowed_and_names_its_key() {
         idle: true,
         lease: Duration::from_secs(1_000_000),
         idle_lane: false,
+        capabilities: vec!["gpu".into()],
     };
     let mut told = codec::capacity_message(&capacity);
     told.slots[0].queues.push("later".into());

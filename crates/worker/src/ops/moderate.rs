@@ -129,12 +129,13 @@ fn nothing_to_see() -> Output {
 /// Key frames of a video, evenly spread.
 fn key_frames(attempt: &Attempt, film: &Film) -> Result<Vec<Frame>, Failure> {
     let ffmpeg = ffmpeg(attempt, 0)?;
-    let path = film.path(attempt, &ffmpeg)?;
-    let mut chosen = Vec::new();
     let (count, side) = (KEY_FRAMES_MAX, FRAME_WIDTH);
+    let reads = video::frames_read(film.seekable(), count).map_err(from_media)?;
+    let source = film.open(attempt, &ffmpeg, &reads)?;
+    let mut chosen = Vec::new();
     video::frames(
         &ffmpeg,
-        &path,
+        source.path(),
         film.seekable(),
         count,
         side,
@@ -144,7 +145,7 @@ fn key_frames(attempt: &Attempt, film: &Film) -> Result<Vec<Frame>, Failure> {
             Ok(())
         },
     )
-    .map_err(from_media)?;
+    .map_err(|e| source.failed(attempt, e))?;
     Ok(chosen)
 }
 

@@ -95,6 +95,8 @@ impl Setup {
             store,
             is_shared: false,
             blobs,
+            broker: None,
+            outlet: None,
             environment,
             recipes: Recipes::load(recipes.as_deref()).unwrap(),
             recognise: Arc::new(MediaRecogniser::new(limits, false)),

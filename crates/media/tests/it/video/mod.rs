@@ -3,6 +3,7 @@
 mod chunks;
 mod codecs;
 mod corpus;
+mod excerpts;
 mod hostile;
 mod inspecting;
 mod passing;

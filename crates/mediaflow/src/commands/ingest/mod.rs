@@ -14,6 +14,7 @@ use clap::Args;
 use files::{Files, Input};
 use futures_util::StreamExt as _;
 use indicatif::MultiProgress;
+use mediaflow_core::Priority;
 use serde_json::Value;
 use show::Report;
 use std::path::PathBuf;
@@ -45,6 +46,9 @@ pub(crate) struct Ingest {
     /// Put the configured watermark on it
     #[arg(long)]
     watermark: bool,
+    /// high, normal or low: the share of processors beside your other uploads. Imports in bulk are low
+    #[arg(long, value_name = "PRIORITY", value_parser = priority)]
+    priority: Option<Priority>,
     /// A recipe other than the default one
     #[arg(long, value_name = "NAME")]
     recipe: Option<String>,
@@ -68,6 +72,10 @@ struct Outcome {
     asset: Result<Value, Trouble>,
     /// From the first byte to the end.
     took: Duration,
+}
+
+fn priority(name: &str) -> Result<Priority, String> {
+    Priority::parse(name).ok_or_else(|| "priorities are high, normal, low".to_owned())
 }
 
 pub(crate) async fn run(ingest: Ingest) -> Result<(), Fault> {

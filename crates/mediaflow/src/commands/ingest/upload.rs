@@ -32,6 +32,7 @@ pub(super) fn options(ingest: &Ingest) -> Vec<(&'static str, String)> {
     say("metadata", ingest.metadata.clone());
     say("recipe", ingest.recipe.clone());
     say("visibility", ingest.private.then(|| "private".to_owned()));
+    say("priority", ingest.priority.map(|p| p.as_str().to_owned()));
     say("watermark", ingest.watermark.then(|| "true".to_owned()));
     options.extend(ingest.tags.iter().map(|tag| ("tags", tag.clone())));
     options

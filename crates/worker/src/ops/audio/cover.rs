@@ -5,7 +5,7 @@ use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
 use crate::ops::own;
 use crate::ops::video::Film;
-use crate::ops::video::film::{ffmpeg, original};
+use crate::ops::video::film::{ffmpeg, source};
 use mediaflow_core::operation::Format;
 use mediaflow_core::transition::Expansion;
 use mediaflow_core::{Failure, FailureKind, Operation};
@@ -27,7 +27,9 @@ const QUALITY: u8 = 95;
 /// The picture itself; `None` where there is none.
 pub(crate) fn found(attempt: &Attempt, film: &Film) -> Result<Option<Pixels>, Failure> {
     let ffmpeg = ffmpeg(attempt, 1)?;
-    let art = audio::cover(&ffmpeg, &original(attempt)?, &film.info).map_err(from_media)?;
+    let source = source(attempt, &ffmpeg, film.info.container, &[])?;
+    let art = audio::cover(&ffmpeg, source.path(), &film.info);
+    let art = art.map_err(|e| source.failed(attempt, e))?;
     let options = attempt.toolbox.decoding(false);
     art.map(|bytes| decode(&bytes, &options).map_err(from_media))
         .transpose()

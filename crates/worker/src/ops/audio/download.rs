@@ -26,8 +26,8 @@ pub(super) fn run(
         file.ok_or_else(|| Failure::permanent(ErrorCode::Internal, "the recipe has no such file"))?;
     let ffmpeg = ffmpeg(attempt, 1)?;
     let folder = folder(attempt)?;
-    let source = film.path(attempt, &ffmpeg)?;
     let info = film.seekable();
+    let source = film.open(attempt, &ffmpeg, &[video::sound_reads(info)])?;
     let stream = main_stream(info)?;
     let download = Download {
         format: format(*file)?,
@@ -37,14 +37,14 @@ pub(super) fn run(
     let name = format!("{DOWNLOAD}.{}", file.format.extension());
     audio::download(
         &ffmpeg,
-        &source,
+        source.path(),
         info.container,
         stream,
         &download,
         folder.path(),
         &name,
     )
-    .map_err(from_media)?;
+    .map_err(|e| source.failed(attempt, e))?;
     attempt.check()?;
     let path = folder.path().join(name);
     let limits = &attempt.toolbox.video_limits;

@@ -2,7 +2,7 @@
 
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
-use crate::ops::video::film::{ffmpeg, indexed, original};
+use crate::ops::video::film::{ffmpeg, indexed, inspected};
 use crate::ops::video::{essentials, search_text};
 use mediaflow_core::transition::Expansion;
 use mediaflow_core::{Failure, Operation};
@@ -14,9 +14,7 @@ use serde_json::json;
 pub(super) fn run(attempt: &Attempt) -> Result<Output, Failure> {
     let ffmpeg = ffmpeg(attempt, 0)?;
     let limits = &attempt.toolbox.video_limits;
-    let path = original(attempt)?;
-    let found =
-        video::inspect(&ffmpeg, &path, &attempt.task.media_type, limits).map_err(from_media)?;
+    let found = inspected(attempt, &ffmpeg)?;
     let info = &found.info;
     let heard = super::main_stream(info)?.heard();
     let again = match audio::needs_index(info) {

@@ -1,13 +1,13 @@
 //! `audio.loudness`: how loud each stream is, and so by how much all of it is turned up or down.
 
 use crate::attempt::Attempt;
-use crate::ops::failure::from_media;
 use crate::ops::video::Film;
 use crate::ops::video::film::{ffmpeg, recorded, unreadable};
 use mediaflow_core::operation::Loudness;
 use mediaflow_core::{Failure, Operation};
 use mediaflow_engine::store::Output;
 use mediaflow_media::audio::{self, Evened, Level};
+use mediaflow_media::video;
 use mediaflow_media::video::plan::AudioPlan;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -28,15 +28,16 @@ struct Measured {
 
 pub(super) fn run(attempt: &Attempt, film: &Film, wanted: Loudness) -> Result<Output, Failure> {
     let ffmpeg = ffmpeg(attempt, 0)?;
-    let path = film.path(attempt, &ffmpeg)?;
     let info = film.seekable();
+    let source = film.open(attempt, &ffmpeg, &[video::sound_reads(info)])?;
+    let path = source.path();
     let mut tracks = Vec::new();
     for stream in &info.audio {
         for channels in mixes(attempt, stream) {
             attempt.check()?;
             let target = (wanted.target_lufs, wanted.true_peak_dbtp);
-            let found = audio::even(&ffmpeg, &path, info.container, stream, channels, target)
-                .map_err(from_media)?;
+            let found = audio::even(&ffmpeg, path, info.container, stream, channels, target)
+                .map_err(|e| source.failed(attempt, e))?;
             tracks.push(Measured {
                 stream: stream.index,
                 channels,

@@ -8,7 +8,7 @@ use crate::ops::video::film::{ffmpeg, folder};
 use crate::ops::video::packaging;
 use mediaflow_core::{ErrorCode, Failure};
 use mediaflow_engine::store::{NewSegment, NewTrack, Output, TrackKind};
-use mediaflow_media::audio::{AudioSegment, encode_piece, init_segment, verify_piece};
+use mediaflow_media::audio::{AudioSegment, encode_piece, init_segment, piece_reads, verify_piece};
 use mediaflow_media::mp4::codec_string;
 use mediaflow_media::video::plan::{AudioPlan, Packaging};
 use serde_json::json;
@@ -39,11 +39,11 @@ impl Piece<'_> {
         let piece = self.plan.pieces.get(number).ok_or_else(none)?;
         let ffmpeg = ffmpeg(attempt, 1)?;
         let folder = folder(attempt)?;
-        let source = film.path(attempt, &ffmpeg)?;
+        let source = film.open(attempt, &ffmpeg, &[piece_reads(self.plan, piece)])?;
         let mut made: Vec<AudioSegment> = Vec::new();
         encode_piece(
             &ffmpeg,
-            &source,
+            source.path(),
             self.plan,
             piece,
             &levels.of_plan(self.plan),
@@ -53,7 +53,7 @@ impl Piece<'_> {
                 Ok(())
             },
         )
-        .map_err(from_media)?;
+        .map_err(|e| source.failed(attempt, e))?;
         attempt.check()?;
         verify_piece(&ffmpeg, self.plan, &made, folder.path()).map_err(from_media)?;
         self.record(attempt, made)

@@ -11,6 +11,7 @@ use mediaflow_core::{ErrorCode, Failure};
 use mediaflow_engine::store::Output;
 use mediaflow_media::audio::waveform;
 use mediaflow_media::image::encode::{Metadata, png};
+use mediaflow_media::video::sound_reads;
 use serde_json::json;
 
 const PROFILE: &str = "waveform";
@@ -23,10 +24,11 @@ const COLOR: [u8; 3] = [0x4c, 0x86, 0xd9];
 
 pub(super) fn run(attempt: &Attempt, film: &Film) -> Result<Output, Failure> {
     let ffmpeg = ffmpeg(attempt, 0)?;
-    let path = film.path(attempt, &ffmpeg)?;
     let info = film.seekable();
     let stream = main_stream(info)?;
-    let wave = waveform(&ffmpeg, &path, info.container, stream, PAIRS).map_err(from_media)?;
+    let source = film.open(attempt, &ffmpeg, &[sound_reads(info)])?;
+    let wave = waveform(&ffmpeg, source.path(), info.container, stream, PAIRS)
+        .map_err(|e| source.failed(attempt, e))?;
     let picture = wave.picture(PICTURE.0, PICTURE.1, COLOR);
     let drawn = png::encode(&picture, png::PngEffort::default(), &Metadata::default());
     let figures = serde_json::to_vec(&wave).map_err(|e| {

@@ -1,26 +1,34 @@
 //! `video.captions`: the texts that a film carries with it, as WebVTT.
 
-use super::film::{Film, ffmpeg, original};
+use super::film::{Film, ffmpeg, source};
 use crate::attempt::Attempt;
-use crate::ops::failure::from_media;
 use mediaflow_core::language::Language;
 use mediaflow_core::{Failure, FailureKind};
 use mediaflow_engine::store::{NewCaptions, Output};
+use mediaflow_media::mp4::Reads;
 use mediaflow_media::video::subtitles;
 use serde_json::json;
 
 pub(super) fn run(attempt: &Attempt, film: &Film) -> Result<Output, Failure> {
     let ffmpeg = ffmpeg(attempt, 1)?;
-    let path = original(attempt)?;
+    let texts = film.info.subtitles.iter().filter(|s| s.is_text);
+    let streams: Vec<u32> = texts.map(|s| s.index).collect();
+    let source = match streams.is_empty() {
+        true => None,
+        false => {
+            let reads = [Reads::Streams(streams)];
+            Some(source(attempt, &ffmpeg, film.info.container, &reads)?)
+        }
+    };
     let mut output = Output::default();
     let (mut texts, mut named, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     for stream in &film.info.subtitles {
-        if !stream.is_text {
+        let Some(source) = source.as_ref().filter(|_| stream.is_text) else {
             skipped.push(json!({ "stream": stream.index, "reason": "pictures, not text" }));
             continue;
-        }
-        let read = subtitles(&ffmpeg, &path, film.info.container, stream.index);
-        match read.map_err(from_media) {
+        };
+        let read = subtitles(&ffmpeg, source.path(), film.info.container, stream.index);
+        match read.map_err(|e| source.failed(attempt, e)) {
             Ok(text) if text.contains("-->") => {
                 let language = Language::of_file(stream.language.as_deref());
                 let title = stream.title.clone().filter(|t| !t.trim().is_empty());

@@ -8,7 +8,9 @@ use crate::ops::failure::from_media;
 use mediaflow_core::{ErrorCode, Failure};
 use mediaflow_engine::store::{self, NewSegment, NewTrack, Output, TrackKind};
 use mediaflow_media::mp4::codec_string;
-use mediaflow_media::video::{Plan, Quality, RungChunk, SsimRange, encode_chunk, verify_chunk};
+use mediaflow_media::video::{
+    Plan, Quality, RungChunk, SsimRange, chunk_reads, encode_chunk, verify_chunk,
+};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -30,8 +32,10 @@ pub(super) fn run(
     })?;
     let ffmpeg = ffmpeg(attempt, threads(plan, number))?;
     let folder = folder(attempt)?;
-    let source = film.path(attempt, &ffmpeg)?;
-    let made = encode_chunk(&ffmpeg, &source, plan, chunk, folder.path()).map_err(from_media)?;
+    let source = film.open(attempt, &ffmpeg, &[chunk_reads(plan, chunk)])?;
+    let path = source.path();
+    let made = encode_chunk(&ffmpeg, path, plan, chunk, folder.path());
+    let made = made.map_err(|e| source.failed(attempt, e))?;
     attempt.check()?;
     // To compare the lead's end would take as long as making it, and it is compared in the chunk of its other rungs.
     let compared = match number {
@@ -39,17 +43,12 @@ pub(super) fn run(
         _ => SsimRange::Sample,
     };
     let checking = ffmpeg.charged_to(Arc::clone(&attempt.spent.checking));
-    let qualities = verify_chunk(
-        &checking,
-        &source,
-        plan,
-        chunk,
-        &made,
-        compared,
-        folder.path(),
-    );
+    let qualities = verify_chunk(&checking, path, plan, chunk, &made, compared, folder.path());
     let mut output = Output::default();
-    for (rung, quality) in made.into_iter().zip(qualities.map_err(from_media)?) {
+    for (rung, quality) in made
+        .into_iter()
+        .zip(qualities.map_err(|e| source.failed(attempt, e))?)
+    {
         check(quality)?;
         record(attempt, plan, rung, quality, &mut output)?;
     }

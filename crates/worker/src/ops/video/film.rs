@@ -1,11 +1,17 @@
 //! The source as ffmpeg can seek in it.
 
 use crate::attempt::Attempt;
-use crate::ops::failure::{from_blob, from_engine, from_media};
+use crate::ops::failure::{from_blob, from_engine, from_media, unwritten};
+use crate::partial::Partial;
 use mediaflow_core::{ErrorCode, Failure, Kind, Operation, Sha256};
 use mediaflow_engine::blob::Blobs;
-use mediaflow_media::video::{self, Container, Ffmpeg, FfmpegLimits, MediaInfo};
-use std::path::PathBuf;
+use mediaflow_media::mp4::Reads;
+use mediaflow_media::sniff::Bytes;
+use mediaflow_media::video::{self, Container, Ffmpeg, FfmpegLimits, Inspection, MediaInfo};
+use mediaflow_media::{ErrorKind, MediaError};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use tempfile::TempDir;
@@ -44,13 +50,109 @@ impl Film {
         self.indexed.as_ref().unwrap_or(&self.info)
     }
 
-    /// The file that [`Self::seekable`] describes. Blocks; makes it where it is missing.
-    pub(crate) fn path(&self, attempt: &Attempt, ffmpeg: &Ffmpeg) -> Result<PathBuf, Failure> {
+    /// The file that [`Self::seekable`] describes, with what these readers come to see. Blocks; makes it where it is missing.
+    pub(crate) fn open(
+        &self,
+        attempt: &Attempt,
+        ffmpeg: &Ffmpeg,
+        reads: &[Reads],
+    ) -> Result<Source, Failure> {
         match self.indexed {
-            None => original(attempt),
-            Some(_) => indexed(attempt, ffmpeg, self.info.container),
+            None => source(attempt, ffmpeg, self.info.container, reads),
+            Some(_) => indexed(attempt, ffmpeg, self.info.container).map(Source::whole),
         }
     }
+}
+
+/// The file that a task reads.
+pub(crate) struct Source {
+    path: PathBuf,
+    partial: Option<Arc<Partial>>,
+}
+
+impl Source {
+    fn whole(path: PathBuf) -> Self {
+        Self {
+            path,
+            partial: None,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is reported of a step that could not read it. Of a file of which only parts were fetched nobody can say that it is
+    /// corrupt: it is tried again with all of it.
+    pub(crate) fn failed(&self, attempt: &Attempt, error: MediaError) -> Failure {
+        if self.partial.is_none() || error.code != "input.corrupt" {
+            return from_media(error);
+        }
+        too_little(attempt, &error.message)
+    }
+}
+
+fn too_little(attempt: &Attempt, message: &str) -> Failure {
+    attempt.scratch.use_whole();
+    let message = format!("parts of the original did not do, it will be fetched whole: {message}");
+    Failure::transient(ErrorCode::StorageUnavailable, message)
+}
+
+/// From this attempt on nothing is left to parts.
+const ATTEMPTS_IN_PARTS: u32 = 3;
+
+/// The upload as a file. Blocks. Of ordinary MP4 files in an object store only what these readers come to see is fetched.
+pub(crate) fn source(
+    attempt: &Attempt,
+    ffmpeg: &Ffmpeg,
+    container: Container,
+    reads: &[Reads],
+) -> Result<Source, Failure> {
+    let row = &attempt.task.original;
+    let objects = match &attempt.blobs {
+        Blobs::Objects(objects)
+            if container == Container::Mov && attempt.task.attempt <= ATTEMPTS_IN_PARTS =>
+        {
+            objects
+        }
+        _ => return original(attempt).map(Source::whole),
+    };
+    let partial = attempt.scratch.partial(|| {
+        let key = row.key.parse().map_err(|e| from_blob(&e))?;
+        let object = objects.version(&key, row.bytes);
+        Partial::of(object.map_err(|e| from_blob(&e))?, new_folder(attempt)?)
+    })?;
+    let Some(partial) = partial else {
+        return original(attempt).map(Source::whole);
+    };
+    partial.fetch(reads, &attempt.stopped)?;
+    let proven = video::prove(ffmpeg, partial.path(), partial.excerpt(), reads);
+    proven.map_err(|e| match e.kind {
+        ErrorKind::Transient if e.code == "internal" => too_little(attempt, &e.message),
+        _ => from_media(e),
+    })?;
+    Ok(Source {
+        path: partial.path().to_owned(),
+        partial: Some(partial),
+    })
+}
+
+/// What [`video::inspect`] says of the upload. Blocks.
+pub(crate) fn inspected(attempt: &Attempt, ffmpeg: &Ffmpeg) -> Result<Inspection, Failure> {
+    let (media_type, limits) = (&attempt.task.media_type, &attempt.toolbox.video_limits);
+    if Container::of_media_type(media_type) == Some(Container::Mov) {
+        let source = source(attempt, ffmpeg, Container::Mov, &[])?;
+        if let Some(partial) = &source.partial {
+            let whole = &mut partial.object().file();
+            let whole = (whole as &mut dyn Bytes, attempt.task.original.bytes);
+            let found = video::inspect_excerpt(ffmpeg, source.path(), whole, media_type, limits);
+            if let Some(found) = found.map_err(|e| source.failed(attempt, e))? {
+                return Ok(found);
+            }
+            attempt.scratch.use_whole();
+        }
+    }
+    video::inspect(ffmpeg, &original(attempt)?, media_type, limits).map_err(from_media)
 }
 
 /// The copy of the upload that has an index. Blocks; made where this worker does not have it.
@@ -87,7 +189,7 @@ pub(crate) fn unreadable(error: serde_json::Error) -> Failure {
 }
 
 /// Where the upload lies as a file. Blocks; fetched where it is in no file and this worker does not have it.
-pub(crate) fn original(attempt: &Attempt) -> Result<PathBuf, Failure> {
+fn original(attempt: &Attempt) -> Result<PathBuf, Failure> {
     let row = &attempt.task.original;
     let key = row.key.parse().map_err(|e| from_blob(&e))?;
     let objects = match &attempt.blobs {
@@ -96,8 +198,12 @@ pub(crate) fn original(attempt: &Attempt) -> Result<PathBuf, Failure> {
     };
     let fetched = attempt.scratch.fetched(|| {
         let folder = folder(attempt)?;
-        let path = folder.path().join(FETCHED);
-        let sha256 = objects.fetch(&key, row.bytes, &path, &attempt.stopped);
+        let file = File::create_new(folder.path().join(FETCHED)).map_err(unwritten)?;
+        let object = objects
+            .version(&key, row.bytes)
+            .map_err(|e| from_blob(&e))?;
+        let mut write = |at, bytes: &[u8]| file.write_all_at(bytes, at);
+        let sha256 = object.fetch_whole(&attempt.stopped, &mut write);
         attempt.check_original(Sha256(sha256.map_err(|e| from_blob(&e))?))?;
         Ok((folder, row.bytes))
     })?;
@@ -106,8 +212,11 @@ pub(crate) fn original(attempt: &Attempt) -> Result<PathBuf, Failure> {
 
 /// A folder for this attempt's files, gone with it.
 pub(crate) fn folder(attempt: &Attempt) -> Result<Arc<TempDir>, Failure> {
-    let made = tempfile::tempdir_in(&attempt.toolbox.scratch);
-    made.map(Arc::new).map_err(|error| {
+    new_folder(attempt).map(Arc::new)
+}
+
+fn new_folder(attempt: &Attempt) -> Result<TempDir, Failure> {
+    tempfile::tempdir_in(&attempt.toolbox.scratch).map_err(|error| {
         tracing::warn!(%error, "no scratch folder");
         Failure::transient(
             ErrorCode::StorageUnavailable,

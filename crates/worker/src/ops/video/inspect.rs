@@ -1,6 +1,6 @@
 //! `video.inspect`: what the container says, and what its packets say.
 
-use super::film::{ffmpeg, indexed, original};
+use super::film::{ffmpeg, indexed, inspected};
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
 use mediaflow_core::Failure;
@@ -12,9 +12,7 @@ use std::collections::BTreeSet;
 pub(super) fn run(attempt: &Attempt) -> Result<Output, Failure> {
     let ffmpeg = ffmpeg(attempt, 0)?;
     let limits = &attempt.toolbox.video_limits;
-    let path = original(attempt)?;
-    let found =
-        video::inspect(&ffmpeg, &path, &attempt.task.media_type, limits).map_err(from_media)?;
+    let found = inspected(attempt, &ffmpeg)?;
     let again = match video::needs_index(&found.info) {
         true => {
             let copy = indexed(attempt, &ffmpeg, found.info.container)?;

@@ -20,9 +20,11 @@ const SHEET_QUALITY: u8 = 70;
 
 pub(super) fn poster(attempt: &Attempt, film: &Film) -> Result<Output, Failure> {
     let ffmpeg = ffmpeg(attempt, 0)?;
-    let path = film.path(attempt, &ffmpeg)?;
-    let moment = video::poster(&ffmpeg, &path, film.seekable(), POSTER_SIDE_MAX as u32)
-        .map_err(from_media)?;
+    let info = film.seekable();
+    let reads = video::poster_reads(info).map_err(from_media)?;
+    let source = film.open(attempt, &ffmpeg, &reads)?;
+    let moment = video::poster(&ffmpeg, source.path(), info, POSTER_SIDE_MAX as u32)
+        .map_err(|e| source.failed(attempt, e))?;
     Ok(Output {
         facts: json!({ "time_us": moment.time_us }),
         renditions: store(
@@ -36,9 +38,11 @@ pub(super) fn poster(attempt: &Attempt, film: &Film) -> Result<Output, Failure> 
 
 pub(super) fn storyboard(attempt: &Attempt, film: &Film, plan: &Plan) -> Result<Output, Failure> {
     let ffmpeg = ffmpeg(attempt, 1)?;
-    let path = film.path(attempt, &ffmpeg)?;
-    let made = video::storyboard(&ffmpeg, &path, film.seekable(), plan.storyboard_seconds)
-        .map_err(from_media)?;
+    let (info, interval) = (film.seekable(), plan.storyboard_seconds);
+    let reads = video::storyboard_reads(info, interval).map_err(from_media)?;
+    let source = film.open(attempt, &ffmpeg, &reads)?;
+    let made = video::storyboard(&ffmpeg, source.path(), info, interval)
+        .map_err(|e| source.failed(attempt, e))?;
     let uris = (0..made.sheets.len()).map(|n| format!("storyboard-{n}.jpg"));
     let vtt = made.manifest.webvtt(&uris.collect::<Vec<_>>());
     let sheets = made.sheets.into_iter().enumerate();
