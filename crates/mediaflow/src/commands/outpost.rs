@@ -144,6 +144,8 @@ async fn metrics(State(probed): State<Probed>) -> String {
         now: SystemEnvironment.now(),
         store: None,
         free_bytes: None,
+        broker: None,
+        outlet: None,
         services: &[],
     };
     probed.metrics.expose(&scrape, Exposition::Prometheus)
