@@ -5,7 +5,8 @@ use crate::broker::Listener;
 use crate::{Cdn, Engine, EngineError};
 use async_trait::async_trait;
 use mediaflow_blob::Blobs;
-use mediaflow_core::{AssetId, ErrorCode, Queue, Sha256, TenantId, WorkerId};
+use mediaflow_broker::Broker;
+use mediaflow_core::{AssetId, ErrorCode, Sha256, TenantId, WorkerId};
 use mediaflow_store::{
     BlobRow, Capacity, Claimed, Lease, Presence, RenditionRecord, Report, Reusable, StoreError,
     Track, Wish,
@@ -21,8 +22,8 @@ pub trait Depot: Send + Sync {
     /// Changes whenever tasks may have become ready. A hint: whoever waits for it polls as well.
     fn on_ready(&self) -> watch::Receiver<u64>;
 
-    /// Hears what a broker rings for these queues, where there is one besides [`Self::on_ready`].
-    fn listen(&self, queues: &[Queue]) -> Option<Listener>;
+    /// What wakes this worker beside that, where there is a broker and the worker reaches it.
+    fn broker(&self) -> Option<&Broker>;
 
     /// As [`mediaflow_store::Work::claim`].
     async fn claim(&self, request: Uuid, capacity: &Capacity) -> Result<Vec<Claimed>, StoreError>;
@@ -83,8 +84,8 @@ impl Depot for Engine {
         self.store().on_ready()
     }
 
-    fn listen(&self, queues: &[Queue]) -> Option<Listener> {
-        self.broker().map(|broker| broker.listen(queues))
+    fn broker(&self) -> Option<&Broker> {
+        self.broker()
     }
 
     async fn claim(&self, request: Uuid, capacity: &Capacity) -> Result<Vec<Claimed>, StoreError> {

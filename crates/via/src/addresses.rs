@@ -1,6 +1,6 @@
 //! Addresses for the bytes of one attempt, as the API signs them.
 
-use crate::client::Caller;
+use crate::caller::Caller;
 use crate::held::{Held, Leases};
 use async_trait::async_trait;
 use mediaflow_engine::blob::{Addresses, BlobError, BlobKey, Signed, Written};

@@ -1,73 +1,30 @@
 //! The worker's side: everything that a worker needs, asked of the API.
 
-use crate::MESSAGE_BYTES_MAX;
 use crate::addresses::OfLease;
+use crate::caller::{Caller, ViaError, ViaOptions, described_source};
 use crate::codec::{self, Malformed, Misfit};
 use crate::held::{Held, Leases};
 use crate::status::{described, engine_error, store_error};
 use async_trait::async_trait;
 use mediaflow_core::{ErrorCode, Failure, Queue, Sha256, WorkerId};
 use mediaflow_engine::blob::{AddressedBlobs, Blobs};
-use mediaflow_engine::broker::Listener;
+use mediaflow_engine::broker::Broker;
 use mediaflow_engine::store::{
     BlobRow, Capacity, Claimed, Lease, Presence, RenditionRecord, Report, Reusable, StoreError,
     Track, Wish,
 };
 use mediaflow_engine::{Depot, EngineError};
 use mediaflow_proto::worker::v1 as proto;
-use proto::worker_client::WorkerClient;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 use uuid::Uuid;
 
-/// A call takes no longer; the streams do.
-const CALL_MAX: Duration = Duration::from_secs(30);
-const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// How often a silent connection is asked whether anybody is still there.
-const PING: Duration = Duration::from_secs(20);
 /// The pause before listening again; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(15);
-
-/// How the API is reached.
-#[derive(Debug, Clone)]
-pub struct ViaOptions {
-    /// `http://` or `https://`, a host and perhaps a port.
-    pub url: String,
-    /// With the scope `worker`.
-    pub key: String,
-    /// Whether bytes come through the API too, because the worker does not reach their bucket.
-    pub through_api: bool,
-}
-
-/// Why the API does not take this worker.
-#[derive(Debug, thiserror::Error)]
-pub enum ViaError {
-    /// The address or the key can be none.
-    #[error("{0}")]
-    Unusable(String),
-    /// It answered, and said no.
-    #[error("{url} refused this worker: {reason}")]
-    Refused {
-        /// Who.
-        url: String,
-        /// Its words.
-        reason: String,
-    },
-    /// It does not answer at the moment.
-    #[error("{url} does not answer: {reason}")]
-    Unreachable {
-        /// Who.
-        url: String,
-        /// What came instead.
-        reason: String,
-    },
-}
 
 /// An API that has taken the key.
 #[derive(Debug, Clone)]
@@ -76,90 +33,6 @@ pub struct Connected {
     pub version: String,
     /// The key's name.
     pub key_name: String,
-}
-
-/// How calls are made. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Caller {
-    client: WorkerClient<Channel>,
-    authorization: MetadataValue<Ascii>,
-    base: Arc<str>,
-    through_api: bool,
-}
-
-impl Caller {
-    fn new(options: &ViaOptions) -> Result<Self, ViaError> {
-        let url = options.url.trim_end_matches('/');
-        let wrong = |why: &str| {
-            ViaError::Unusable(format!(
-                "via: `{url}` {why}; it should look like https://media.example.com"
-            ))
-        };
-        let host = ["http://", "https://"]
-            .iter()
-            .find_map(|scheme| url.strip_prefix(scheme));
-        let host = host.ok_or_else(|| wrong("begins with neither http:// nor https://"))?;
-        if host.is_empty() || host.contains(['/', '?', '#', '@']) {
-            return Err(wrong("is more or less than a host and a port"));
-        }
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|e| wrong(&e.to_string()))?;
-        let endpoint = match url.starts_with("https://") {
-            true => {
-                let tls = ClientTlsConfig::new().with_native_roots();
-                endpoint.tls_config(tls)
-            }
-            false => Ok(endpoint),
-        };
-        let endpoint = endpoint.map_err(|e| wrong(&described_source(&e)))?;
-        let channel = endpoint
-            .connect_timeout(CONNECT_MAX)
-            .http2_keep_alive_interval(PING)
-            .keep_alive_while_idle(true)
-            .connect_lazy();
-        let authorization = format!("Bearer {}", options.key).parse();
-        let authorization = authorization
-            .map_err(|_| ViaError::Unusable("the worker's key has characters of no key".into()))?;
-        Ok(Self {
-            client: WorkerClient::new(channel)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX)
-                .max_encoding_message_size(MESSAGE_BYTES_MAX),
-            authorization,
-            base: url.into(),
-            through_api: options.through_api,
-        })
-    }
-
-    pub(crate) fn client(&self) -> WorkerClient<Channel> {
-        self.client.clone()
-    }
-
-    pub(crate) fn through_api(&self) -> bool {
-        self.through_api
-    }
-
-    /// A call that ends in time.
-    pub(crate) fn ask<T>(&self, message: T) -> Request<T> {
-        let mut request = self.open(message);
-        request.set_timeout(CALL_MAX);
-        request
-    }
-
-    fn open<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        let authorization = self.authorization.clone();
-        request
-            .metadata_mut()
-            .insert("authorization", authorization);
-        request
-    }
-
-    /// An address as the API told it, which does not know its own.
-    pub(crate) fn absolute(&self, url: String) -> String {
-        match url.starts_with('/') {
-            true => format!("{}{url}", self.base),
-            false => url,
-        }
-    }
 }
 
 /// The API as a depot.
@@ -197,7 +70,7 @@ impl Via {
         };
         let answer = self.caller.client().hello(self.caller.ask(request)).await;
         let answer = answer.map_err(|status| {
-            let (url, reason) = (self.caller.base.to_string(), described_source(&status));
+            let (url, reason) = (self.caller.base().to_owned(), described_source(&status));
             match status.code() {
                 Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => {
                     ViaError::Refused { url, reason }
@@ -282,18 +155,6 @@ fn frozen<T: serde::de::DeserializeOwned>(texts: &[String]) -> Vec<Option<Arc<T>
     texts.iter().map(read).collect()
 }
 
-/// The innermost reason, which says most.
-fn described_source(error: &(dyn std::error::Error + 'static)) -> String {
-    let status = error.downcast_ref::<Status>();
-    let mut said = status.map_or_else(|| error.to_string(), described);
-    let mut reason = error.source();
-    while let Some(inner) = reason {
-        said = inner.to_string();
-        reason = inner.source();
-    }
-    said
-}
-
 /// Rings while somebody listens. What was missed while nobody answered is made up for by ringing once.
 async fn listen(caller: Caller, bell: watch::Sender<u64>) {
     let mut pause = PAUSE;
@@ -334,7 +195,7 @@ impl Depot for Via {
         self.ready.clone()
     }
 
-    fn listen(&self, _: &[Queue]) -> Option<Listener> {
+    fn broker(&self) -> Option<&Broker> {
         None
     }
 

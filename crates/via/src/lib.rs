@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod addresses;
+mod caller;
 mod client;
 pub mod codec;
 mod held;
 mod status;
 
-pub use client::{Connected, Via, ViaError, ViaOptions};
+pub use caller::{ViaError, ViaOptions};
+pub use client::{Connected, Via};
 pub use status::{refusal, store_status};
 
 /// Most bytes of one message.

@@ -22,9 +22,11 @@ pub fn store_status(error: StoreError) -> Status {
     let code = match &error {
         StoreError::StaleFence => Code::FailedPrecondition,
         StoreError::BlobCondemned => Code::Aborted,
-        StoreError::Unavailable(_) | StoreError::Database(_) | StoreError::Locked(_) => {
-            Code::Unavailable
-        }
+        StoreError::Unavailable(_)
+        | StoreError::Database(_)
+        | StoreError::Locked(_)
+        | StoreError::Schema(_)
+        | StoreError::Closed(_) => Code::Unavailable,
         StoreError::Full(_) => Code::ResourceExhausted,
         _ => Code::InvalidArgument,
     };

@@ -125,11 +125,12 @@ impl Worker {
             // The store was asked, so nobody else needs to hear it: also when there was no room, or others were faster.
             rung.drain(..).for_each(Delivery::acknowledge);
             // Who claims nothing must not hear what others are waiting for.
-            listener = match listener {
-                _ if !shared.is_claiming() => None,
-                None => shared.depot.listen(&shared.config.queues),
-                listening => listening,
-            };
+            match shared.depot.broker() {
+                Some(broker) if shared.is_claiming() => {
+                    listener.get_or_insert_with(|| broker.listen(&shared.config.queues));
+                }
+                _ => listener = None,
+            }
             tokio::select! {
                 () = shared.stop.cancelled() => break,
                 heard = hear(listener.as_mut()) => rung = heard,

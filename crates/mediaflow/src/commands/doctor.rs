@@ -61,6 +61,17 @@ pub(crate) fn run(config: &Config) -> Result<(), Fault> {
     }
 }
 
+/// Whether the API takes this machine's worker, where it is to have one.
+fn via(config: &Config) -> Result<Option<Finding>, Fault> {
+    let Some(options) = config.via.options()? else {
+        return Ok(None);
+    };
+    Ok(Some(match block_on(outpost::hello(&options))? {
+        Ok(text) => Good(text),
+        Err(error) => Missing(error.to_string()),
+    }))
+}
+
 /// A broker that is down is no reason not to start: workers poll.
 fn broker(config: &Config) -> Result<Finding, Fault> {
     Ok(match config.open_broker() {
@@ -89,17 +100,6 @@ fn events(config: &Config) -> Result<Finding, Fault> {
             )),
         },
     })
-}
-
-/// Whether the API takes this machine's worker, where it is to have one.
-fn via(config: &Config) -> Result<Option<Finding>, Fault> {
-    let Some(options) = config.via.options()? else {
-        return Ok(None);
-    };
-    Ok(Some(match block_on(outpost::hello(&options))? {
-        Ok(text) => Good(text),
-        Err(error) => Missing(error.to_string()),
-    }))
 }
 
 fn version() -> Finding {

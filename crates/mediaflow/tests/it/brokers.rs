@@ -152,8 +152,9 @@ async fn kafka_wakes_workers_and_carries_every_event_in_order_whoever_dies() {
     let mut expected = BTreeMap::new();
     for asset in &assets {
         next.server.asset_in(asset, "ready").await;
-        let path = format!("/v1/assets/{asset}/events?limit=200");
-        for event in next.server.get(&path).await["items"].as_array().unwrap() {
+        let path = format!("/v1/assets/{asset}/events?limit=500");
+        let history = next.server.get(&path).await;
+        for event in history["items"].as_array().unwrap() {
             let id = event["id"].as_str().unwrap().to_owned();
             expected.insert(id, event.clone());
         }

@@ -171,7 +171,7 @@ async fn a_living_installation_moves_to_a_cluster_and_back() {
     let target = cluster.config(&keys);
 
     // The bytes of one original have rotted.
-    let name = |id: &str| server.get(&format!("/v1/assets/{id}"));
+    let name = async |id: &str| server.get(&format!("/v1/assets/{id}")).await;
     let sha = name(&photos[2]).await["original"]["sha256"]
         .as_str()
         .unwrap()

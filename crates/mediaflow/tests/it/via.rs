@@ -120,6 +120,7 @@ fn capacity() -> proto::Capacity {
         idle: true,
         lease_ms: 3000,
         idle_lane: false,
+        capabilities: Vec::new(),
     }
 }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 const NAME_MAX: usize = 128;
 /// A lease is no shorter and no longer.
 const LEASE_S: (u64, u64) = (3, 3600);
+/// Most capabilities of a worker.
+const CAPABILITIES_MAX: usize = 64;
 /// Most tasks that are given at once.
 const SLOTS_MAX: u32 = 1024;
 /// Most capabilities of a worker.
@@ -233,6 +235,8 @@ pub fn presence(message: &proto::PresentRequest, key_name: &str) -> Result<Prese
         version: message.version.chars().take(NAME_MAX).collect(),
         queues: queues(&message.queues),
         cpu: message.cpu,
+        network: message.network,
+        capabilities: capabilities(&message.capabilities),
         memory_bytes: message.memory_bytes,
         started_at: Timestamp(message.started_at_ms),
         network: message.network.min(SLOTS_MAX),
@@ -272,6 +276,14 @@ fn worker_name(key_name: &str, name: &str) -> String {
     let whole = format!("{key_name}/{name}");
     let plain = whole.chars().filter(|c| !c.is_control());
     plain.take(NAME_MAX).collect()
+}
+
+/// Sorted, and no more than are looked at.
+fn capabilities(told: &[String]) -> Vec<String> {
+    let mut told: Vec<String> = told.iter().take(CAPABILITIES_MAX).cloned().collect();
+    told.sort();
+    told.dedup();
+    told
 }
 
 fn names(queues: &[Queue]) -> Vec<String> {
