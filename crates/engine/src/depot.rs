@@ -1,7 +1,6 @@
 //! What a worker needs of everybody else. The engine gives it out of its own store and blobs; a worker on a network of its
 //! own has it over gRPC. Neither the worker's loop nor an operation knows which.
 
-use crate::broker::Listener;
 use crate::{Cdn, Engine, EngineError};
 use async_trait::async_trait;
 use mediaflow_blob::Blobs;

@@ -6,7 +6,7 @@ use crate::codec::{self, Malformed, Misfit};
 use crate::held::{Held, Leases};
 use crate::status::{described, engine_error, store_error};
 use async_trait::async_trait;
-use mediaflow_core::{ErrorCode, Failure, Queue, Sha256, WorkerId};
+use mediaflow_core::{ErrorCode, Failure, Sha256, WorkerId};
 use mediaflow_engine::blob::{AddressedBlobs, Blobs};
 use mediaflow_engine::broker::Broker;
 use mediaflow_engine::store::{

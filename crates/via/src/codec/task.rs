@@ -16,8 +16,6 @@ const LEASE_S: (u64, u64) = (3, 3600);
 const CAPABILITIES_MAX: usize = 64;
 /// Most tasks that are given at once.
 const SLOTS_MAX: u32 = 1024;
-/// Most capabilities of a worker.
-const CAPABILITIES_MAX: usize = 64;
 
 /// A task that this program does not understand, because the API is of another version.
 #[derive(Debug, Clone)]
@@ -235,19 +233,11 @@ pub fn presence(message: &proto::PresentRequest, key_name: &str) -> Result<Prese
         version: message.version.chars().take(NAME_MAX).collect(),
         queues: queues(&message.queues),
         cpu: message.cpu,
-        network: message.network,
+        network: message.network.min(SLOTS_MAX),
         capabilities: capabilities(&message.capabilities),
         memory_bytes: message.memory_bytes,
         started_at: Timestamp(message.started_at_ms),
-        network: message.network.min(SLOTS_MAX),
-        capabilities: capabilities(&message.capabilities),
     })
-}
-
-/// As a configuration file could have them.
-fn capabilities(told: &[String]) -> Vec<String> {
-    let short = told.iter().filter(|c| c.len() <= NAME_MAX);
-    short.take(CAPABILITIES_MAX).cloned().collect()
 }
 
 /// Bytes that an attempt has written, whose seal is looked at elsewhere.
