@@ -1,5 +1,5 @@
 # The commands of the README. Each installs what it needs and says what and why.
-.PHONY: run test brokers bench browser fuzz simulate lint docs
+.PHONY: run test brokers bench browser fuzz simulate chaos lint docs
 
 # FILES="a.jpg b.png" ingests these; without it an empty data folder gets a few pictures made on the spot.
 FILES ?=
@@ -47,6 +47,14 @@ simulate:
 	@scripts/install.sh build
 	cargo build -p mediaflow-sim
 	@SEEDS=$(SEEDS) SEED=$(SEED) FIRST=$(FIRST) BROKEN=$(BROKEN) target/debug/mediaflow-sim
+
+# The real thing while it is killed, frozen, cut off and refused, first one process on SQLite, then a cluster on PostgreSQL and
+# a bucket: `make chaos KILLS=1000`; SEED=n does other things at other moments. `make test` does a few.
+KILLS ?= 100
+chaos:
+	@scripts/install.sh build servers
+	KILLS=$(KILLS) $(if $(SEED),SEED=$(SEED)) cargo test -p mediaflow --test it -- --nocapture --test-threads 1 \
+		nothing_is_lost_by_kills a_cluster_loses_nothing
 
 lint:
 	@scripts/install.sh build lint

@@ -1,15 +1,18 @@
 //! An S3 server on the files of a folder: `s3 ADDRESS FOLDER`. What the library's own server leaves open is closed here: of
-//! two writes of one key that refuse to replace, one succeeds, as with Amazon's.
+//! two writes of one key that refuse to replace, one succeeds, as with Amazon's. While a file named `busy` is beside the folder, it
+//! refuses everything.
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use mediaflow_servers::S3;
+use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3 as Service, S3Request, S3Response, S3Result, dto, s3_error};
 use s3s_fs::FileSystem;
 use std::collections::HashSet;
 use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use tokio::net::TcpListener;
 
@@ -79,16 +82,35 @@ pass_on! {
     abort_multipart_upload AbortMultipartUploadInput AbortMultipartUploadOutput,
 }
 
+struct Door {
+    busy: PathBuf,
+}
+
+#[async_trait::async_trait]
+impl S3Access for Door {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        if self.busy.exists() {
+            return Err(s3_error!(SlowDown));
+        }
+        match context.credentials() {
+            Some(_) => Ok(()),
+            None => Err(s3_error!(AccessDenied)),
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(address), Some(folder)) = (args.next(), args.next()) else {
         return Err("s3 ADDRESS FOLDER".into());
     };
+    let busy = Path::new(&folder).with_file_name(S3::BUSY);
     let files = FileSystem::new(folder).map_err(|e| format!("{e:?}"))?;
     let writing = Mutex::default();
     let mut service = S3ServiceBuilder::new(Files { files, writing });
     service.set_auth(SimpleAuth::from_single(S3::KEY_ID, S3::SECRET));
+    service.set_access(Door { busy });
     let service = service.build();
     let listener = TcpListener::bind(address).await?;
     loop {

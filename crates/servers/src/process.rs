@@ -192,14 +192,16 @@ impl Server {
         })
     }
 
-    /// Sends a signal (`KILL`, `STOP`, `CONT`, ...) to all its processes.
+    /// Sends a signal (`KILL`, `STOP`, `CONT`, ...) to all its processes, also to children that lead groups of their own.
     ///
     /// # Errors
     /// When they are gone.
     pub fn signal(&self, name: &str) -> io::Result<()> {
-        let group = format!("-{}", self.process);
+        let main = self.process;
+        let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children"));
         let status = Command::new("kill")
-            .args(["-s", name, "--", &group])
+            .args(["-s", name, "--", &format!("-{main}")])
+            .args(children.unwrap_or_default().split_whitespace())
             .stderr(Stdio::null())
             .status()?;
         if status.success() {

@@ -20,6 +20,9 @@ impl S3 {
     /// Its secret.
     pub const SECRET: &str = "mediaflow-secret";
 
+    /// While a file of this name is beside its data, it refuses every request.
+    pub const BUSY: &str = "busy";
+
     /// Starts it without buckets.
     ///
     /// # Panics
@@ -72,6 +75,19 @@ impl S3 {
     #[must_use]
     pub fn files(&self, bucket: &str) -> PathBuf {
         self.server.folder().join("data").join(bucket)
+    }
+
+    /// Whether it answers every request `503 SlowDown` from now on.
+    ///
+    /// # Panics
+    /// When its folder cannot be written.
+    pub fn refuse(&self, refuses: bool) {
+        let busy = self.server.folder().join(Self::BUSY);
+        let done = match refuses {
+            true => std::fs::write(busy, []),
+            false => std::fs::remove_file(busy),
+        };
+        done.expect("its folder can be written");
     }
 
     /// Its process, to be stopped and killed.

@@ -24,6 +24,18 @@ pub(crate) struct Member {
     _folder: TempDir,
 }
 
+/// The configuration of a process: all share what is in it but the roles.
+pub(crate) fn config(database: &str, bucket: &str, s3: &S3, roles: &str) -> String {
+    let (endpoint, id, secret) = (s3.endpoint(), S3::KEY_ID, S3::SECRET);
+    let signing = "5e".repeat(32);
+    format!(
+        "store = \"{database}\"\nblobs = \"{bucket}/here\"\nroles = [{roles}]\n\
+         [object_store]\nendpoint = \"{endpoint}\"\naccess_key_id = \"{id}\"\nsecret_access_key = \"{secret}\"\n\
+         [[delivery.signing_keys]]\nid = \"all\"\nsecret = \"{signing}\"\n\
+         [worker]\ncpu = 2\nlease_s = 3\n"
+    )
+}
+
 impl Cluster {
     pub(crate) fn start() -> Self {
         let (postgres, s3) = (Postgres::start(&[]), S3::start());
@@ -35,24 +47,14 @@ impl Cluster {
         }
     }
 
-    fn config(&self, roles: &str) -> String {
-        let (database, bucket, endpoint) = (&self.database, &self.bucket, self.s3.endpoint());
-        let (id, secret, signing) = (S3::KEY_ID, S3::SECRET, "5e".repeat(32));
-        format!(
-            "store = \"{database}\"\nblobs = \"{bucket}/here\"\nroles = [{roles}]\n\
-             [object_store]\nendpoint = \"{endpoint}\"\naccess_key_id = \"{id}\"\nsecret_access_key = \"{secret}\"\n\
-             [[delivery.signing_keys]]\nid = \"all\"\nsecret = \"{signing}\"\n\
-             [worker]\ncpu = 2\nlease_s = 3\n"
-        )
-    }
-
     fn join(&self, roles: &str) -> Member {
         self.join_with(roles, "", "")
     }
 
     /// `settings` are those of no section, `worker` those of the section `worker`.
     pub(crate) fn join_with(&self, roles: &str, settings: &str, worker: &str) -> Member {
-        let folder = given::config(&format!("{settings}{}{worker}", self.config(roles)));
+        let shared = config(&self.database, &self.bucket, &self.s3, roles);
+        let folder = given::config(&format!("{settings}{shared}{worker}"));
         Member {
             server: Server::start(folder.path()),
             _folder: folder,

@@ -1,16 +1,15 @@
 //! Nothing is lost: killed at any moment and started again, every upload that was answered 202 ends, what
 //! shows is whole, and every byte on the disk belongs to a row.
 
+use crate::crowd::{
+    self, Pictures, Random, Upload, all_settled, every_rendition_is_whole, none_unfinished,
+};
 use crate::given;
-use crate::pictures;
 use crate::server::{PATIENCE, Server};
 use rusqlite::Connection;
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Kills; `KILLS=1000` for a long night.
@@ -23,11 +22,8 @@ const SEED: u64 = 0x6d65_6469_6166_6c6f;
 async fn nothing_is_lost_by_kills_at_any_moment() {
     let kills = std::env::var("KILLS").map_or(KILLS, |n| n.parse().unwrap());
     let mut random = Random(std::env::var("SEED").map_or(SEED, |n| n.parse().unwrap()));
-    // What is killed is the pipeline: encoders at their fastest leave more moments for it.
-    let folder = given::config("[recipes]\nfolder = \"recipes\"\n");
-    let recipe = include_str!("../../../../recipes/image.toml");
-    let fast = recipe.replace("quality = 62 }", "quality = 62, effort = 9 }");
-    given::write(folder.path(), "recipes/image.toml", fast.as_bytes());
+    let folder = given::config(crowd::RECIPES);
+    crowd::write_recipe(folder.path());
     let pictures = Arc::new(Pictures::default());
     let mut accepted = Vec::new();
     let began = Instant::now();
@@ -84,7 +80,7 @@ async fn nothing_is_lost_by_kills_at_any_moment() {
     given::write(
         folder.path(),
         "mediaflow.toml",
-        b"[retention]\nunreferenced_s = 1\n[recipes]\nfolder = \"recipes\"\n",
+        format!("[retention]\nunreferenced_s = 1\n{}", crowd::RECIPES).as_bytes(),
     );
     server = Server::start(folder.path());
     let blobs = folder.path().join("data/blobs");
@@ -110,133 +106,17 @@ async fn nothing_is_lost_by_kills_at_any_moment() {
     }
 }
 
-struct Upload {
-    id: String,
-    sha256: String,
-}
-
-/// Pictures that are all different but of one size. Encoding them is not what is tested, so few are made and
-/// told apart by a comment at their end.
-struct Pictures {
-    templates: Vec<Vec<u8>>,
-    made: AtomicU32,
-}
-
-impl Default for Pictures {
-    fn default() -> Self {
-        let templates = (0..4).map(|seed| pictures::photo(360, 270, seed)).collect();
-        Self {
-            templates,
-            made: AtomicU32::new(0),
-        }
-    }
-}
-
-impl Pictures {
-    fn next(&self) -> Vec<u8> {
-        let n = self.made.fetch_add(1, Ordering::Relaxed);
-        // One in four is a repeat, so that deduplication is killed too.
-        let n = if n % 4 == 3 { n - 3 } else { n };
-        let template = &self.templates[n as usize % self.templates.len()];
-        let comment = n.to_be_bytes();
-        [
-            &template[..2],
-            &[0xff, 0xfe, 0, 6],
-            &comment,
-            &template[2..],
-        ]
-        .concat()
-    }
-}
-
 async fn upload_until_it_dies(
     http: reqwest::Client,
     base: String,
     pictures: Arc<Pictures>,
 ) -> Vec<Upload> {
     let mut accepted = Vec::new();
-    loop {
-        let bytes = pictures.next();
-        let sha256 = hex::encode(Sha256::digest(&bytes));
-        let Ok(answer) = http
-            .post(format!("{base}/v1/assets"))
-            .body(bytes)
-            .send()
-            .await
-        else {
-            return accepted;
-        };
-        let status = answer.status().as_u16();
-        // The head was an answer already, whether or not the rest arrives.
-        let location = answer
-            .headers()
-            .get("location")
-            .map(|l| l.to_str().unwrap().to_owned());
-        match (status, location) {
-            (202, Some(location)) => {
-                let id = location.rsplit('/').next().unwrap().to_owned();
-                accepted.push(Upload { id, sha256 });
-            }
-            (429 | 503, _) => {}
-            (status, _) => panic!("{status}: {}", answer.text().await.unwrap_or_default()),
-        }
+    while let Ok(answer) = crowd::upload(&http, &base, &pictures).await {
+        accepted.extend(answer);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-}
-
-async fn all_settled(server: &Server, accepted: &[Upload]) -> Vec<Value> {
-    let mut assets = Vec::new();
-    for upload in accepted {
-        let is_settled =
-            |asset: &Value| !matches!(asset["state"].as_str(), Some("uploaded" | "processing"));
-        assets.push(server.asset_when(&upload.id, is_settled).await);
-    }
-    assets
-}
-
-/// Answers which renditions there are.
-async fn every_rendition_is_whole(server: &Server, asset: &Value) -> Vec<String> {
-    let mut shape = Vec::new();
-    for rendition in asset["renditions"].as_array().unwrap() {
-        let name = format!(
-            "{}.{}",
-            rendition["profile"].as_str().unwrap(),
-            rendition["format"].as_str().unwrap()
-        );
-        // Addresses begin with the host that was asked, which was another port before a restart.
-        let url = rendition["url"].as_str().unwrap();
-        let url = server.url(&url[url.find("/media/").unwrap()..]);
-        let answer = server.http().get(&url).send().await.unwrap();
-        assert_eq!(answer.status(), 200, "{url}");
-        let bytes = answer.bytes().await.unwrap();
-        assert_eq!(
-            hex::encode(Sha256::digest(&bytes)),
-            rendition["sha256"].as_str().unwrap(),
-            "{url}"
-        );
-        assert_eq!(bytes.len() as u64, rendition["bytes"].as_u64().unwrap());
-        shape.push(name);
-    }
-    let distinct: BTreeSet<_> = shape.iter().collect();
-    assert_eq!(distinct.len(), shape.len(), "nothing is made twice visible");
-    shape.sort();
-    shape
-}
-
-async fn none_unfinished(server: &Server) {
-    for state in ["uploaded", "processing"] {
-        let began = Instant::now();
-        loop {
-            let page = server
-                .get(&format!("/v1/assets?state={state}&limit=1"))
-                .await;
-            if page["items"].as_array().unwrap().is_empty() {
-                break;
-            }
-            assert!(began.elapsed() < PATIENCE, "still {state}: {page:#}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
+    accepted
 }
 
 /// The keys of all blob rows.
@@ -265,16 +145,4 @@ fn files(blobs: &Path) -> BTreeSet<String> {
         }
     }
     keys
-}
-
-/// A small generator: the same seed kills at the same moments.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) % end
-    }
 }

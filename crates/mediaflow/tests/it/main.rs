@@ -5,8 +5,10 @@
 mod audio;
 mod brokers;
 mod buckets;
+mod chaos;
 mod classifier;
 mod cluster;
+mod crowd;
 mod films;
 mod given;
 mod hostile;
