@@ -13,6 +13,7 @@ mod ingest;
 mod keys;
 mod kill;
 mod memory;
+mod parts;
 mod pictures;
 mod readme;
 mod references;
