@@ -1,6 +1,6 @@
 //! An S3 server on the files of a folder: `s3 ADDRESS FOLDER`. What the library's own server leaves open is closed here: of
-//! two writes of one key that refuse to replace, one succeeds, as with Amazon's. While a file named `busy` is beside the folder, it
-//! refuses everything.
+//! two writes of one key that refuse to replace, one succeeds, and who asks for an object with a tag gets no other one, as with
+//! Amazon's. While a file named `busy` is beside the folder, it refuses everything.
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -62,6 +62,20 @@ macro_rules! pass_on {
                 self.files.complete_multipart_upload(request).await
             }
 
+            async fn get_object(
+                &self,
+                mut request: S3Request<dto::GetObjectInput>,
+            ) -> S3Result<S3Response<dto::GetObjectOutput>> {
+                let wanted = request.input.if_match.take();
+                let found = self.files.get_object(request).await?;
+                if let Some(dto::ETagCondition::ETag(wanted)) = wanted
+                    && !found.output.e_tag.as_ref().is_some_and(|tag| tag.strong_cmp(&wanted))
+                {
+                    return Err(s3_error!(PreconditionFailed, "it is another object now"));
+                }
+                Ok(found)
+            }
+
             $(async fn $method(
                 &self,
                 request: S3Request<dto::$input>,
@@ -73,7 +87,6 @@ macro_rules! pass_on {
 }
 
 pass_on! {
-    get_object GetObjectInput GetObjectOutput,
     head_object HeadObjectInput HeadObjectOutput,
     delete_object DeleteObjectInput DeleteObjectOutput,
     list_objects_v2 ListObjectsV2Input ListObjectsV2Output,

@@ -2,7 +2,8 @@
 
 use crate::given::{Given, PART, SERVER, config, content, new_key, sha256};
 use crate::proxy::{AWAY, DENIED, Fault, Proxy, SLOW_DOWN, SLOW_DOWN_IN_200};
-use mediaflow_blob::{BlobError, ObjectBlobs};
+use mediaflow_blob::{BlobError, Blobs, ObjectBlobs, ObjectVersion};
+use std::sync::atomic::AtomicBool;
 
 async fn given() -> (Given, Proxy) {
     let proxy = Proxy::start(&SERVER.endpoint()).await;
@@ -68,6 +69,63 @@ async fn connections_that_break_in_the_middle_of_a_body_are_made_again() {
         read == content[500_000..3_900_000],
         "read on where it broke"
     );
+}
+
+/// Fetches these parts of an object, on a thread that may block.
+async fn parts(
+    version: &ObjectVersion,
+    wanted: &[std::ops::Range<u64>],
+) -> Result<Vec<(u64, Vec<u8>)>, BlobError> {
+    let (version, wanted) = (version.clone(), wanted.to_vec());
+    let fetched = tokio::task::spawn_blocking(move || {
+        let mut found: Vec<(u64, Vec<u8>)> = Vec::new();
+        version.fetch(
+            wanted.into_iter(),
+            &AtomicBool::new(false),
+            &mut |at, bytes| {
+                found.push((at, bytes.to_vec()));
+                Ok(())
+            },
+        )?;
+        Ok(found)
+    });
+    fetched.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_of_an_object_arrive_through_trouble_and_are_of_no_other_object() {
+    let (given, proxy) = given().await;
+    let Blobs::Objects(objects) = given.blobs.clone() else {
+        panic!("these are objects");
+    };
+    let (key, content) = (new_key(), content(2 * PART));
+    given.write(&key, &content).await.unwrap();
+    let length = content.len() as u64;
+    let version = |bytes: u64| {
+        let (objects, key) = (objects.clone(), key.clone());
+        tokio::task::spawn_blocking(move || objects.version(&key, bytes))
+    };
+    let other = version(length - 1).await.unwrap();
+    assert!(matches!(other, Err(BlobError::Torn { .. })), "{other:?}");
+    let version = version(length).await.unwrap().unwrap();
+
+    proxy.next(1, "GET", "", Fault::Answered(SLOW_DOWN));
+    proxy.next(2, "GET", "", Fault::AnswerCut(1_000_000));
+    let wanted = [10..2000, 4_000_000..4_000_001, 5_000_000..length];
+    let found = parts(&version, &wanted).await.unwrap();
+    for (part, (at, bytes)) in wanted.iter().zip(&found) {
+        assert_eq!(
+            (part.start, part.end - part.start),
+            (*at, bytes.len() as u64)
+        );
+        assert!(content[part.start as usize..part.end as usize] == bytes[..]);
+    }
+
+    given.blobs.delete(&key).await.unwrap();
+    let replaced: Vec<u8> = content.iter().map(|byte| !byte).collect();
+    given.write(&key, &replaced).await.unwrap();
+    let said = parts(&version, &wanted).await;
+    assert!(matches!(said, Err(BlobError::Refused { .. })), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,7 @@ mod keys;
 mod kill;
 mod memory;
 mod moving;
+mod parts;
 mod pictures;
 mod readme;
 mod references;
