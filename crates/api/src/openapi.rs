@@ -1,8 +1,8 @@
 //! The API's description, made from the code that answers.
 
 use crate::routes::{
-    assets, captions, delivery, events, health, moderation, original, queues, switches,
-    tasks, tenants, upload, workers,
+    assets, captions, delivery, events, health, moderation, original, queues, switches, tasks,
+    tenants, upload, workers,
 };
 use axum::http::header;
 use axum::response::IntoResponse;

@@ -5,7 +5,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use mediaflow_blob::{BlobKey, BlobWriter, Written};
 use mediaflow_core::operation::Facts;
-use mediaflow_core::{AssetId, AssetOptions, ErrorCode, Kind, Priority, RunSettings, Sha256, TenantId};
+use mediaflow_core::{
+    AssetId, AssetOptions, ErrorCode, Kind, Priority, RunSettings, Sha256, TenantId,
+};
 use mediaflow_store::{Accept, Admission, Idempotency, NewBlob};
 use std::future::{Future, ready};
 use std::pin::pin;
@@ -145,7 +147,9 @@ impl Engine {
             )),
             Admission::Full(most) => Err(EngineError::new(
                 ErrorCode::LimitRate,
-                format!("{most} of your assets are still being worked on, and no more may wait; try again later"),
+                format!(
+                    "{most} of your assets are still being worked on, and no more may wait; try again later"
+                ),
             )),
         }
     }

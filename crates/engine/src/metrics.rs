@@ -327,7 +327,9 @@ impl Metrics {
 
     /// What clusters are scaled by.
     fn scale(&self, queue: &QueueLoad, labels: &Labels<1>) {
-        let set = |family: &Fractions, value: f64| drop(family.get_or_create(labels).set(value));
+        let set = |family: &Fractions, value: f64| {
+            family.get_or_create(labels).set(value);
+        };
         set(&self.work, queue.work_seconds());
         set(&self.arrivals, queue.arrival_rate());
         set(&self.completions, queue.completion_rate());

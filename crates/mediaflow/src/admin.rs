@@ -32,7 +32,9 @@ pub(crate) enum KeyRequest {
         tenant: TenantId,
     },
     List,
-    Revoke { id: KeyId },
+    Revoke {
+        id: KeyId,
+    },
 }
 
 /// What is answered.

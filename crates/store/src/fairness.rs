@@ -31,6 +31,7 @@ impl Line {
 struct Standing {
     share: u64,
     vtime: i64,
+    is_new: bool,
     served: bool,
 }
 
@@ -52,12 +53,13 @@ impl Turns {
         }
     }
 
-    /// Adds a line that has work.
-    pub(crate) fn add(&mut self, line: Line, weight: u64, vtime: i64) {
+    /// Adds a line that has work; it has no time yet if it was never served.
+    pub(crate) fn add(&mut self, line: Line, weight: u64, vtime: Option<i64>) {
         let share = line.share(weight).max(1);
         let standing = Standing {
             share,
-            vtime,
+            vtime: vtime.unwrap_or(0),
+            is_new: vtime.is_none(),
             served: false,
         };
         self.lines.entry(line).or_insert(standing);
@@ -91,12 +93,10 @@ impl Turns {
         }
     }
 
-    /// Notes that a task of this cost is given. Where there is but one line nobody need know.
-    pub(crate) fn serve(&mut self, line: &Line, cpu_ms: u32, is_contended: bool) {
+    /// Notes that a task of this cost is given. Also where nobody else waits: what a line got before is forgotten as the
+    /// clock goes on.
+    pub(crate) fn serve(&mut self, line: &Line, cpu_ms: u32) {
         self.give(line);
-        if !is_contended {
-            return;
-        }
         let Some(standing) = self.lines.get_mut(line) else {
             return;
         };
@@ -108,13 +108,15 @@ impl Turns {
         standing.served = true;
     }
 
-    /// Lines that were served, where they stand now, and the clock.
-    pub(crate) fn served(&self) -> (Vec<(Line, i64)>, i64) {
+    /// Lines that were served: where they stand now, and whether for the first time.
+    pub(crate) fn served(&self) -> impl Iterator<Item = (Line, i64, bool)> {
         let served = self.lines.iter().filter(|(_, s)| s.served);
-        (
-            served.map(|(line, s)| (*line, s.vtime)).collect(),
-            self.clock,
-        )
+        served.map(|(line, s)| (*line, s.vtime, s.is_new))
+    }
+
+    /// Where the line stood that was served last.
+    pub(crate) fn clock(&self) -> i64 {
+        self.clock
     }
 }
 
@@ -135,13 +137,13 @@ mod tests {
     fn shares(lines: &[(Line, u64, u32)]) -> Vec<u64> {
         let mut turns = Turns::new(5);
         for (line, weight, _) in lines {
-            turns.add(*line, *weight, 0);
+            turns.add(*line, *weight, None);
         }
         let mut got = vec![0; lines.len()];
         for _ in 0..10_000 {
             let next = (0..lines.len()).min_by_key(|i| turns.turn(&lines[*i].0));
             let (line, _, cost) = &lines[next.unwrap()];
-            turns.serve(line, *cost, true);
+            turns.serve(line, *cost);
             got[next.unwrap()] += u64::from(*cost);
         }
         let least = got.iter().min().unwrap().max(&1);
@@ -164,8 +166,8 @@ mod tests {
     fn who_comes_back_has_saved_nothing_up() {
         let (a, b) = (line(1, Priority::Normal), line(2, Priority::Normal));
         let mut turns = Turns::new(0);
-        turns.add(a, 1, 0);
-        turns.add(b, 1, 9_000_000);
+        turns.add(a, 1, None);
+        turns.add(b, 1, Some(9_000_000));
         turns.clock = 8_000_000;
         let mut of_a = 0;
         for _ in 0..100 {
@@ -175,7 +177,7 @@ mod tests {
                 b
             };
             of_a += u32::from(next == a);
-            turns.serve(&next, 1000, true);
+            turns.serve(&next, 1000);
         }
         assert!((50..=51).contains(&of_a), "{of_a}");
     }

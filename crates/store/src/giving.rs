@@ -75,7 +75,6 @@ impl<'a> Giving<'a> {
             // The next one is taken from the end.
             tasks.sort_by_key(|task| Reverse(task.place()));
         }
-        let is_contended = lines.len() > 1;
         let mut chosen = Vec::new();
         let mut lanes = IDLE_LANE;
         let mut is_idle = Some(is_idle);
@@ -83,7 +82,9 @@ impl<'a> Giving<'a> {
             let Some(candidate) = next(&mut lines, turns, lanes) else {
                 // What runs only while nothing else waits has its turn when nothing else is left.
                 let is_left = lines.values().any(|tasks| !tasks.is_empty());
-                let is_idle = is_idle.take().filter(|_| is_left && self.capacity.idle_lane);
+                let is_idle = is_idle
+                    .take()
+                    .filter(|_| is_left && self.capacity.idle_lane);
                 match is_idle {
                     Some(is_idle) => {
                         if !is_idle()? {
@@ -98,7 +99,7 @@ impl<'a> Giving<'a> {
             let alone = candidate.alone && !(self.capacity.idle && !self.given);
             if self.fits(&candidate) && !alone {
                 self.take(&candidate);
-                turns.serve(&candidate.line, candidate.cpu_ms, is_contended);
+                turns.serve(&candidate.line, candidate.cpu_ms);
                 self.full = candidate.alone;
                 chosen.push(candidate);
             } else if self.is_overdue(&candidate) {

@@ -10,8 +10,8 @@ use addresses::Addresses;
 use mediaflow_core::operation::DOWNLOAD;
 use mediaflow_core::{AssetId, Focus, Kind};
 use mediaflow_engine::store::{
-    AssetRecord, CaptionsRecord, MediaFacts, Original, Servable, StreamsStatus,
-    TrackKind, TrackStatus,
+    AssetRecord, CaptionsRecord, MediaFacts, Original, Servable, StreamsStatus, TrackKind,
+    TrackStatus,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};

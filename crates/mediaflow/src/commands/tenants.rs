@@ -89,23 +89,19 @@ pub(crate) async fn run(tenants: Tenants) -> Result<(), Fault> {
             found["tenants"].as_array().cloned().unwrap_or_default()
         }
         Verb::Create(settings) => {
-            let made = client.send_json(Method::POST, "v1/tenants", &settings.body());
+            let body = settings.body();
+            let made = client.send_json(Method::POST, "v1/tenants", &body);
             vec![made.await.map_err(Fault::failed)?]
         }
         Verb::Set { id, settings } => {
             let path = format!("v1/tenants/{id}");
-            let set = client.send_json(Method::PATCH, &path, &settings.body());
+            let body = settings.body();
+            let set = client.send_json(Method::PATCH, &path, &body);
             vec![set.await.map_err(Fault::failed)?]
         }
     };
     let head = [
-        "ID",
-        "NAME",
-        "WEIGHT",
-        "RUNNING",
-        "AT MOST",
-        "WAITING",
-        "AT MOST",
+        "ID", "NAME", "WEIGHT", "RUNNING", "AT MOST", "WAITING", "AT MOST",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for tenant in &found {

@@ -2,16 +2,17 @@
 
 use super::Session;
 use super::live::facts;
-use super::rows::{blob, clamp, get, id, maybe_json, maybe_number, named, number, sha, time};
+use super::rows::{blob, clamp, get, id, maybe_json, named, number, sha, time};
 use super::session::Params;
-use crate::fairness::{Line, Turns};
+use super::turns;
+use crate::fairness::Line;
 use crate::giving::{
     Candidate, Giving, IDLE_LANE, LOOKAHEAD, any_too_large, is_its_turn, look_elsewhere,
 };
 use crate::load::can;
 use crate::{Capacity, Claimed, Lease, StoreError};
-use mediaflow_core::{AssetId, AssetOptions, Cost, Queue, TaskId, TenantId};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use mediaflow_core::{AssetId, AssetOptions, Cost, Queue, TaskId};
+use std::collections::{HashMap, HashSet};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -44,7 +45,7 @@ macro_rules! heads {
     ($lock:literal) => {
         lines!(
             ", mine AS MATERIALIZED (
-                SELECT l.*, t.weight, t.running_max, coalesce(f.vtime, 0) AS vtime
+                SELECT l.*, t.weight, t.running_max, f.vtime
                 FROM line l JOIN tenants t ON t.id = l.tenant
                      LEFT JOIN flows f ON f.tenant = l.tenant AND f.queue = l.queue AND f.priority = l.priority
                 WHERE string_to_array(l.needs, ',') <@ $3::text[])
@@ -72,18 +73,6 @@ const BUSY: &str = lines!(
                 AND priority = l.priority AND needs = l.needs ORDER BY lane, rank LIMIT 1) h WHERE h.lane < $2)
         OR EXISTS (SELECT 1 FROM tasks WHERE state = 'running' AND lane < $2) AS busy"
 );
-/// Two that give at the same moment must not both give the last that a tenant may have: who comes second gives nothing
-/// of such a tenant.
-const LOCK_LIMITED: &str =
-    "SELECT id FROM tenants WHERE id = ANY($1) ORDER BY id FOR UPDATE SKIP LOCKED";
-const RUNNING: &str = "SELECT tenant, count(*) AS running FROM tasks WHERE state = 'running' AND tenant = ANY($1) GROUP BY tenant";
-const SERVED: &str = "INSERT INTO flows AS f (tenant, queue, priority, vtime)
-     SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[])
-     ON CONFLICT (tenant, queue, priority) DO UPDATE SET vtime = greatest(f.vtime, excluded.vtime)";
-/// Whoever meets another who moves the clock leaves it to him.
-const TICK: &str = "UPDATE clock SET vtime = $1
-     WHERE one = (SELECT one FROM clock WHERE vtime < $1 FOR UPDATE SKIP LOCKED)";
-
 macro_rules! claimed {
     ($with:literal, $from:literal, $order:literal) => {
         concat!(
@@ -197,7 +186,7 @@ pub(super) async fn claim(
     let mut given_lines: Vec<Line> = Vec::new();
     for ((_, slots), rows) in capacity.slots.iter().zip(&candidates) {
         let found = waiting(rows)?;
-        let mut turns = turns(s, clock, rows, &found).await?;
+        let mut turns = turns::stand(s, clock, rows, lines(&found)).await?;
         // What the group before was given does not run yet.
         for line in &given_lines {
             turns.give(line);
@@ -219,65 +208,9 @@ pub(super) async fn claim(
     }
     let mut given = give(s, &gifts).await?;
     for turns in &served {
-        save(s, turns).await?;
+        turns::save(s, turns).await?;
     }
     Ok(given.remove(&bytes).unwrap_or_default())
-}
-
-/// Where the lines of these tasks stand.
-async fn turns(
-    s: &Session,
-    clock: i64,
-    rows: &[Row],
-    found: &[Waiting],
-) -> Result<Turns, StoreError> {
-    let mut turns = Turns::new(clock);
-    let mut limits: BTreeMap<Uuid, u32> = BTreeMap::new();
-    for (row, waiting) in rows.iter().zip(found) {
-        let line = waiting.task.line;
-        turns.add(line, number(row, "weight")?, get(row, "vtime")?);
-        if let Some(most) = maybe_number(row, "running_max")? {
-            limits.insert(line.tenant.0, most);
-        }
-    }
-    if limits.is_empty() {
-        return Ok(turns);
-    }
-    let limited: Vec<Uuid> = limits.keys().copied().collect();
-    let answers = s
-        .all(&[(LOCK_LIMITED, &[&limited]), (RUNNING, &[&limited])])
-        .await?;
-    let mut running: HashMap<Uuid, u32> = HashMap::new();
-    for row in &answers[1] {
-        running.insert(get(row, "tenant")?, number(row, "running")?);
-    }
-    let mut ours = HashSet::new();
-    for row in &answers[0] {
-        ours.insert(get::<Uuid>(row, "id")?);
-    }
-    for (tenant, most) in limits {
-        let left = most.saturating_sub(running.get(&tenant).copied().unwrap_or(0));
-        let left = if ours.contains(&tenant) { left } else { 0 };
-        turns.limit(TenantId(tenant), left);
-    }
-    Ok(turns)
-}
-
-async fn save(s: &Session, turns: &Turns) -> Result<(), StoreError> {
-    let (served, clock) = turns.served();
-    if served.is_empty() {
-        return Ok(());
-    }
-    let tenants: Vec<Uuid> = served.iter().map(|(line, _)| line.tenant.0).collect();
-    let queues: Vec<&str> = served.iter().map(|(line, _)| line.queue.as_str()).collect();
-    let priorities: Vec<i64> = served.iter().map(|(l, _)| i64::from(l.priority)).collect();
-    let vtimes: Vec<i64> = served.iter().map(|(_, vtime)| *vtime).collect();
-    s.all(&[
-        (SERVED, &[&tenants, &queues, &priorities, &vtimes]),
-        (TICK, &[&clock]),
-    ])
-    .await
-    .map(drop)
 }
 
 /// Gives ready tasks of one asset to the worker that holds its bytes already. An offer never goes before a lower lane of
@@ -315,7 +248,7 @@ pub(super) async fn offer(s: &Session, offers: &[Offer<'_>]) -> Result<Given, St
     if ready.is_empty() {
         return Ok(Given::new());
     }
-    let mut turns = turns(s, clock, &rows, &heads).await?;
+    let mut turns = turns::stand(s, clock, &rows, lines(&heads)).await?;
     heads.sort_by_key(|w| (turns.turn(&w.task.line), w.task.place()));
     ready.sort_by_key(|w| w.task.place());
     let mut gifts: Vec<Gift<'_>> = Vec::new();
@@ -333,7 +266,6 @@ pub(super) async fn offer(s: &Session, offers: &[Offer<'_>]) -> Result<Given, St
             while left > 0 && at < ready.len() {
                 let w = &ready[at];
                 let others = heads.iter().filter(|w| is_of(w)).map(|w| &w.task);
-                let is_contended = others.clone().any(|head| head.line != w.task.line);
                 let is_asked = w.asset == offer.asset && is_of(w) && giving.may_offer(&w.task);
                 if !is_asked || !is_its_turn(&w.task, &turns, others) {
                     at += 1;
@@ -341,7 +273,7 @@ pub(super) async fn offer(s: &Session, offers: &[Offer<'_>]) -> Result<Given, St
                 }
                 let w = ready.remove(at);
                 giving.take(&w.task);
-                turns.serve(&w.task.line, w.task.cpu_ms, is_contended);
+                turns.serve(&w.task.line, w.task.cpu_ms);
                 heads.retain(|h| h.task.id != w.task.id);
                 gifts.push(Gift {
                     task: w.task.id,
@@ -353,7 +285,7 @@ pub(super) async fn offer(s: &Session, offers: &[Offer<'_>]) -> Result<Given, St
         }
     }
     let given = give(s, &gifts).await?;
-    save(s, &turns).await?;
+    turns::save(s, &turns).await?;
     Ok(given)
 }
 
@@ -403,6 +335,10 @@ async fn claimed_all(s: &Session, rows: &[Row]) -> Result<Vec<Claimed>, StoreErr
         all.push(claimed(s, row).await?);
     }
     Ok(all)
+}
+
+fn lines(waiting: &[Waiting]) -> impl Iterator<Item = Line> {
+    waiting.iter().map(|w| w.task.line)
 }
 
 fn waiting(rows: &[Row]) -> Result<Vec<Waiting>, StoreError> {

@@ -41,6 +41,7 @@ mod streams;
 mod switches;
 mod tasks;
 mod tell;
+mod turns;
 mod unit;
 mod upkeep;
 mod withdraw;

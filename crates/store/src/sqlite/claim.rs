@@ -80,7 +80,6 @@ pub(super) fn offer(
         if heads.first().is_some_and(|h| claim.giving.is_blocked_by(h)) {
             break;
         }
-        let is_contended = heads.iter().any(|head| head.line != heads[0].line);
         let mut left = slots;
         for candidate in found {
             if left > 0
@@ -88,7 +87,7 @@ pub(super) fn offer(
                 && is_its_turn(&candidate, &turns, &heads)
             {
                 claim.giving.take(&candidate);
-                turns.serve(&candidate.line, candidate.cpu_ms, is_contended);
+                turns.serve(&candidate.line, candidate.cpu_ms);
                 heads.retain(|head| head.id != candidate.id);
                 claim.give(&candidate)?;
                 left -= 1;
@@ -324,7 +323,7 @@ fn turns(s: &Session<'_>, candidates: &[Candidate]) -> Result<Turns, StoreError>
             })?;
         let values = params![line.tenant.as_bytes(), line.queue.as_str(), line.priority];
         let vtime: Option<i64> = vtime.query_row(values, |row| row.get(0)).optional()?;
-        turns.add(line, weight, vtime.unwrap_or(0));
+        turns.add(line, weight, vtime);
         if let Some(most) = most {
             let running: u32 = running.query_row([line.tenant.as_bytes()], |row| row.get(0))?;
             turns.limit(line.tenant, most.saturating_sub(running));
@@ -334,14 +333,10 @@ fn turns(s: &Session<'_>, candidates: &[Candidate]) -> Result<Turns, StoreError>
 }
 
 fn save(s: &Session<'_>, turns: &Turns) -> Result<(), StoreError> {
-    let (served, clock) = turns.served();
-    if served.is_empty() {
-        return Ok(());
-    }
     let mut statement = s.conn.prepare_cached(
         "INSERT INTO flows VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET vtime = excluded.vtime",
     )?;
-    for (line, vtime) in served {
+    for (line, vtime, _) in turns.served() {
         statement.execute(params![
             line.tenant.as_bytes(),
             line.queue.as_str(),
@@ -351,7 +346,7 @@ fn save(s: &Session<'_>, turns: &Turns) -> Result<(), StoreError> {
     }
     s.conn
         .prepare_cached("UPDATE clock SET vtime = ?1 WHERE vtime < ?1")?
-        .execute([clock])?;
+        .execute([turns.clock()])?;
     Ok(())
 }
 

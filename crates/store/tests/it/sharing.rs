@@ -4,7 +4,8 @@
 use crate::given::{Given, output, recipe_from, roomy, step_of};
 use mediaflow_core::{AssetId, AssetState, Priority, Queue, TenantId, WorkerId};
 use mediaflow_store::{
-    Admission, Capacity, Claimed, Environment, Obstacle, Presence, Report, Switch, TaskFilter, TenantChange,
+    Admission, Capacity, Claimed, Environment, Obstacle, Presence, Report, Switch, TaskFilter,
+    TenantChange,
 };
 use std::collections::HashMap;
 use std::time::Duration;
@@ -85,7 +86,10 @@ async fn beside_an_import(given: &mut Given, tenant: TenantId, priority: Priorit
         let asset = given.asset().await;
         let (busy, _) = work(given, Some(asset), 200).await;
         assert_eq!(given.record(asset).await.state, AssetState::Ready);
-        assert!(busy <= idle * 2, "{busy} ms beside the import, {idle} ms without");
+        assert!(
+            busy <= idle * 2,
+            "{busy} ms beside the import, {idle} ms without"
+        );
     }
 }
 
@@ -126,14 +130,20 @@ async fn no_more_run_of_a_tenant_than_may(given: &mut Given) {
     let claimed = given.claim().await;
     let of_limited = claimed.iter().filter(|c| c.tenant == limited).count();
     assert_eq!(of_limited, 2, "of both queues together");
-    assert!(claimed.iter().any(|c| c.asset == asset), "others go past it");
+    assert!(
+        claimed.iter().any(|c| c.asset == asset),
+        "others go past it"
+    );
     assert!(given.claim().await.is_empty());
     let tenants = given.store.tenants().await.unwrap();
     let record = tenants.iter().find(|t| t.id == limited).unwrap();
     assert_eq!((record.running, record.waiting), (2, 10));
     let ended = claimed.iter().find(|c| c.tenant == limited).unwrap();
     let report = Report::Succeeded(output(ended));
-    let offered = given.store.report(ended.lease, report, Some(&roomy())).await;
+    let offered = given
+        .store
+        .report(ended.lease, report, Some(&roomy()))
+        .await;
     let next = [offered.unwrap(), given.claim().await].concat();
     assert_eq!(next.len(), 1);
     let none = TenantChange {
@@ -188,7 +198,10 @@ async fn what_needs_a_capability_waits_for_a_worker_that_has_it(given: &mut Give
     let found = stuck(given).await;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].obstacle, Obstacle::NoCapability);
-    assert_eq!((found[0].tasks, &found[0].needs[..]), (1, &["gpu".to_owned()][..]));
+    assert_eq!(
+        (found[0].tasks, &found[0].needs[..]),
+        (1, &["gpu".to_owned()][..])
+    );
     let filter = TaskFilter {
         asset: Some(asset),
         limit: 200,
@@ -265,17 +278,41 @@ async fn loads_tell_rates_and_what_is_left_to_do(given: &mut Given) {
     assert_eq!(load.drain_seconds(), Some(load.work_seconds() / 2.0));
     assert!(load.arrival_rate() > 10.0 / 361.0 && load.arrival_rate() < 10.0 / 299.0);
 
-    given.store.set_switch(Switch::Claims(Queue::Image), false, "ann").await.unwrap();
+    given
+        .store
+        .set_switch(Switch::Claims(Queue::Image), false, "ann")
+        .await
+        .unwrap();
     assert!(given.claim_with(&only_image).await.is_empty());
     let health = given.store.health().await.unwrap();
-    assert!(health.queues.iter().any(|q| q.paused && q.drain_seconds().is_none()));
-    let again = given.store.set_switch(Switch::Claims(Queue::Image), false, "bob");
+    assert!(
+        health
+            .queues
+            .iter()
+            .any(|q| q.paused && q.drain_seconds().is_none())
+    );
+    let again = given
+        .store
+        .set_switch(Switch::Claims(Queue::Image), false, "bob");
     assert!(!again.await.unwrap(), "it was off");
-    given.store.set_switch(Switch::Claims(Queue::Image), true, "bob").await.unwrap();
+    given
+        .store
+        .set_switch(Switch::Claims(Queue::Image), true, "bob")
+        .await
+        .unwrap();
     assert!(!given.claim_with(&only_image).await.is_empty());
     let changes = given.store.changes(None, 10).await.unwrap();
-    let told: Vec<_> = changes.iter().map(|c| (&c.switch[..], &c.after[..], &c.who[..])).collect();
-    assert_eq!(told, [("claims.image", "on", "bob"), ("claims.image", "off", "ann")]);
+    let told: Vec<_> = changes
+        .iter()
+        .map(|c| (&c.switch[..], &c.after[..], &c.who[..]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("claims.image", "on", "bob"),
+            ("claims.image", "off", "ann")
+        ]
+    );
 }
 
 async fn uploads_are_refused_while_too_much_waits(given: &mut Given) {
@@ -296,6 +333,10 @@ async fn uploads_are_refused_while_too_much_waits(given: &mut Given) {
     assert_eq!(given.store.admission(other).await.unwrap(), Admission::Open);
     given.all_done().await;
     assert_eq!(admission(given).await, Admission::Open);
-    given.store.set_switch(Switch::Uploads, false, "ann").await.unwrap();
+    given
+        .store
+        .set_switch(Switch::Uploads, false, "ann")
+        .await
+        .unwrap();
     assert_eq!(admission(given).await, Admission::Off);
 }
