@@ -186,7 +186,7 @@ pub(super) async fn claim(
     let mut given_lines: Vec<Line> = Vec::new();
     for ((_, slots), rows) in capacity.slots.iter().zip(&candidates) {
         let found = waiting(rows)?;
-        let mut turns = turns::stand(s, clock, rows, lines(&found)).await?;
+        let mut turns = turns::stand(s, clock, rows, lines_of(&found)).await?;
         // What the group before was given does not run yet.
         for line in &given_lines {
             turns.give(line);
@@ -248,7 +248,7 @@ pub(super) async fn offer(s: &Session, offers: &[Offer<'_>]) -> Result<Given, St
     if ready.is_empty() {
         return Ok(Given::new());
     }
-    let mut turns = turns::stand(s, clock, &rows, lines(&heads)).await?;
+    let mut turns = turns::stand(s, clock, &rows, lines_of(&heads)).await?;
     heads.sort_by_key(|w| (turns.turn(&w.task.line), w.task.place()));
     ready.sort_by_key(|w| w.task.place());
     let mut gifts: Vec<Gift<'_>> = Vec::new();
@@ -337,7 +337,7 @@ async fn claimed_all(s: &Session, rows: &[Row]) -> Result<Vec<Claimed>, StoreErr
     Ok(all)
 }
 
-fn lines(waiting: &[Waiting]) -> impl Iterator<Item = Line> {
+fn lines_of(waiting: &[Waiting]) -> impl Iterator<Item = Line> {
     waiting.iter().map(|w| w.task.line)
 }
 
