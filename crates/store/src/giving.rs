@@ -96,7 +96,7 @@ impl<'a> Giving<'a> {
                 }
                 continue;
             };
-            let alone = candidate.alone && !(self.capacity.idle && !self.given);
+            let alone = candidate.alone && (self.given || !self.capacity.idle);
             if self.fits(&candidate) && !alone {
                 self.take(&candidate);
                 turns.serve(&candidate.line, candidate.cpu_ms);
