@@ -7,7 +7,7 @@ use mediaflow_core::{AssetState, ErrorCode, Failure, ModerationPolicy, Sha256, T
 use mediaflow_store::moving::{Installation, LEFT_BEHIND, Phase, Premises, TABLES, copy};
 use mediaflow_store::{
     Idempotency, NewBlob, NewKey, PostgresOptions, ReplayFilter, Report, Scope, Search, StoreError,
-    TaskFilter,
+    Switch, TaskFilter,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -136,6 +136,8 @@ async fn dump(given: &Given) -> Vec<(&'static str, BTreeSet<String>)> {
 fn an_installation_moves_there_and_back_and_lives_on() {
     run(Dbms::Sqlite, async |given| {
         given.full_life().await;
+        let off = given.store.set_switch(Switch::Uploads, false, "ann");
+        assert!(off.await.unwrap());
         let records = given.store.search(TENANT, &all()).await.unwrap();
         let feed = given.store.feed(TENANT, 0, 200).await.unwrap();
         let before = dump(given).await;
