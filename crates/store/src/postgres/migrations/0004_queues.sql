@@ -54,6 +54,12 @@ CREATE TABLE ready_deltas (queue text NOT NULL, cpu_ms bigint NOT NULL)
     WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 INSERT INTO ready_deltas SELECT queue, sum(cpu_ms) FROM tasks WHERE state = 'ready' GROUP BY queue;
 
+CREATE OR REPLACE FUNCTION tasks_added() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO task_deltas SELECT queue, state, count(*) FROM rows_after GROUP BY queue, state;
+    -- A task begins ready only where it is moved from another database.
+    INSERT INTO ready_deltas SELECT queue, sum(cpu_ms) FROM rows_after WHERE state = 'ready' GROUP BY queue;
+    RETURN NULL;
+END $$;
 CREATE OR REPLACE FUNCTION tasks_moved() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO task_deltas
         SELECT queue, state, sum(n) FROM (

@@ -61,8 +61,8 @@ CREATE TRIGGER tasks_counted_again AFTER UPDATE OF state ON tasks WHEN NEW.state
 END;
 DROP TRIGGER tasks_counted_new;
 CREATE TRIGGER tasks_counted_new AFTER INSERT ON tasks BEGIN
-    INSERT INTO task_counts (queue, state, tasks) VALUES (NEW.queue, NEW.state, 1)
-        ON CONFLICT DO UPDATE SET tasks = tasks + 1;
+    INSERT INTO task_counts (queue, state, tasks, cpu_ms) VALUES (NEW.queue, NEW.state, 1, iif(NEW.state = 'ready', NEW.cpu_ms, 0))
+        ON CONFLICT DO UPDATE SET tasks = tasks + 1, cpu_ms = cpu_ms + excluded.cpu_ms;
 END;
 CREATE TRIGGER unfinished_new AFTER INSERT ON assets WHEN NEW.state IN ('uploaded', 'processing') BEGIN
     INSERT INTO unfinished VALUES (NEW.tenant, 1) ON CONFLICT DO UPDATE SET assets = assets + 1;
