@@ -1,6 +1,6 @@
 //! A cluster to which things are done: two APIs and three workers on PostgreSQL and a bucket, clients that never stop
 //! uploading, and processes, database and bucket that are killed, frozen, cut off and refused in turn. Afterwards every upload
-//! that was answered is there and whole, nothing was published twice, and the bucket holds what the database says.
+//! that was answered is there and whole, nothing was published twice, and the bucket has all that the database knows of.
 
 use crate::cluster;
 use crate::crowd::{self, Pictures, Random, Upload};
@@ -298,12 +298,11 @@ async fn a_cluster_loses_nothing_whatever_is_done_to_it() {
     let gaps = cluster
         .ask("SELECT asset FROM events GROUP BY asset HAVING count(*) <> max(sequence) - min(sequence) + 1");
     assert!(gaps.is_empty(), "histories with gaps: {gaps:?}");
-    let recorded = || -> BTreeSet<String> {
-        let keys = cluster.ask("SELECT key FROM blobs");
-        keys.into_iter().collect()
-    };
-    until(|| recorded() == cluster.objects()).await;
-    println!("the bucket is as recorded after {:?}", healed.elapsed());
+    let objects = cluster.objects();
+    let lost = cluster.ask("SELECT key FROM blobs").into_iter();
+    let lost: Vec<String> = lost.filter(|key| !objects.contains(key)).collect();
+    // What nothing refers to is taken when it is older than any upload may be.
+    assert!(lost.is_empty(), "recorded and not in the bucket: {lost:?}");
 }
 
 async fn until(done: impl Fn() -> bool) {
