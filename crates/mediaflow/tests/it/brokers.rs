@@ -144,7 +144,7 @@ async fn kafka_wakes_workers_and_carries_every_event_in_order_whoever_dies() {
             reader.read().await;
         }
     };
-    let told = tokio::time::timeout(POLL / 2, beginning).await;
+    let told = tokio::time::timeout(POLL * 5 / 6, beginning).await;
     told.expect("a worker is woken and something is told");
     doomed.server.kill();
     let next = join();
@@ -152,7 +152,7 @@ async fn kafka_wakes_workers_and_carries_every_event_in_order_whoever_dies() {
     let mut expected = BTreeMap::new();
     for asset in &assets {
         next.server.asset_in(asset, "ready").await;
-        let path = format!("/v1/assets/{asset}/events?limit=500");
+        let path = format!("/v1/assets/{asset}/events?limit=200");
         let history = next.server.get(&path).await;
         for event in history["items"].as_array().unwrap() {
             let id = event["id"].as_str().unwrap().to_owned();
