@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
-/// Ranges that lie so near to each other are fetched as one: asking costs more than some bytes.
-const GAP_BYTES: u64 = 128 << 10;
 /// The plain name of the copy.
 const COPY: &str = "partial";
 
@@ -60,20 +58,9 @@ impl Partial {
         if missing.bytes() == 0 {
             return Ok(());
         }
-        // What lies between is read on the way and not kept.
-        let mut write = |at: u64, bytes: &[u8]| {
-            missing
-                .within(&(at..at + bytes.len() as u64))
-                .try_for_each(|part| {
-                    let kept = &bytes[(part.start - at) as usize..(part.end - at) as usize];
-                    self.excerpt.write(&self.file, part.start, kept)
-                })
-        };
-        let asked = Spans::joined(missing.iter().collect(), GAP_BYTES);
-        let fetched = self
-            .object
-            .through(blobs)
-            .fetch(asked.iter(), stopped, &mut write);
+        let mut write = |at, bytes: &[u8]| self.excerpt.write(&self.file, at, bytes);
+        let object = self.object.through(blobs);
+        let fetched = object.fetch(missing.iter(), stopped, &mut write);
         fetched.map_err(|e| from_blob(&e))?;
         there.add(&missing);
         let admitted = self.excerpt.admit(&self.file, &there, &missing);

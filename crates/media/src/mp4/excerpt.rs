@@ -14,6 +14,8 @@ use super::spans::Spans;
 use super::tables::{MOOV_BYTES_MAX, Track, moov, movie_scale};
 use super::units::{Unit, units};
 
+/// Ranges that lie so near to each other are fetched as one: asking costs more than some bytes.
+const GAP_BYTES: u64 = 32 << 10;
 /// What ffmpeg reads of each stream when it opens a file: five seconds, and five million bytes of all together.
 const OPENING_SECONDS: f64 = 7.0;
 const OPENING_BYTES: u64 = 6_000_000;
@@ -247,7 +249,7 @@ impl Excerpt {
         for range in &mut ranges {
             range.end = range.end.min(self.bytes);
         }
-        Spans::joined(ranges, 0)
+        Spans::joined(ranges, GAP_BYTES)
     }
 
     fn read(&self, reading: &Reads, each: &mut dyn FnMut(&Unit)) {

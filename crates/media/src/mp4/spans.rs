@@ -51,14 +51,6 @@ impl Spans {
         Self::joined(left, 0)
     }
 
-    /// The parts of `range` that are in it.
-    pub fn within(&self, range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<'_> {
-        let (start, end) = (range.start, range.end);
-        let first = self.0.partition_point(|span| span.end <= start);
-        let near = self.0[first..].iter().take_while(move |s| s.start < end);
-        near.map(move |s| s.start.max(start)..s.end.min(end))
-    }
-
     /// How many bytes they are.
     pub fn bytes(&self) -> u64 {
         self.0.iter().map(|span| span.end - span.start).sum()

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Things that are done; `make chaos KILLS=1000` for a long night.
-const KILLS: u32 = 12;
+const KILLS: u32 = 9;
 const CLIENTS: u32 = 2;
 /// As the configuration has it.
 const LEASE: Duration = Duration::from_secs(3);

@@ -17,7 +17,6 @@ mod keys;
 mod kill;
 mod memory;
 mod moving;
-mod parts;
 mod pictures;
 mod readme;
 mod references;
