@@ -199,11 +199,17 @@ impl Server {
     pub fn signal(&self, name: &str) -> io::Result<()> {
         let main = self.process;
         let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children"));
-        let status = Command::new("kill")
-            .args(["-s", name, "--", &format!("-{main}")])
-            .args(children.unwrap_or_default().split_whitespace())
-            .stderr(Stdio::null())
-            .status()?;
+        let send = |targets: &[&str]| {
+            let mut kill = Command::new("kill");
+            kill.args(["-s", name, "--"]).args(targets);
+            kill.stderr(Stdio::null()).status()
+        };
+        let status = send(&[&format!("-{main}")])?;
+        // Of children some may have ended since.
+        let children = children.unwrap_or_default();
+        if !children.is_empty() {
+            send(&children.split_whitespace().collect::<Vec<_>>())?;
+        }
         if status.success() {
             Ok(())
         } else {
