@@ -246,7 +246,7 @@ fn too_little_is_noticed_and_gives_no_pictures() {
     // Sound that is missing would be silence, which is why it is proven before.
     let audio = plan.audio.as_ref().unwrap();
     let piece = audio.pieces.last().unwrap();
-    let (copy, _) = fetched(&studio, &path, &excerpt, &[early.clone()]);
+    let (copy, _) = fetched(&studio, &path, &excerpt, std::slice::from_ref(&early));
     let proof = prove(&tools(), &copy, &excerpt, &[piece_reads(audio, piece)]);
     assert_eq!(proof.unwrap_err().kind, ErrorKind::Transient);
     // Once it is there all is well.
