@@ -50,13 +50,13 @@ async function bullmq(url, flows) {
   const producer = new FlowProducer({ connection });
   const options = { removeOnComplete: true };
   const node = (name, children = []) => ({ name, queueName: "bench", opts: options, children });
-  // A tree is all that flows know: one task at the bottom, six above it of which one needs it, one at the top.
-  const middle = () => [node("resize", [node("inspect")]), ...Array.from({ length: 5 }, () => node("compress"))];
+  // A tree is all that flows know: one task at the bottom, five above it of which one needs it, one at the top.
+  const middle = () => [node("resize", [node("inspect")]), ...Array.from({ length: 4 }, () => node("compress"))];
   for (let n = 0; n < flows; n += 100) {
     const some = Array.from({ length: Math.min(100, flows - n) }, () => node("publish", middle()));
     await producer.addBulk(some);
   }
-  const tasks = flows * 8;
+  const tasks = flows * 7;
   let left = tasks;
   let end;
   const ended = new Promise((resolve) => { end = resolve; });

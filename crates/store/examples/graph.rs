@@ -1,5 +1,5 @@
 //! Orchestration alone, beside what others use for it: graphs of eight tasks that do nothing, all of them waiting at the
-//! start. SQLite with a file, PostgreSQL, and on the same PostgreSQL graphile-worker's flat jobs, and BullMQ's flows on Redis.
+//! start; the core does the last one by itself, so seven are counted. SQLite with a file, PostgreSQL, and on the same PostgreSQL graphile-worker's flat jobs, and BullMQ's flows on Redis.
 //!
 //! usage: `graph PEERS [GRAPHS]`, where `PEERS` is the folder with `peers.mjs` and its packages. Everything is synced as in
 //! production: PostgreSQL has its own defaults, Redis appends and syncs once a second.
@@ -35,14 +35,13 @@ steps = [
   { name = "resize", operation = "image.resize", needs = ["moderate"], jpeg_quality = 87, variants = [{ name = "small", fit = "width", width = 320 }] },
   { name = "webp", operation = "image.compress", needs = ["resize"], formats = [{ format = "webp", quality = 80 }] },
   { name = "avif", operation = "image.compress", needs = ["resize"], formats = [{ format = "avif", quality = 62 }] },
-  { name = "more", operation = "image.compress", needs = ["resize"], formats = [{ format = "webp", quality = 50 }] },
   { name = "placeholder", operation = "image.placeholder", needs = ["resize"] },
-  { name = "distribute", operation = "distribute", needs = ["inspect", "webp", "avif", "more", "placeholder"] },
+  { name = "distribute", operation = "distribute", needs = ["inspect", "webp", "avif", "placeholder"] },
   { name = "publish", operation = "publish", needs = ["distribute"] },
 ]
 "#;
 /// Tasks of a graph that workers do.
-const TASKS: usize = 8;
+const TASKS: usize = 7;
 /// Claims of one worker take so many.
 const SLOTS: u32 = 64;
 const WORKERS: usize = 4;
@@ -252,7 +251,7 @@ fn peer(who: &str, folder: &Path, args: &[String], programs: &[&str]) -> f64 {
     let Ok(figures) = serde_json::from_str::<BTreeMap<String, f64>>(&said) else {
         panic!("{who}: {said}{}", String::from_utf8_lossy(&output.stderr));
     };
-    // Its own processor time it tells itself: it counts no start and no preparing.
+    // Its own processor time it tells itself, without its start and preparing; that of its server has them.
     let servers = cpu_seconds(programs) - cpu;
     let (tasks, seconds) = (figures["tasks"] as usize, figures["seconds"]);
     tell(who, tasks, seconds, figures["cpu"] + servers, "")
