@@ -57,7 +57,9 @@ pub(crate) async fn view(
         limit: TASKS,
         ..TaskFilter::default()
     };
-    let renditions = context.lookups.renditions(store, asset.id).await?;
+    // Not from what is remembered: word of other processes' changes comes a moment late, and a state is never shown
+    // with less than it says.
+    let renditions = store.renditions(asset.id).await?;
     let tasks = store.tasks(caller.tenant, &filter).await?.items;
     let floor = Floor::of(context, &tasks).await?;
     let tasks = tasks.into_iter().map(|task| TaskView::of(task, &floor));
