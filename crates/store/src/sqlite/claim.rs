@@ -75,7 +75,8 @@ pub(super) fn offer(
         if found.is_empty() {
             continue;
         }
-        let (mut turns, mut heads) = claim.heads(queues, slots)?;
+        // Of each line its first counts, and whatever is given from this asset uncovers one behind it.
+        let (mut turns, mut heads) = claim.heads(queues, slots, slots.saturating_add(1))?;
         heads.sort_by_key(|head| (turns.turn(&head.line), head.place()));
         if heads.first().is_some_and(|h| claim.giving.is_blocked_by(h)) {
             break;
@@ -130,7 +131,7 @@ impl<'a> Claim<'a> {
         if slots == 0 {
             return Ok(());
         }
-        let (mut turns, mut candidates) = self.heads(queues, slots)?;
+        let (mut turns, mut candidates) = self.heads(queues, slots, u32::MAX)?;
         if any_too_large(&candidates, self.capacity) {
             look_elsewhere(&mut candidates, self.capacity, others());
         }
@@ -143,8 +144,13 @@ impl<'a> Claim<'a> {
         save(s, &turns)
     }
 
-    /// The first tasks of each line that this worker may take from, and where the lines stand.
-    fn heads(&self, queues: &[Queue], slots: u32) -> Result<(Turns, Vec<Candidate>), StoreError> {
+    /// The first tasks of each line that this worker may take from, at most so many of one, and where the lines stand.
+    fn heads(
+        &self,
+        queues: &[Queue],
+        slots: u32,
+        most: u32,
+    ) -> Result<(Turns, Vec<Candidate>), StoreError> {
         let mut found = Vec::new();
         let mut ready = self.s.conn.prepare_cached(READY)?;
         for queue in queues {
@@ -155,6 +161,7 @@ impl<'a> Claim<'a> {
             let lines: Vec<_> = lines.iter().filter(|l| self.can(&l.needs)).collect();
             // Of many lines none gets more than a few.
             let each = (slots.saturating_add(LOOKAHEAD) as usize / lines.len().max(1)).max(2);
+            let each = each.min(most as usize);
             for line in lines {
                 let values = params![
                     queue.as_str(),
