@@ -94,7 +94,7 @@ pub fn probes(parts: ApiParts) -> axum::Router {
 fn shared(parts: ApiParts) -> Shared {
     Arc::new(Context {
         access: access::Access::new(Arc::clone(&parts.engine), parts.is_open),
-        lookups: lookups::Lookups::new(parts.engine.store().on_event()),
+        lookups: lookups::Lookups::new(parts.engine.store().on_event(), parts.engine.is_shared()),
         hot: hot::Hot::default(),
         streams: Arc::new(Semaphore::new(parts.config.event_streams_max)),
         engine: parts.engine,

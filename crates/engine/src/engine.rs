@@ -77,6 +77,11 @@ impl Engine {
         &self.parts.store
     }
 
+    /// Whether other processes change the same store.
+    pub fn is_shared(&self) -> bool {
+        self.parts.is_shared
+    }
+
     /// The bytes.
     pub fn blobs(&self) -> &Blobs {
         &self.parts.blobs

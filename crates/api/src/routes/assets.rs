@@ -240,7 +240,11 @@ pub(crate) async fn patch(
     if patch == AssetPatch::default() {
         return Err(invalid("the body changes nothing").into());
     }
+    let hides = patch.visibility == Some(Visibility::Private);
     let asset = context.engine.update(caller.tenant, id, patch).await?;
+    if hides {
+        context.lookups.forgotten().await;
+    }
     Ok(Answer(view(&context, &caller, &origin, asset).await?))
 }
 
@@ -260,6 +264,7 @@ pub(crate) async fn delete(
     _: NoParams,
 ) -> Result<StatusCode, Problem> {
     context.engine.store().delete(caller.tenant, id).await?;
+    context.lookups.forgotten().await;
     Ok(StatusCode::NO_CONTENT)
 }
 

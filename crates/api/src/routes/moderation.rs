@@ -57,6 +57,9 @@ pub(crate) async fn decide(
     store
         .decide(caller.tenant, id, judgement.decision, reason, &caller.name)
         .await?;
+    if judgement.decision == Decision::Reject {
+        context.lookups.forgotten().await;
+    }
     let asset = store.asset(caller.tenant, id).await?;
     Ok(Answer(view(&context, &caller, &origin, asset).await?))
 }

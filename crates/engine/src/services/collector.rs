@@ -49,7 +49,7 @@ pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
     let (store, blobs) = (engine.store(), engine.blobs());
     let condemned = delete_condemned(&**store, blobs, grace).await?;
     let seen = SHARDS_SEEN.fetch_add(1, Ordering::Relaxed);
-    let recording_max = match engine.parts.is_shared {
+    let recording_max = match engine.is_shared() {
         true => RECORDING_MAX,
         false => RECORDING_MAX.min(engine.started.elapsed()),
     };

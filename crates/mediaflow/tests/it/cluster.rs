@@ -5,7 +5,7 @@ use crate::given;
 use crate::pictures::photo;
 use crate::server::{Server, run, stderr};
 use mediaflow_servers::{Postgres, S3};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -126,6 +126,33 @@ async fn two_apis_and_two_workers_share_one_truth() {
     doomed.server.kill();
     let asset = here.asset_in(&moving, "ready").await;
     assert!(asset["playback"]["hls"].is_string());
+}
+
+#[tokio::test]
+async fn what_one_takes_away_no_other_delivers() {
+    let cluster = Cluster::start();
+    let (here, there) = (cluster.join("\"api\""), cluster.join("\"api\""));
+    let (here, there) = (&here.server, &there.server);
+    let _worker = cluster.join("\"worker\"");
+    for seed in 0..4 {
+        let asset = there.upload("", photo(64, 48, seed)).await;
+        let made = there.asset_in(&asset, "ready").await;
+        let url = made["renditions"][0]["url"].as_str().unwrap();
+        let status = async || there.http().get(url).send().await.unwrap().status();
+        for _ in 0..3 {
+            assert_eq!(status().await, 200);
+        }
+        let path = here.url(&format!("/v1/assets/{asset}"));
+        let taken = match seed % 2 {
+            0 => here.http().delete(path),
+            _ => here
+                .http()
+                .patch(path)
+                .json(&json!({"visibility": "private"})),
+        };
+        assert!(taken.send().await.unwrap().status().is_success());
+        assert_eq!(status().await, 404, "it is still delivered");
+    }
 }
 
 #[tokio::test]
