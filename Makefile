@@ -48,13 +48,18 @@ simulate:
 	cargo build -p mediaflow-sim
 	@SEEDS=$(SEEDS) SEED=$(SEED) FIRST=$(FIRST) BROKEN=$(BROKEN) target/debug/mediaflow-sim
 
-# The real thing while it is killed, frozen, cut off and refused, first one process on SQLite, then a cluster on PostgreSQL and
-# a bucket: `make chaos KILLS=1000`; SEED=n does other things at other moments. `make test` does a few.
+# The real thing while it is killed, frozen, cut off and refused, first one process on SQLite, also with a disk that
+# becomes full, then a cluster on PostgreSQL, a bucket and each
+# broker in turn, so many things each: `make chaos KILLS=200`; SEED=n does other things at other moments. `make test` does a few.
 KILLS ?= 100
+BROKERS ?= redis amqp kafka sqs
+CHAOS = KILLS=$(KILLS) $(if $(SEED),SEED=$(SEED)) AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \
+	cargo test -p mediaflow --test it -- --nocapture --test-threads 1
 chaos:
 	@scripts/install.sh build servers
-	KILLS=$(KILLS) $(if $(SEED),SEED=$(SEED)) cargo test -p mediaflow --test it -- --nocapture --test-threads 1 \
-		nothing_is_lost_by_kills a_cluster_loses_nothing
+	$(CHAOS) nothing_is_lost_by_kills
+	unshare --map-root-user --mount $(CHAOS) a_full_disk --ignored
+	for broker in $(BROKERS); do BROKER=$$broker $(CHAOS) a_cluster_loses_nothing || exit 1; done
 
 lint:
 	@scripts/install.sh build lint

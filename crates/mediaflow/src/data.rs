@@ -2,7 +2,7 @@
 
 use crate::fault::Fault;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// A folder that exists and can be written.
@@ -28,8 +28,12 @@ impl DataFolder {
         let written = fs::write(&probe, b"MediaFlow can write here\n");
         let _ = fs::remove_file(&probe);
         written.map_err(|e| {
+            let advice = match e.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space",
+                _ => "give --data a folder that this user may write",
+            };
             Fault::failed(format!(
-                "the data folder {} cannot be written: {e}; give --data a folder that this user may write",
+                "the data folder {} cannot be written: {e}; {advice}",
                 root.display()
             ))
         })?;

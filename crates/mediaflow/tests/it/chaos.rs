@@ -1,7 +1,8 @@
-//! A cluster to which things are done: two APIs and three workers on PostgreSQL and a bucket, clients that never stop
-//! uploading, and processes, database and bucket that are killed, frozen, cut off and refused in turn. Afterwards every upload
+//! A cluster to which things are done: two APIs and three workers on PostgreSQL, a bucket and a broker, clients that never stop
+//! uploading, and processes, database, bucket and broker that are killed, frozen, cut off and refused in turn. Afterwards every upload
 //! that was answered is there and whole, nothing was published twice, and the bucket has all that the database knows of.
 
+use crate::bell::Bell;
 use crate::cluster;
 use crate::crowd::{self, Pictures, Random, Upload};
 use crate::given;
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Things that are done; `make chaos KILLS=1000` for a long night.
-const KILLS: u32 = 9;
+const KILLS: u32 = 11;
 const CLIENTS: u32 = 2;
 /// As the configuration has it.
 const LEASE: Duration = Duration::from_secs(3);
@@ -35,11 +36,13 @@ enum Trouble {
     FreezeDatabase,
     KillBucket,
     RefuseInBucket,
+    KillBroker,
+    FreezeBroker,
 }
 
-const TROUBLES: [(Trouble, u64); 9] = [
-    (Trouble::KillWorker, 32),
-    (Trouble::KillApi, 16),
+const TROUBLES: [(Trouble, u64); 11] = [
+    (Trouble::KillWorker, 28),
+    (Trouble::KillApi, 12),
     (Trouble::FreezeWorker, 12),
     (Trouble::FreezeApi, 6),
     (Trouble::CutConnections, 12),
@@ -47,6 +50,8 @@ const TROUBLES: [(Trouble, u64); 9] = [
     (Trouble::FreezeDatabase, 5),
     (Trouble::KillBucket, 5),
     (Trouble::RefuseInBucket, 5),
+    (Trouble::KillBroker, 4),
+    (Trouble::FreezeBroker, 4),
 ];
 
 /// One process, which may be started again on the same folder.
@@ -79,6 +84,7 @@ struct Cluster {
     bucket: String,
     postgres: Option<Postgres>,
     s3: Option<S3>,
+    bell: Option<Bell>,
     apis: Vec<Member>,
     workers: Vec<Member>,
     /// Where clients find the APIs.
@@ -86,13 +92,14 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start() -> Self {
+    fn start(broker: &str) -> Self {
         let (postgres, s3) = (Postgres::start(&DURABLE), S3::start());
         let mut cluster = Self {
             database: postgres.database("mediaflow"),
             bucket: s3.bucket("media"),
             postgres: Some(postgres),
             s3: Some(s3),
+            bell: Some(Bell::start(broker)),
             apis: Vec::new(),
             workers: Vec::new(),
             doors: Arc::default(),
@@ -106,8 +113,9 @@ impl Cluster {
     fn member(&self, roles: &str) -> Member {
         let config = cluster::config(&self.database, &self.bucket, self.s3(), roles);
         // The last table of that configuration is the workers'.
+        let broker = self.bell.as_ref().unwrap().address();
         let settings = format!(
-            "{config}poll_ms = 500\n[retention]\nunreferenced_s = 1\n{}",
+            "broker = \"{broker}\"\n{config}poll_ms = 500\n[retention]\nunreferenced_s = 1\n{}",
             crowd::RECIPES
         );
         let folder = given::config(&settings);
@@ -172,6 +180,13 @@ impl Cluster {
                 self.s3().refuse(true);
                 tokio::time::sleep(outage).await;
                 self.s3().refuse(false);
+            }
+            Trouble::KillBroker => {
+                let bell = self.bell.take().unwrap();
+                self.bell = Some(bell.killed().await);
+            }
+            Trouble::FreezeBroker => {
+                self.bell.as_ref().unwrap().frozen(LEASE + moment).await;
             }
         }
     }
@@ -240,7 +255,8 @@ async fn a_cluster_loses_nothing_whatever_is_done_to_it() {
     // A whole minute of refusals is for long nights.
     let outage = Duration::from_secs(if kills > 100 { 60 } else { 4 });
     let mut random = Random(std::env::var("SEED").map_or(SEED, |n| n.parse().unwrap()));
-    let mut cluster = Cluster::start();
+    let broker = std::env::var("BROKER").unwrap_or_else(|_| "redis".to_owned());
+    let mut cluster = Cluster::start(&broker);
     let (pictures, stop) = (Arc::new(Pictures::default()), Arc::default());
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
@@ -267,7 +283,7 @@ async fn a_cluster_loses_nothing_whatever_is_done_to_it() {
         accepted.extend(client.await.unwrap());
     }
     println!(
-        "{done:?}, {} uploads answered, {:?}",
+        "{broker}: {done:?}, {} uploads answered, {:?}",
         accepted.len(),
         began.elapsed()
     );

@@ -80,7 +80,7 @@ pub(crate) async fn upload(
             let id = id.to_owned();
             Ok(Some(Upload { id, sha256 }))
         }
-        (429 | 503, _) => Ok(None),
+        (429 | 503 | 507, _) => Ok(None),
         _ => panic!("{status}: {}", answer.text().await.unwrap_or_default()),
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // all of this is test code, also what is no test itself
 
 mod audio;
+mod bell;
 mod brokers;
 mod buckets;
 mod chaos;
@@ -10,6 +11,7 @@ mod classifier;
 mod cluster;
 mod crowd;
 mod films;
+mod full;
 mod given;
 mod hostile;
 mod ingest;

@@ -3,7 +3,8 @@
 use mediaflow_core::{ErrorCode, Failure, FailureKind};
 use mediaflow_engine::EngineError;
 use mediaflow_engine::blob::BlobError;
-use mediaflow_media::{ErrorKind, MediaError};
+use mediaflow_media::{self as media, MediaError};
+use std::io::ErrorKind;
 
 /// The stable code of a media error.
 pub(crate) fn code_of(error: &MediaError) -> ErrorCode {
@@ -12,9 +13,9 @@ pub(crate) fn code_of(error: &MediaError) -> ErrorCode {
 
 pub(crate) fn from_media(error: MediaError) -> Failure {
     let kind = match error.kind {
-        ErrorKind::Permanent => FailureKind::Permanent,
-        ErrorKind::Transient => FailureKind::Transient,
-        ErrorKind::Crash => FailureKind::Crash,
+        media::ErrorKind::Permanent => FailureKind::Permanent,
+        media::ErrorKind::Transient => FailureKind::Transient,
+        media::ErrorKind::Crash => FailureKind::Crash,
     };
     Failure {
         code: code_of(&error),
@@ -27,8 +28,8 @@ pub(crate) fn from_blob(error: &BlobError) -> Failure {
     tracing::warn!(%error, "the blob store failed");
     let message = "bytes could not be written or read";
     match error {
-        BlobError::Full => Failure::transient(ErrorCode::LimitStorage, message),
-        // No attempt could have helped; however long it lasts, no task is given up for it.
+        // No attempt could have helped; however long either lasts, no task is given up for it.
+        BlobError::Full => Failure::deferred(ErrorCode::LimitStorage, "the disk is full"),
         BlobError::Unavailable { .. } => Failure::deferred(ErrorCode::StorageUnavailable, message),
         _ => Failure::transient(ErrorCode::StorageUnavailable, message),
     }
@@ -44,7 +45,12 @@ pub(crate) fn from_engine(error: EngineError) -> Failure {
 /// The worker's own disk fails, not the file.
 pub(crate) fn unwritten(error: std::io::Error) -> Failure {
     tracing::warn!(%error, "scratch cannot be written");
-    Failure::transient(ErrorCode::StorageUnavailable, "scratch cannot be written")
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Failure::deferred(ErrorCode::LimitStorage, "the worker's disk is full")
+        }
+        _ => Failure::transient(ErrorCode::StorageUnavailable, "scratch cannot be written"),
+    }
 }
 
 pub(crate) fn panicked() -> Failure {
