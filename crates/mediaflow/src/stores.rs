@@ -15,9 +15,7 @@ pub(crate) async fn open_store(
     environment: Arc<dyn Environment>,
 ) -> Result<Arc<dyn Store>, Fault> {
     if let Some(url) = &config.store {
-        let broker = config.open_broker().map_err(Fault::unusable)?;
-        let tells_ready = broker.is_none();
-        let options = config.postgres.options(tells_ready);
+        let options = config.postgres.options(config.store_wakes());
         let opened = PostgresStore::open(url, environment, options).await;
         let store = opened.map_err(|e| Fault::failed(format!("{}: {e}", shown(url))))?;
         return Ok(Arc::new(store));

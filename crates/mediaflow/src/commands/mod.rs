@@ -14,6 +14,7 @@ mod references;
 mod samples;
 mod serve;
 pub(crate) mod sign;
+mod stopping;
 pub(crate) mod switches;
 pub(crate) mod tenants;
 pub(crate) mod workers;

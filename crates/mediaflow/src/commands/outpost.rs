@@ -1,7 +1,8 @@
 //! `mediaflow serve --role worker --via ...`: a worker on a network of its own. It has no store, no blobs and no secrets but
 //! its key; what it needs it asks the API for.
 
-use super::serve::{DRAIN, Signals, bind, decoder, ffmpeg, raise_open_files, worker_name};
+use super::serve::{bind, decoder, ffmpeg, raise_open_files, worker_name};
+use super::stopping::{DRAIN, Signals, until_stopped};
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::fault::Fault;
@@ -64,19 +65,7 @@ pub(super) async fn serve(config: Config, options: ViaOptions) -> Result<(), Fau
     let http = tokio::spawn(http::serve(listener, probes, head_max, stopping.clone()));
     greet(address, &options.url, &data);
 
-    tokio::select! {
-        () = signals.first() => {}
-        // An operator wants this worker's process to end.
-        () = stopping.cancelled() => {}
-    }
-    tracing::info!(
-        "stopping: no new work; what runs may end within {} s",
-        DRAIN.as_secs()
-    );
-    stopping.cancel();
-    if tokio::time::timeout(DRAIN, http).await.is_err() {
-        tracing::warn!("some connections did not end in time and are dropped");
-    }
+    until_stopped(signals, &stopping, http).await;
     if let Err(e) = worker.await {
         tracing::error!(error = %e, "the worker ended badly; the leases of its tasks run out");
     }

@@ -1,6 +1,7 @@
 //! `mediaflow serve`: everything in one process. The wiring reads top to bottom and stops in reverse.
 
 use super::outpost;
+use super::stopping::{DRAIN, Signals, until_stopped};
 use crate::admin;
 use crate::config::Config;
 use crate::data::DataFolder;
@@ -24,11 +25,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long work and requests that run may go on after the signal to stop.
-pub(super) const DRAIN: Duration = Duration::from_secs(10);
 /// Connections and files that may be open, where the system allows as many.
 const OPEN_FILES: u64 = 65_536;
 /// Time for one picture in the decoding process.
@@ -157,19 +155,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         false => greet_worker(address, &data),
     }
 
-    tokio::select! {
-        () = signals.first() => {}
-        // An operator wants this worker's process to end.
-        () = stopping.cancelled() => {}
-    }
-    tracing::info!(
-        "stopping: no new work; what runs may end within {} s",
-        DRAIN.as_secs()
-    );
-    stopping.cancel();
-    if tokio::time::timeout(DRAIN, http).await.is_err() {
-        tracing::warn!("some connections did not end in time and are dropped");
-    }
+    until_stopped(signals, &stopping, http).await;
     if let Some(worker) = worker
         && let Err(e) = worker.await
     {
@@ -293,37 +279,4 @@ fn greet_worker(address: SocketAddr, data: &DataFolder) {
         data.path().display(),
     );
     let _ = output::print(&text);
-}
-
-/// SIGTERM and SIGINT: the first stops, the second ends at once.
-pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    pub(super) fn listen() -> Result<Self, Fault> {
-        let hear = |kind| signal(kind).map_err(|e| Fault::failed(format!("signals: {e}")));
-        Ok(Self {
-            terminate: hear(SignalKind::terminate())?,
-            interrupt: hear(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    /// Returns with the first; from then on the next one ends the process.
-    pub(super) async fn first(mut self) {
-        self.next().await;
-        tokio::spawn(async move {
-            self.next().await;
-            tracing::warn!("a second signal: ending at once; nothing that was accepted is lost");
-            std::process::exit(130);
-        });
-    }
 }

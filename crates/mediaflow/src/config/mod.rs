@@ -171,6 +171,11 @@ impl Config {
         self.roles.contains(&role)
     }
 
+    /// Whether the database tells workers what became ready, because no broker does.
+    pub(crate) fn store_wakes(&self) -> bool {
+        matches!(self.broker.as_deref(), None | Some("postgres"))
+    }
+
     /// The broker that is configured, where it is not the store itself. Asks the network nothing.
     ///
     /// # Errors
@@ -181,7 +186,7 @@ impl Config {
             Some(_) if self.store.is_none() => Err(
                 "broker needs `store = \"postgres://...\"`: SQLite belongs to one process, which wakes itself".into(),
             ),
-            Some("postgres") => Ok(None),
+            Some(_) if self.store_wakes() => Ok(None),
             Some(address) => match Broker::open(address) {
                 Ok(broker) => Ok(Some(broker)),
                 Err(error) => Err(format!("broker: {error}")),
