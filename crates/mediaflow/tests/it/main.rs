@@ -19,6 +19,7 @@ mod keys;
 mod kill;
 mod memory;
 mod moving;
+mod operators;
 mod pictures;
 mod readme;
 mod references;
