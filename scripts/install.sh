@@ -56,6 +56,7 @@ for_build() {
 
 # What the tests start beside MediaFlow.
 for_servers() {
+    want openssl "makes certificates for tests" command -v openssl
     want postgresql "is the database of clusters" compgen -G "/usr/lib/postgresql/*/bin/postgres"
     want redis-server "is one of the brokers" command -v redis-server
     want rabbitmq-server "is one of the brokers" test -x /usr/lib/rabbitmq/bin/rabbitmq-server

@@ -26,6 +26,59 @@ impl Postgres {
     /// When PostgreSQL is not installed, with the command that installs it, or does not start.
     #[must_use]
     pub fn start(settings: &[&str]) -> Self {
+        Self::run(Self::made(), free_port(), settings)
+    }
+
+    /// The same, encrypted: with a certificate for 127.0.0.1 that only its own file vouches for.
+    ///
+    /// # Panics
+    /// When PostgreSQL or OpenSSL is not installed, with the command that installs it, or does not start.
+    #[must_use]
+    pub fn start_encrypted() -> (Self, PathBuf) {
+        let folder = Self::made();
+        let (key, certificate) = (
+            folder.path().join("key.pem"),
+            folder.path().join("cert.pem"),
+        );
+        let mut request =
+            as_other(&find("openssl", &[], INSTALL).unwrap_or_else(|none| panic!("{none}")));
+        request.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ]);
+        request.args(["-nodes", "-days", "2", "-subj", "/CN=mediaflow"]);
+        request.args([
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ]);
+        request
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate);
+        let made = request.output().expect("openssl can be started");
+        assert!(
+            made.status.success(),
+            "openssl: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let settings = [
+            "ssl=on".to_owned(),
+            format!("ssl_key_file={}", key.display()),
+            format!("ssl_cert_file={}", certificate.display()),
+        ];
+        let settings = settings.each_ref().map(String::as_str);
+        (Self::run(folder, free_port(), &settings), certificate)
+    }
+
+    /// A folder with a new cluster in it.
+    fn made() -> TempDir {
         let folder = tempfile::Builder::new()
             .prefix("mediaflow-postgres-")
             .tempdir();
@@ -51,7 +104,7 @@ impl Postgres {
             "initdb: {}",
             String::from_utf8_lossy(&made.stderr)
         );
-        Self::run(folder, free_port(), settings)
+        folder
     }
 
     fn run(folder: TempDir, port: u16, settings: &[&str]) -> Self {

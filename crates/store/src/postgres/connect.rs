@@ -1,6 +1,7 @@
 //! Connections: made when needed, kept, and replaced when they break.
 
 use super::PostgresOptions;
+use super::address::Address;
 use crate::StoreError;
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime,
@@ -8,7 +9,6 @@ use deadpool_postgres::{
 use std::time::Duration;
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Config, NoTls};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a verb waits for one of the process's connections.
@@ -19,12 +19,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// The process's connections.
 pub(super) struct Pool {
     connections: deadpool_postgres::Pool,
-    config: Config,
+    address: Address,
 }
 
 impl Pool {
     pub(super) fn new(url: &str, options: &PostgresOptions) -> Result<Self, StoreError> {
-        let mut config: Config = url.parse().map_err(|e| StoreError::Database(Box::new(e)))?;
+        let mut address = Address::read(url)?;
+        let config = &mut address.config;
         if config.get_application_name().is_none() {
             config.application_name("mediaflow");
         }
@@ -35,8 +36,8 @@ impl Pool {
             // Of several hosts the one that takes writes: after a failover it is another one.
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
         let recycling_method = RecyclingMethod::Fast;
-        let manager =
-            Manager::from_config(config.clone(), NoTls, ManagerConfig { recycling_method });
+        let Address { config, tls } = address.clone();
+        let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method });
         let ms = options.statement_timeout.as_millis();
         let prepare = format!(
             "SET statement_timeout = {ms}; SET idle_in_transaction_session_timeout = {ms}; SET lock_timeout = {};
@@ -61,13 +62,13 @@ impl Pool {
         let connections = pool.map_err(|e| StoreError::Database(Box::new(e)))?;
         Ok(Self {
             connections,
-            config,
+            address,
         })
     }
 
     /// How a connection beside these is made.
-    pub(super) fn config(&self) -> &Config {
-        &self.config
+    pub(super) fn address(&self) -> &Address {
+        &self.address
     }
 
     pub(super) async fn get(&self) -> Result<Object, StoreError> {

@@ -4,6 +4,7 @@
 //! asset, their tasks by id, blobs, and last the virtual times of tenants, which everyone wants. What many callers
 //! want at the same moment is done together, with as many statements as for one.
 
+mod address;
 mod begin;
 mod blobs;
 mod captions;

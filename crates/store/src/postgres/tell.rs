@@ -3,6 +3,7 @@
 //! A notification in a business transaction would have all commits wait for each other, so one is sent apart from them,
 //! and one for many.
 
+use super::address::Address;
 use super::{Core, session};
 use crate::StoreError;
 use futures_util::FutureExt;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio_postgres::{AsyncMessage, NoTls};
+use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
 /// Between two notifications of one process.
@@ -88,9 +89,9 @@ async fn tell(core: Weak<Core>, tell: Arc<Tell>, own: Uuid) {
 
 async fn listen(core: Weak<Core>, own: Uuid) {
     while let Some(strong) = core.upgrade() {
-        let config = strong.pool.config().clone();
+        let address = strong.pool.address().clone();
         drop(strong);
-        if let Err(error) = hear(&core, &config, own).await {
+        if let Err(error) = hear(&core, address, own).await {
             tracing::debug!(%error, "other processes are not heard");
         }
         tokio::time::sleep(AGAIN).await;
@@ -98,12 +99,8 @@ async fn listen(core: Weak<Core>, own: Uuid) {
 }
 
 /// Passes on what is heard until the connection breaks or the store is closed.
-async fn hear(
-    core: &Weak<Core>,
-    config: &tokio_postgres::Config,
-    own: Uuid,
-) -> Result<(), StoreError> {
-    let (client, mut connection) = config.connect(NoTls).await?;
+async fn hear(core: &Weak<Core>, address: Address, own: Uuid) -> Result<(), StoreError> {
+    let (client, mut connection) = address.config.connect(address.tls).await?;
     let messages = poll_fn(move |cx| connection.poll_message(cx));
     let asked = client.batch_execute("LISTEN mediaflow").map(|_| ());
     pin_mut!(messages, asked);

@@ -35,6 +35,36 @@ async fn a_pin_keeps_its_newest_bytes() {
     assert_eq!(found.key, "key of second");
 }
 
+#[tokio::test]
+async fn the_way_is_encrypted_and_the_server_is_who_it_says() {
+    let (server, certificate) = Postgres::start_encrypted();
+    let url = server.database("safe");
+    let opened = async |url: String| {
+        let env = Arc::<FakeWorld>::default() as Arc<dyn Environment>;
+        PostgresStore::open(&url, env, PostgresOptions::default()).await
+    };
+    let own = format!("sslrootcert={}", certificate.display());
+    let store = opened(format!("{url}?sslmode=verify-full&{own}"));
+    let store = store.await.unwrap();
+    store.pin(TENANT, "mark", blob("first")).await.unwrap();
+    let plain = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                 WHERE application_name = 'mediaflow' AND NOT ssl";
+    assert_eq!(server.query("safe", plain), ["0"]);
+
+    let (impostor, _) = Postgres::start_encrypted();
+    let in_the_clear = SERVER.database("clear");
+    for (url, why) in [
+        (format!("{url}?sslmode=require"), "nobody vouches for it"),
+        (
+            format!("{}?sslmode=require&{own}", impostor.database("safe")),
+            "another one",
+        ),
+        (format!("{in_the_clear}?sslmode=require&{own}"), "no TLS"),
+    ] {
+        assert!(opened(url).await.is_err(), "{why}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_task_is_given_to_two_processes() {
     let world = Arc::<FakeWorld>::default();
