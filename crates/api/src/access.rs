@@ -82,6 +82,13 @@ pub(crate) struct Caller {
     key: Option<KeyId>,
 }
 
+impl Caller {
+    /// Nobody's, where no keys are needed.
+    pub(crate) fn key_id(&self) -> Option<KeyId> {
+        self.key
+    }
+}
+
 type Remembered = HashMap<KeyId, (Instant, Option<Arc<KeyRecord>>)>;
 
 /// Decides who may do what.

@@ -1,6 +1,7 @@
 //! A body on its way in, counted, and not dropped in its client's face.
 
-use axum::body::{Body, BodyDataStream};
+use crate::tus::checksum::Trailers;
+use axum::body::{Body, HttpBody as _};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -47,11 +48,12 @@ impl Budget {
 /// A body on its way in. When it is refused, a client that is still sending would get its connection reset before it
 /// has read the reason: so a part of what it sends is read and thrown away behind the answer.
 pub(crate) struct Arriving {
-    body: Option<BodyDataStream>,
+    body: Option<Body>,
     budget: Budget,
     is_worth_reading: bool,
     /// Given since the reader last had to wait.
     given: usize,
+    trailers: Option<Trailers>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +67,19 @@ pub(crate) enum Interrupted {
 impl Arriving {
     pub(crate) fn new(body: Body, headers: &HeaderMap) -> Self {
         Self {
-            body: Some(body.into_data_stream()),
+            body: Some(body),
             budget: Budget(Arc::new(AtomicU64::new(Budget::UNLIMITED))),
             // Somebody who waits for a `100 Continue` sends nothing, and is not made to.
             is_worth_reading: !headers.contains_key(header::EXPECT),
             given: 0,
+            trailers: None,
         }
+    }
+
+    /// What comes behind the body is told there.
+    pub(crate) fn telling(mut self, trailers: &Trailers) -> Self {
+        self.trailers = Some(Trailers::clone(trailers));
+        self
     }
 
     pub(crate) fn budget(&self) -> Budget {
@@ -90,14 +99,25 @@ impl Stream for Arriving {
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
-        let Poll::Ready(next) = body.poll_next_unpin(cx) else {
+        let Poll::Ready(next) = Pin::new(body).poll_frame(cx) else {
             self.given = 0;
             return Poll::Pending;
         };
         // Whoever waited for a `100 Continue` has got it and sends.
         self.is_worth_reading = true;
         match next {
-            Some(Ok(piece)) => {
+            Some(Ok(frame)) => {
+                let piece = match frame.into_data() {
+                    Ok(piece) => piece,
+                    Err(frame) => {
+                        let trailers = frame.into_trailers().ok();
+                        if let (Some(place), Some(trailers)) = (&self.trailers, trailers) {
+                            // There is one block of them; a second one would be ignored.
+                            let _ = place.set(trailers);
+                        }
+                        Bytes::new()
+                    }
+                };
                 self.given += piece.len();
                 let fits = self.budget.spend(piece.len());
                 Poll::Ready(Some(fits.then_some(piece).ok_or(Interrupted::Chatter)))
@@ -117,7 +137,8 @@ impl Stream for Arriving {
 impl Drop for Arriving {
     fn drop(&mut self) {
         let body = self.body.take().filter(|_| self.is_worth_reading);
-        if let Some(mut body) = body {
+        if let Some(body) = body {
+            let mut body = body.into_data_stream();
             tokio::spawn(timeout(REFUSED_TIME_MAX, async move {
                 let mut read = 0;
                 while let Some(Ok(piece)) = body.next().await {

@@ -1,5 +1,6 @@
 //! `[api]`: what an operator can say about the HTTP side.
 
+use crate::CorsOrigins;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ pub struct ApiConfig {
     pub public_url: Option<String>,
     /// How long the signed URLs in answers about private assets work, in seconds.
     pub signed_url_s: u64,
+    /// Sites whose pages may upload to `/v1/tus`, for example `https://example.com`; `*` stands for all. They need an API key.
+    pub upload_origins: Vec<String>,
     /// Event streams that may be open at the same time; one more is answered 429.
     pub event_streams_max: usize,
     /// How long a connection may take for a request's head, and stay open between two requests, in seconds.
@@ -23,6 +26,7 @@ impl Default for ApiConfig {
         Self {
             public_url: None,
             signed_url_s: 3600,
+            upload_origins: Vec::new(),
             event_streams_max: 256,
             head_s_max: 60,
         }
@@ -44,6 +48,7 @@ impl ApiConfig {
                 ));
             }
         }
+        CorsOrigins::new(&self.upload_origins).map_err(|e| format!("api.upload_origins: {e}"))?;
         if !(60..=604_800).contains(&self.signed_url_s) {
             return Err("api.signed_url_s must be between 60 and 604800 (a week)".into());
         }

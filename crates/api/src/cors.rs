@@ -1,5 +1,6 @@
-//! Which pages of other sites may read what players fetch (the Fetch standard's CORS protocol). Only below `/media/`: the
-//! rest of the API answers no other site's pages. Credentials are never allowed; signed addresses need none.
+//! Which pages of other sites may read what players fetch, and upload (the Fetch standard's CORS protocol). Only below
+//! `/media/` and `/v1/tus`: the rest of the API answers no other site's pages. Credentials are never allowed; signed addresses
+//! need none, and keys are sent by scripts.
 
 use crate::Shared;
 use axum::body::Body;
@@ -8,13 +9,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// What a script may read of an answer beside the few that it always may.
-const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "Accept-Ranges, Content-Length, Content-Range, ETag, X-Correlation-Id",
-);
-/// What a script may send.
-const TAKEN: HeaderValue =
-    HeaderValue::from_static("Accept, If-None-Match, If-Range, Range, X-Correlation-Id");
 /// How long a browser believes the answer to its question, in seconds.
 const BELIEVED: HeaderValue = HeaderValue::from_static("86400");
 
@@ -59,11 +53,43 @@ impl CorsOrigins {
     }
 }
 
+/// What pages may do below one path.
+struct Door {
+    methods: HeaderValue,
+    taken: HeaderValue,
+    exposed: HeaderValue,
+}
+
+const MEDIA: Door = Door {
+    methods: HeaderValue::from_static("GET, HEAD"),
+    taken: HeaderValue::from_static("Accept, If-None-Match, If-Range, Range, X-Correlation-Id"),
+    exposed: HeaderValue::from_static(
+        "Accept-Ranges, Content-Length, Content-Range, ETag, X-Correlation-Id",
+    ),
+};
+const UPLOADS: Door = Door {
+    methods: HeaderValue::from_static("POST, HEAD, PATCH, DELETE, OPTIONS"),
+    taken: HeaderValue::from_static(
+        "Authorization, Content-Type, Idempotency-Key, Prefer, Tus-Resumable, Upload-Checksum, Upload-Concat, \
+         Upload-Defer-Length, Upload-Length, Upload-Metadata, Upload-Offset, X-Correlation-Id, X-HTTP-Method-Override, \
+         X-Request-ID, X-Requested-With",
+    ),
+    exposed: HeaderValue::from_static(
+        "Location, Mediaflow-Asset, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, Tus-Resumable, \
+         Tus-Version, Upload-Concat, Upload-Defer-Length, Upload-Expires, Upload-Length, Upload-Metadata, Upload-Offset, \
+         X-Correlation-Id",
+    ),
+};
+
 pub(crate) async fn allow(State(context): State<Shared>, request: Request, next: Next) -> Response {
-    if !request.uri().path().starts_with("/media/") {
+    let path = request.uri().path();
+    let (origins, door) = if path.starts_with("/media/") {
+        (&context.cors, MEDIA)
+    } else if path == "/v1/tus" || path.starts_with("/v1/tus/") {
+        (&context.upload_cors, UPLOADS)
+    } else {
         return next.run(request).await;
-    }
-    let origins = &context.cors;
+    };
     let origin = request.headers().get(header::ORIGIN);
     let allowed = origin.and_then(|origin| origins.allowed(origin));
     let asks = request.method() == Method::OPTIONS
@@ -80,23 +106,22 @@ pub(crate) async fn allow(State(context): State<Shared>, request: Request, next:
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
     }
     if let Some(allowed) = allowed {
-        allow_in(headers, allowed, asks);
+        allow_in(headers, allowed, asks, door);
     }
     response
 }
 
-fn allow_in(headers: &mut HeaderMap, allowed: HeaderValue, asks: bool) {
+fn allow_in(headers: &mut HeaderMap, allowed: HeaderValue, asks: bool, door: Door) {
     let mut say = |name: HeaderName, value| headers.insert(name, value);
     say(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
     match asks {
         true => {
-            let methods = HeaderValue::from_static("GET, HEAD");
-            say(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-            say(header::ACCESS_CONTROL_ALLOW_HEADERS, TAKEN);
+            say(header::ACCESS_CONTROL_ALLOW_METHODS, door.methods);
+            say(header::ACCESS_CONTROL_ALLOW_HEADERS, door.taken);
             say(header::ACCESS_CONTROL_MAX_AGE, BELIEVED);
         }
         false => {
-            say(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+            say(header::ACCESS_CONTROL_EXPOSE_HEADERS, door.exposed);
         }
     }
 }

@@ -27,6 +27,7 @@ mod routes;
 mod send;
 pub mod signing;
 mod sse;
+mod tus;
 mod view;
 mod worker;
 
@@ -70,6 +71,7 @@ pub(crate) struct Context {
     access: access::Access,
     signer: Signer,
     cors: CorsOrigins,
+    upload_cors: CorsOrigins,
     stills: Option<Arc<dyn Stills>>,
     services: Board,
     metrics: Arc<Metrics>,
@@ -82,11 +84,17 @@ pub(crate) struct Context {
 pub(crate) type Shared = Arc<Context>;
 
 /// All routes, ready to be served.
+///
+/// # Panics
+/// When the configuration was not checked.
 pub fn router(parts: ApiParts) -> axum::Router {
     routes::router(shared(parts))
 }
 
 /// What tells of a process that serves nothing else: whether it lives, is ready, and how it does.
+///
+/// # Panics
+/// As [`router`].
 pub fn probes(parts: ApiParts) -> axum::Router {
     routes::probes(shared(parts))
 }
@@ -98,6 +106,8 @@ fn shared(parts: ApiParts) -> Shared {
         hot: hot::Hot::default(),
         streams: Arc::new(Semaphore::new(parts.config.event_streams_max)),
         engine: parts.engine,
+        upload_cors: CorsOrigins::new(&parts.config.upload_origins)
+            .expect("the configuration was checked"),
         config: parts.config,
         signer: parts.signer,
         cors: parts.cors,

@@ -18,6 +18,22 @@ impl BlobKey {
         Self(format!("originals/{}/{}", shard(upload), upload.simple()))
     }
 
+    /// Where what one taker of a growing upload writes goes, in a folder.
+    pub(crate) fn segment(upload: Uuid, fence: u64) -> Self {
+        Self(format!("{}-{fence}", Self::original(upload)))
+    }
+
+    /// Where one taker of a growing upload keeps what is too short for a part, in a bucket.
+    pub(crate) fn tail(upload: Uuid, fence: u64, number: u64) -> Self {
+        Self(format!("{}-{fence}-{number}", Self::original(upload)))
+    }
+
+    /// The upload that an original's key was made for.
+    pub fn upload(&self) -> Option<Uuid> {
+        let name = self.0.strip_prefix("originals/")?.split_once('/')?.1;
+        Uuid::try_parse(name.split('-').next()?).ok()
+    }
+
     /// Where one attempt of a task writes its `index`-th output. Another attempt has another fence.
     pub fn output(task: Uuid, fence: u64, index: usize) -> Self {
         Self(format!(

@@ -8,6 +8,7 @@
 mod blobs;
 mod error;
 mod folder;
+mod grown;
 mod key;
 mod objects;
 mod read;
@@ -16,6 +17,7 @@ mod write;
 pub use blobs::{BlobFile, Blobs};
 pub use error::BlobError;
 pub use folder::FolderBlobs;
+pub use grown::{Grown, Growth};
 pub use key::BlobKey;
 pub use objects::{
     AddressedBlobs, Addresses, ObjectBlobs, ObjectStoreConfig, ObjectVersion, Signed,

@@ -58,6 +58,12 @@ codes! {
     LimitMetadata "limit.metadata" 422 "Title, tags, metadata or a text block inside the file exceed their limits.";
     LimitTasks "limit.tasks" 422 "The recipe would expand to more tasks than `limits.tasks_max`.";
     LimitRate "limit.rate" 429 "Too much is waiting already. Try again after the time in `Retry-After`.";
+    UploadNotFound "upload.not_found" 404 "There is no such upload. It was deleted, or its time is over (`retention.uploads_hours` without progress); begin a new one.";
+    UploadOffset "upload.offset" 409 "The bytes do not begin where the upload ends. Ask with HEAD how far it is, and go on from there.";
+    UploadTaken "upload.taken" 423 "A newer request for the same upload has taken it over. What had arrived until then is kept; ask with HEAD how far it is.";
+    UploadChecksum "upload.checksum" 460 "The bytes do not have the checksum that the client sent with them: they changed on the way. None of them was kept; send them again.";
+    UploadVersion "upload.version" 412 "The server speaks tus 1.0.0; `Tus-Resumable` must say so.";
+    UploadType "upload.type" 415 "Bytes of an upload are sent as `Content-Type: application/offset+octet-stream`.";
     SwitchOff "switch.off" 503 "An operator has switched uploads off for now (`mediaflow switches`). Reading goes on; try again later.";
     TenantNotFound "tenant.not_found" 404 "There is no such tenant.";
     SwitchNotFound "switch.not_found" 404 "There is no such switch.";

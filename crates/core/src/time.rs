@@ -32,6 +32,24 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// As HTTP headers say it, in whole seconds: `Wed, 25 Jun 2014 16:00:00 GMT`.
+    pub fn http_date(self) -> String {
+        let shown = self.0.clamp(YEAR_0_MS, YEAR_9999_MS);
+        let t = OffsetDateTime::from_unix_timestamp_nanos(i128::from(shown) * 1_000_000)
+            .expect("years 0 to 9999 are dates");
+        let (day, month) = (t.weekday().to_string(), t.month().to_string());
+        format!(
+            "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+            &day[..3],
+            t.day(),
+            &month[..3],
+            t.year(),
+            t.hour(),
+            t.minute(),
+            t.second()
+        )
+    }
+
     /// Reads an RFC 3339 date and time.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let t = OffsetDateTime::parse(text, &Rfc3339).ok()?;

@@ -8,20 +8,22 @@ use mediaflow_core::operation::Facts;
 use mediaflow_core::{
     AssetId, AssetOptions, ErrorCode, Kind, Priority, RunSettings, Sha256, TenantId,
 };
-use mediaflow_store::{Accept, Admission, Idempotency, NewBlob};
+use mediaflow_store::{Accept, Admission, FinishedUpload, Idempotency, NewBlob};
+use serde::{Deserialize, Serialize};
 use std::future::{Future, ready};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::SemaphorePermit;
 
 /// The beginning of a file that is kept in memory while the rest goes to disk: enough for the
 /// headers of nearly all pictures.
-const HEAD_BYTES: usize = 128 << 10;
+pub(crate) const HEAD_BYTES: usize = 128 << 10;
 /// Largest picture that is read whole at the upload to find its size; that of others is found by a task.
 const MEASURED_BYTES_MAX: u64 = 256 << 20;
 
 /// What a client asks for, without the bytes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Upload {
     /// As the client names it; for display.
     pub filename: Option<String>,
@@ -62,9 +64,9 @@ struct Received {
     head: Bytes,
 }
 
-struct Stored {
-    written: Written,
-    head: Bytes,
+pub(crate) struct Stored {
+    pub(crate) written: Written,
+    pub(crate) head: Bytes,
 }
 
 impl Engine {
@@ -103,23 +105,35 @@ impl Engine {
         E: std::error::Error + Send + Sync + 'static,
         F: Future<Output = Result<Upload, EngineError>> + Send,
     {
+        self.accept_as(tenant, upload, body, complete, None).await
+    }
+
+    /// The same, of bytes that are kept as something else already.
+    pub(crate) async fn accept_as<S, E, F>(
+        &self,
+        tenant: TenantId,
+        upload: Upload,
+        body: S,
+        complete: impl FnOnce(Upload) -> F + Send,
+        arrived_as: Option<FinishedUpload>,
+    ) -> Result<Receipt, EngineError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<Upload, EngineError>> + Send,
+    {
         self.check_options(&upload.options)?;
         let running = self.begin_key(tenant, upload.idempotency_key.as_deref())?;
         self.check_room()?;
         self.check_admission(tenant).await?;
-        let _place = self.receiving.try_acquire().map_err(|_| {
-            EngineError::new(
-                ErrorCode::LimitRate,
-                "too many uploads at the same time; try again shortly",
-            )
-        })?;
+        let _place = self.receiving_place()?;
         let received = self.receive(&upload, body).await?;
         let mut upload = complete(upload).await?;
         self.check_options(&upload.options)?;
         upload.filename = upload.filename.as_deref().and_then(display_name);
         let stored = self.keep(received).await?;
         let key = stored.written.key.clone();
-        let accepted = self.record(tenant, &upload, stored).await;
+        let accepted = self.record(tenant, &upload, stored, arrived_as).await;
         drop(running);
         match accepted {
             Ok((receipt, false)) => Ok(receipt),
@@ -137,8 +151,17 @@ impl Engine {
         }
     }
 
+    pub(crate) fn receiving_place(&self) -> Result<SemaphorePermit<'_>, EngineError> {
+        self.receiving.try_acquire().map_err(|_| {
+            EngineError::new(
+                ErrorCode::LimitRate,
+                "too many uploads at the same time; try again shortly",
+            )
+        })
+    }
+
     /// Asked before the body is read. Uploads that are under way at this moment are not counted.
-    async fn check_admission(&self, tenant: TenantId) -> Result<(), EngineError> {
+    pub(crate) async fn check_admission(&self, tenant: TenantId) -> Result<(), EngineError> {
         match self.parts.store.admission(tenant).await? {
             Admission::Open => Ok(()),
             Admission::Off => Err(EngineError::new(
@@ -231,11 +254,12 @@ impl Engine {
         })
     }
 
-    async fn record(
+    pub(crate) async fn record(
         &self,
         tenant: TenantId,
         upload: &Upload,
         stored: Stored,
+        arrived_as: Option<FinishedUpload>,
     ) -> Result<(Receipt, bool), EngineError> {
         let Stored { written, head } = stored;
         let sha256 = Sha256(written.sha256);
@@ -291,6 +315,7 @@ impl Engine {
                     key,
                     digest: digest(upload, sha256),
                 }),
+                upload: arrived_as,
             })
             .await?;
         let receipt = Receipt {
@@ -303,7 +328,11 @@ impl Engine {
         Ok((receipt, accepted.surplus))
     }
 
-    fn recognise(&self, bytes: &[u8], is_whole: bool) -> Result<Recognised, EngineError> {
+    pub(crate) fn recognise(
+        &self,
+        bytes: &[u8],
+        is_whole: bool,
+    ) -> Result<Recognised, EngineError> {
         self.parts
             .recognise
             .recognise(bytes, is_whole)
@@ -351,52 +380,6 @@ impl Engine {
         if let Err(error) = self.parts.blobs.delete(key).await {
             tracing::warn!(%key, %error, "surplus bytes stay until the collector finds them");
         }
-    }
-
-    /// # Errors
-    /// `limit.metadata` when something is too long, `request.invalid` when something is no sense.
-    pub(crate) fn check_options(&self, options: &AssetOptions) -> Result<(), EngineError> {
-        let limits = &self.parts.limits;
-        let too_long = |what: &str, most: usize| {
-            Err(EngineError::new(
-                ErrorCode::LimitMetadata,
-                format!("{what}; at most {most} are allowed"),
-            ))
-        };
-        if options
-            .title
-            .as_ref()
-            .is_some_and(|t| t.chars().count() > limits.title_chars_max)
-        {
-            return too_long("the title has too many characters", limits.title_chars_max);
-        }
-        if options.tags.len() > limits.tags_max {
-            return too_long("there are too many tags", limits.tags_max);
-        }
-        if options
-            .tags
-            .iter()
-            .any(|t| t.chars().count() > limits.tag_chars_max)
-        {
-            return too_long("a tag has too many characters", limits.tag_chars_max);
-        }
-        if options.tags.iter().any(|t| t.trim().is_empty()) {
-            return Err(EngineError::new(
-                ErrorCode::RequestInvalid,
-                "a tag is empty",
-            ));
-        }
-        let metadata = serde_json::to_vec(&options.metadata).map_or(usize::MAX, |json| json.len());
-        if metadata > limits.metadata_bytes_max {
-            return too_long("`metadata` has too many bytes", limits.metadata_bytes_max);
-        }
-        if options.focus.is_some_and(|f| !f.is_valid()) {
-            return Err(EngineError::new(
-                ErrorCode::RequestInvalid,
-                "focus x and y must be between 0 and 1",
-            ));
-        }
-        Ok(())
     }
 
     fn begin_key(
@@ -451,7 +434,7 @@ fn digest(upload: &Upload, content: Sha256) -> Sha256 {
 }
 
 /// The last part of a client's file name without control characters; only ever displayed.
-fn display_name(name: &str) -> Option<String> {
+pub(crate) fn display_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
     let clean: String = last.chars().filter(|c| !c.is_control()).take(255).collect();
     let clean = clean.trim();

@@ -15,6 +15,8 @@ pub struct UploadLimits {
     pub bytes_max: u64,
     /// Uploads whose bodies are being received at the same time; one more is answered 429.
     pub concurrent_max: usize,
+    /// Uploads over several requests that one key may have open; one more is answered 429.
+    pub open_max: u32,
     /// Free disk space below which uploads are refused (`limit.storage`, 507). Reading and deleting go on.
     pub free_bytes_min: u64,
     /// Longest title, in characters.
@@ -34,6 +36,7 @@ impl Default for UploadLimits {
         Self {
             bytes_max: 4 << 30,
             concurrent_max: 512,
+            open_max: 1000,
             free_bytes_min: 512 << 20,
             title_chars_max: 500,
             tags_max: 64,
@@ -210,6 +213,8 @@ pub struct RetentionConfig {
     pub unreferenced_s: u64,
     /// Answers to idempotency keys, in hours.
     pub idempotency_hours: u64,
+    /// Unfinished uploads to which nothing is added any more, and the addresses of finished ones, in hours.
+    pub uploads_hours: u64,
 }
 
 impl Default for RetentionConfig {
@@ -218,6 +223,7 @@ impl Default for RetentionConfig {
             rejected_days: 30,
             unreferenced_s: 3600,
             idempotency_hours: 24,
+            uploads_hours: 24,
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::config::{
     MetadataConfig, ModerationConfig, RetentionConfig, THRESHOLDS_DEFAULT, UploadLimits,
 };
+use crate::uploads::Growing;
 use crate::{Cdn, EngineError, Recipes, Recognise};
 use mediaflow_blob::Blobs;
 use mediaflow_broker::{Broker, Outlet};
@@ -54,6 +55,7 @@ pub struct Engine {
     /// In milliseconds since 1970; 0 when nothing waits.
     pub(crate) untold_since: AtomicI64,
     pub(crate) receiving: Arc<Semaphore>,
+    pub(crate) growing: Growing,
     pub(crate) measuring: Semaphore,
     pub(crate) running_keys: Mutex<HashSet<(TenantId, String)>>,
 }
@@ -67,6 +69,7 @@ impl Engine {
             started: Instant::now(),
             untold_since: AtomicI64::new(0),
             receiving,
+            growing: Growing::default(),
             measuring: Semaphore::new(1),
             running_keys: Mutex::default(),
         }

@@ -16,10 +16,12 @@ mod engine;
 mod environment;
 mod error;
 pub mod metrics;
+mod options;
 mod recipes;
 mod recognise;
 pub mod services;
 mod stills;
+mod uploads;
 mod watermark;
 
 pub use accept::{Receipt, Upload};
@@ -36,6 +38,7 @@ pub use error::EngineError;
 pub use recipes::{RecipeFileError, Recipes};
 pub use recognise::{Recognise, Recognised};
 pub use stills::{Moment, StillSource, Stills};
+pub use uploads::{Append, Appended, Opening, Verify};
 
 pub use mediaflow_blob as blob;
 pub use mediaflow_broker as broker;

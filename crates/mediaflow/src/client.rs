@@ -147,6 +147,19 @@ impl Client {
         json(self.send(request).await?).await
     }
 
+    /// What `/v1/tus` answers.
+    pub(crate) async fn tus(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<Response, Trouble> {
+        let request = self.http.request(method, self.at(path));
+        let request = request.header("Tus-Resumable", "1.0.0").headers(headers);
+        self.send(request.body(body)).await
+    }
+
     /// What a path of the API answers.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Trouble> {
         let request = self.http.get(self.at(path));

@@ -8,7 +8,7 @@ use crate::seen::{self, Change};
 use crate::trace::Trace;
 use crate::trouble::Trouble;
 use async_trait::async_trait;
-use mediaflow_core::{AssetId, BlobId, Decision, TaskId, TaskState, TenantId};
+use mediaflow_core::{AssetId, BlobId, Decision, TaskId, TaskState, TenantId, UploadId};
 use mediaflow_store::{
     Accept, Accepted, AssetPatch, Capacity, Catalog as _, Claimed, Condemned, EventPage,
     Generation, Intake as _, Lease, Purge, ReplayFilter, Report, Review as _, Servable,
@@ -413,6 +413,10 @@ impl Upkeep for Database {
 
     async fn is_leased(&self, task: TaskId, fence: u64) -> Result<bool, StoreError> {
         self.query("is leased", self.store.is_leased(task, fence))
+    }
+
+    async fn open_among(&self, ids: &[UploadId]) -> Result<Vec<UploadId>, StoreError> {
+        self.query("open among", self.store.open_among(ids))
     }
 
     async fn purges(&self, limit: u32) -> Result<Vec<Purge>, StoreError> {

@@ -120,6 +120,7 @@ impl World {
                 ..AssetOptions::default()
             },
             correlation_id: upload.name.clone(),
+            upload: None,
             idempotency: upload.key.clone().map(|key| Idempotency {
                 key,
                 digest: sha256,

@@ -92,6 +92,7 @@ fn upload(n: usize, recipe: &Arc<Recipe>) -> Accept {
         options: AssetOptions::default(),
         correlation_id: text,
         idempotency: None,
+        upload: None,
     }
 }
 

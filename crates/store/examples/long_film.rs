@@ -180,6 +180,7 @@ async fn film(segments: u32) {
         options: AssetOptions::default(),
         correlation_id: "bench".into(),
         idempotency: None,
+        upload: None,
     });
     let asset = accepted.await.expect("accepted").asset;
     let capacity = Capacity {

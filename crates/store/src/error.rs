@@ -18,6 +18,12 @@ pub enum StoreError {
     /// No such task.
     #[error("there is no such task")]
     TaskNotFound,
+    /// No such upload, or its time is over.
+    #[error("there is no such upload; it may have expired")]
+    UploadNotFound,
+    /// The key has this many uploads open, and no more are allowed.
+    #[error("{0} uploads of this key are open, and no more may be; finish or delete some")]
+    UploadsFull(u32),
     /// The asset's or task's state does not allow it.
     #[error("{0}")]
     Conflict(String),
@@ -69,6 +75,8 @@ impl StoreError {
             Self::AssetDeleted => ErrorCode::AssetDeleted,
             Self::CaptionsNotFound => ErrorCode::CaptionsNotFound,
             Self::TaskNotFound => ErrorCode::TaskNotFound,
+            Self::UploadNotFound => ErrorCode::UploadNotFound,
+            Self::UploadsFull(_) => ErrorCode::LimitRate,
             Self::Conflict(_) => ErrorCode::ConflictState,
             Self::StaleFence => ErrorCode::FenceStale,
             Self::IdempotencyMismatch => ErrorCode::IdempotencyMismatch,

@@ -1,6 +1,6 @@
 //! Taking uploads in.
 
-use crate::{BlobRow, NewBlob, StoreError};
+use crate::{BlobRow, FinishedUpload, NewBlob, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{AssetId, AssetOptions, Kind, Recipe, RunSettings, Sha256, TenantId};
@@ -42,6 +42,8 @@ pub struct Accept {
     pub correlation_id: String,
     /// Set when the client asked for it.
     pub idempotency: Option<Idempotency>,
+    /// What the bytes arrived as, where that took several requests; it is done in the same transaction.
+    pub upload: Option<FinishedUpload>,
 }
 
 /// The answer to an accept.
@@ -65,6 +67,9 @@ pub trait Intake: Send + Sync {
     ///
     /// Deduplicates by (tenant, SHA-256): when a live blob row exists the asset refers to it and
     /// `surplus` is true; a condemned row is ignored and a new one made.
+    ///
+    /// # Errors
+    /// [`StoreError::StaleFence`] when somebody else has taken the upload that the bytes arrived as.
     async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError>;
 
     /// The first answer to this idempotency key, if there was one with this digest.

@@ -1,7 +1,7 @@
 //! The durable truth: assets, tasks, leases, renditions, events and keys in one transactional database.
 //!
 //! A store's functions are the domain's verbs. Each is one transaction, and the verb calls the core
-//! inside it. The interface is split by who uses it: [`Intake`] takes uploads in, [`Work`] is for workers,
+//! inside it. The interface is split by who uses it: [`Intake`] and [`Uploading`] take uploads in, [`Work`] is for workers,
 //! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Captioning`] for captions, [`Review`] is for people who decide and replay, [`Upkeep`] for the
 //! background services, [`Relaying`] for telling others what happened, [`Keys`] for access, [`Cluster`] for processes that share a
 //! store, [`Control`] for operators, and [`Signals`] for whoever waits for any of it.
@@ -33,6 +33,7 @@ mod sqlite;
 mod standing;
 mod streams;
 mod upkeep;
+mod uploads;
 mod verdict;
 mod work;
 
@@ -62,6 +63,7 @@ pub use streams::{
     TrackKind, TrackStatus, master_edition,
 };
 pub use upkeep::{Condemned, Purge, StoreHealth, Swept, Upkeep};
+pub use uploads::{Advance, FinishedUpload, NewUpload, UploadRecord, Uploading};
 pub use work::{
     Capacity, Claimed, Lease, MediaFacts, NewRendition, Output, RenditionBlob, Report, Reusable,
     Work,
@@ -72,6 +74,7 @@ use mediaflow_core::Timestamp;
 /// Everything a database must do for MediaFlow.
 pub trait Store:
     Intake
+    + Uploading
     + Work
     + Catalog
     + Playback
@@ -88,6 +91,7 @@ pub trait Store:
 
 impl<
     T: Intake
+        + Uploading
         + Work
         + Catalog
         + Playback

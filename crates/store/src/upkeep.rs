@@ -2,7 +2,7 @@
 
 use crate::{QueueLoad, StoreError, Waiting};
 use async_trait::async_trait;
-use mediaflow_core::{AssetId, BlobId};
+use mediaflow_core::{AssetId, BlobId, UploadId};
 use std::time::Duration;
 
 /// What a sweep found.
@@ -67,6 +67,9 @@ pub trait Upkeep: Send + Sync {
     /// Whether any attempt of this task with this fence may still write: it holds a lease.
     async fn is_leased(&self, task: mediaflow_core::TaskId, fence: u64)
     -> Result<bool, StoreError>;
+
+    /// Which of these uploads are open, so that their bytes may not be removed.
+    async fn open_among(&self, ids: &[UploadId]) -> Result<Vec<UploadId>, StoreError>;
 
     /// Due purges, oldest first.
     async fn purges(&self, limit: u32) -> Result<Vec<Purge>, StoreError>;

@@ -13,6 +13,7 @@ mod streams;
 pub(crate) mod switches;
 pub(crate) mod tasks;
 pub(crate) mod tenants;
+pub(crate) mod tus;
 pub(crate) mod upload;
 pub(crate) mod workers;
 
@@ -23,7 +24,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, patch, post, put};
+use axum::routing::{any, get, patch, post, put};
 use mediaflow_core::{AssetId, ErrorCode, TaskId, TenantId, WorkerId};
 use std::str::FromStr;
 
@@ -49,6 +50,8 @@ pub(crate) fn router(context: Shared) -> Router {
             "/v1/assets/{id}/captions/{language}",
             put(captions::put).delete(captions::delete),
         )
+        .route("/v1/tus", any(tus::collection))
+        .route("/v1/tus/{id}", any(tus::one))
         .route("/v1/events", get(events::all))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/replay", post(tasks::replay_all))

@@ -96,10 +96,24 @@ pub(crate) async fn post(
     Ok(accepted(&receipt, &correlation))
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<String>, EngineError> {
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, EngineError> {
     let value = headers.get("idempotency-key");
     let text = value.map(|v| v.to_str().map(str::to_owned)).transpose();
     text.map_err(|_| invalid("`Idempotency-Key` must be visible ASCII"))
+}
+
+impl Accepted {
+    pub(crate) fn of(receipt: &Receipt, correlation: &str) -> Self {
+        Self {
+            id: receipt.asset.to_string(),
+            state: "uploaded",
+            bytes: receipt.bytes,
+            sha256: receipt.sha256.to_string(),
+            media_type: receipt.media_type.clone(),
+            correlation_id: correlation.to_owned(),
+            links: Links::of(receipt.asset),
+        }
+    }
 }
 
 fn is_form(content_type: &str) -> bool {
@@ -108,17 +122,8 @@ fn is_form(content_type: &str) -> bool {
 }
 
 fn accepted(receipt: &Receipt, correlation: &Correlation) -> Response {
-    let links = Links::of(receipt.asset);
     let location = value(format!("/v1/assets/{}", receipt.asset));
-    let view = Accepted {
-        id: receipt.asset.to_string(),
-        state: "uploaded",
-        bytes: receipt.bytes,
-        sha256: receipt.sha256.to_string(),
-        media_type: receipt.media_type.clone(),
-        correlation_id: correlation.0.to_string(),
-        links,
-    };
+    let view = Accepted::of(receipt, &correlation.0);
     let mut response = (StatusCode::ACCEPTED, Json(view)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, location);

@@ -20,5 +20,6 @@ mod private;
 mod problems;
 mod search;
 mod tasks;
+mod tus;
 mod uploads;
 mod wire;

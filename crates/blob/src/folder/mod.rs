@@ -3,10 +3,12 @@
 //!
 //! Several processes may share it, also through a network file system: nothing relies on a lock.
 
+mod growth;
 mod read;
 mod temporary;
 mod write;
 
+pub(crate) use growth::FolderGrowth;
 pub(crate) use write::FolderWriter;
 
 use crate::{BlobError, BlobKey, BlobReader, Written};
@@ -15,6 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use uuid::Uuid;
 use write::sync_folder;
 
 /// A blob store in a folder of a local or mounted file system.
@@ -23,6 +26,8 @@ pub struct FolderBlobs {
     root: Arc<Path>,
     /// For this process's writes under way; on the same file system, so that a file can be renamed.
     temporary: Arc<Path>,
+    /// Tells this process's growing files from others'.
+    holder: Uuid,
 }
 
 impl FolderBlobs {
@@ -44,6 +49,7 @@ impl FolderBlobs {
         Ok(Self {
             root: root.into(),
             temporary: temporary.into(),
+            holder: Uuid::new_v4(),
         })
     }
 

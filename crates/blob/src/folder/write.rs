@@ -182,7 +182,7 @@ impl Sink {
 }
 
 /// Gives the file its name, which must be free: in one step, so that of two that want the name one gets it.
-fn rename(temporary: &Path, place: &Path) -> io::Result<()> {
+pub(super) fn rename(temporary: &Path, place: &Path) -> io::Result<()> {
     match renameat_with(CWD, temporary, CWD, place, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
         // NFS and other network file systems cannot refuse to replace; a second name they can refuse.
@@ -211,7 +211,7 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), BlobError> {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
 ) -> Result<T, BlobError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| {

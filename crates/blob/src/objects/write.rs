@@ -17,11 +17,11 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// Parts of one file that are being sent at the same time.
-const SENT_TOGETHER: usize = 2;
+pub(super) const SENT_TOGETHER: usize = 2;
 /// What stores allow.
-const PARTS_MAX: usize = 10_000;
+pub(super) const PARTS_MAX: usize = 10_000;
 /// The name of the mark by which a write knows its own object again.
-const MARK: &str = "mediaflow-write";
+pub(super) const MARK: &str = "mediaflow-write";
 
 /// A write under way. Dropped before it is finished it leaves nothing that can be read.
 #[derive(Debug)]
@@ -46,9 +46,9 @@ struct Upload {
 }
 
 /// What is stored under the key.
-struct Found {
-    bytes: u64,
-    mark: Option<String>,
+pub(super) struct Found {
+    pub(super) bytes: u64,
+    pub(super) mark: Option<String>,
 }
 
 impl ObjectWriter {
@@ -252,21 +252,7 @@ impl ObjectWriter {
     }
 
     async fn found(&self) -> Result<Option<Found>, BlobError> {
-        let options = GetOptions {
-            head: true,
-            ..GetOptions::default()
-        };
-        match self.blobs.inner.bucket.get_opts(&self.place, options).await {
-            Ok(object) => {
-                let mark = object.attributes.get(&Attribute::Metadata(MARK.into()));
-                Ok(Some(Found {
-                    bytes: object.meta.size,
-                    mark: mark.map(|m| m.to_string()),
-                }))
-            }
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.failed(error)),
-        }
+        found(&self.blobs, &self.place).await
     }
 
     fn attributes(&self) -> Attributes {
@@ -282,6 +268,27 @@ impl ObjectWriter {
     fn failed(&self, error: object_store::Error) -> BlobError {
         self.blobs
             .failed("writing a blob", self.key.as_str(), error)
+    }
+}
+
+pub(super) async fn found(
+    blobs: &ObjectBlobs,
+    place: &ObjectPath,
+) -> Result<Option<Found>, BlobError> {
+    let options = GetOptions {
+        head: true,
+        ..GetOptions::default()
+    };
+    match blobs.inner.bucket.get_opts(place, options).await {
+        Ok(object) => {
+            let mark = object.attributes.get(&Attribute::Metadata(MARK.into()));
+            Ok(Some(Found {
+                bytes: object.meta.size,
+                mark: mark.map(|m| m.to_string()),
+            }))
+        }
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(blobs.failed("writing a blob", place.as_ref(), error)),
     }
 }
 

@@ -53,6 +53,19 @@ impl Given {
         }
     }
 
+    /// The same bytes as another process has them.
+    pub(crate) fn beside(other: &Self) -> Self {
+        let blobs = match &other.blobs {
+            Blobs::Folder(_) => FolderBlobs::open(&other.files).unwrap().into(),
+            objects => objects.clone(),
+        };
+        Self {
+            blobs,
+            files: other.files.clone(),
+            _folder: None,
+        }
+    }
+
     /// Files of this store, whole or not.
     pub(crate) fn stored(&self) -> usize {
         files_in(&self.files)

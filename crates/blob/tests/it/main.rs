@@ -7,6 +7,7 @@ mod conformance;
 mod faults;
 mod folder;
 mod given;
+mod growing;
 mod keys;
 mod proxy;
 mod signed;

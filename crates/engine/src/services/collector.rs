@@ -5,7 +5,7 @@ use super::Round;
 use crate::{Engine, EngineError};
 use async_trait::async_trait;
 use mediaflow_blob::{BlobError, BlobKey, Blobs};
-use mediaflow_core::TaskId;
+use mediaflow_core::{TaskId, UploadId};
 use mediaflow_store::Upkeep;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -97,6 +97,11 @@ pub async fn delete_strays<S: Upkeep + ?Sized>(
         .iter()
         .filter(|k| !known.iter().any(|n| n == k.as_str()))
     {
+        if let Some(upload) = stray.upload()
+            && !store.open_among(&[UploadId(upload)]).await?.is_empty()
+        {
+            continue;
+        }
         if let Some((task, fence)) = stray.attempt()
             && store.is_leased(TaskId(task), fence).await?
         {

@@ -1,4 +1,4 @@
-//! Ends what has a retention time: originals of rejected assets, answers to idempotency keys.
+//! Ends what has a retention time: originals of rejected assets, answers to idempotency keys, uploads that nobody goes on with.
 
 use super::Round;
 use crate::{Engine, EngineError};
@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) const PAUSE: Duration = Duration::from_secs(60);
+
+/// Uploads that one round ends.
+const UPLOADS_MAX: u32 = 100;
 
 pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
     let retention = &engine.parts.retention;
@@ -18,5 +21,6 @@ pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
             "originals of rejected assets reached the end of their retention"
         );
     }
-    Ok(Round::Done)
+    let ended = engine.end_expired(UPLOADS_MAX).await?;
+    Ok(Round::of(ended, UPLOADS_MAX))
 }

@@ -235,6 +235,8 @@ pub const LEFT_BEHIND: &[&str] = &[
     "ready_deltas",
     "unfinished",
     "unfinished_deltas",
+    // Bytes that are not whole yet do not move; their clients begin again.
+    "uploads",
     // Of the last hour.
     "queue_minutes",
 ];

@@ -96,7 +96,8 @@ const TAGS: &str = "INSERT INTO tags (tenant, tag, created_at, asset) SELECT $1,
 
 async fn take_in(s: &mut Session, uploads: &[Upload]) -> Result<Vec<Done<Accepted>>, StoreError> {
     s.phase.may_take_in()?;
-    let mut done: Vec<Option<Done<Accepted>>> = reserve(s, uploads).boxed().await?;
+    let mut done = overtaken(s, uploads).await?;
+    reserve(s, uploads, &mut done).boxed().await?;
     let new = uploads.iter().zip(&done).filter(|(_, done)| done.is_none());
     let originals: Vec<_> = new
         .map(|(u, _)| (u.accept.tenant, &u.accept.original))
@@ -112,22 +113,51 @@ async fn take_in(s: &mut Session, uploads: &[Upload]) -> Result<Vec<Done<Accepte
         *done = Some(Done::Answer(Ok(record(&mut changes, upload, original))));
     }
     flush::flush(s, changes, &mut []).boxed().await?;
+    let finished = uploads
+        .iter()
+        .zip(&done)
+        .filter_map(|(u, done)| match done {
+            Some(Done::Answer(Ok(accepted))) => {
+                Some((u.accept.upload?, accepted, u.accept.original.bytes))
+            }
+            _ => None,
+        });
+    super::uploads::finish(s, &finished.collect::<Vec<_>>()).await?;
     let done = done.into_iter();
     Ok(done
         .map(|d| d.expect("every upload was answered"))
         .collect())
 }
 
+/// Answers those whose bytes arrived as something that somebody else has taken since.
+async fn overtaken(
+    s: &Session,
+    uploads: &[Upload],
+) -> Result<Vec<Option<Done<Accepted>>>, StoreError> {
+    let arrived = uploads.iter().filter_map(|u| u.accept.upload);
+    let held = super::uploads::held(s, &arrived.collect::<Vec<_>>()).await?;
+    let overtaken = uploads.iter().map(|u| {
+        let stale = u
+            .accept
+            .upload
+            .filter(|upload| !held.contains(&(upload.id, upload.fence)));
+        stale.map(|_| Done::Answer(Err(StoreError::StaleFence)))
+    });
+    Ok(overtaken.collect())
+}
+
 /// Takes the idempotency keys; answers those uploads that are not to be recorded.
 async fn reserve(
     s: &Session,
     uploads: &[Upload],
-) -> Result<Vec<Option<Done<Accepted>>>, StoreError> {
-    let mut done: Vec<Option<Done<Accepted>>> = uploads.iter().map(|_| None).collect();
+    done: &mut [Option<Done<Accepted>>],
+) -> Result<(), StoreError> {
     // In one order everywhere: two that take the same keys wait for each other.
     let mut keys: BTreeMap<(TenantId, &str), usize> = BTreeMap::new();
     for (at, upload) in uploads.iter().enumerate() {
-        if let Some(key) = &upload.accept.idempotency {
+        if let Some(key) = &upload.accept.idempotency
+            && done[at].is_none()
+        {
             let taken = keys.entry((upload.accept.tenant, &key.key)).or_insert(at);
             if *taken != at {
                 done[at] = Some(Done::Later);
@@ -135,7 +165,7 @@ async fn reserve(
         }
     }
     if keys.is_empty() {
-        return Ok(done);
+        return Ok(());
     }
     let of = |at: &usize| {
         let key = uploads[*at].accept.idempotency.as_ref();
@@ -176,7 +206,7 @@ async fn reserve(
             },
         ));
     }
-    Ok(done)
+    Ok(())
 }
 
 async fn is_key_of(s: &Session, key: &str) -> Result<bool, StoreError> {

@@ -17,6 +17,7 @@ const STEPS: &[Migration] = &[
         include_str!("migrations/0003_installation.sql"),
     ),
     expand("queues", include_str!("migrations/0004_queues.sql")),
+    expand("uploads", include_str!("migrations/0005_uploads.sql")),
 ];
 
 /// Held while the shape changes. Any number will do that nobody else has.

@@ -45,6 +45,7 @@ mod tell;
 mod turns;
 mod unit;
 mod upkeep;
+mod uploads;
 mod withdraw;
 mod words;
 mod work;

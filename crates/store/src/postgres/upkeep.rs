@@ -11,7 +11,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use mediaflow_core::{AssetState, BlobId, Queue, TaskId, TaskState, Timestamp};
+use mediaflow_core::{AssetState, BlobId, Queue, TaskId, TaskState, Timestamp, UploadId};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio_postgres::Row;
@@ -96,6 +96,10 @@ impl Upkeep for PostgresStore {
             async move { Ok(s.maybe(sql, &[&task.0, &clamp(fence)]).await?.is_some()) }.boxed()
         })
         .await
+    }
+
+    async fn open_among(&self, ids: &[UploadId]) -> Result<Vec<UploadId>, StoreError> {
+        self.open_uploads_among(ids).await
     }
 
     async fn purges(&self, limit: u32) -> Result<Vec<Purge>, StoreError> {

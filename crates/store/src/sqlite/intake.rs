@@ -5,7 +5,7 @@ use super::live::{Beginning, Live};
 use super::rows::{clamp, id, sha, to_json};
 use super::search::add_tags;
 use super::writer::Session;
-use super::{SqliteStore, blobs};
+use super::{SqliteStore, blobs, uploads};
 use crate::record::words;
 use crate::{Accept, Accepted, BlobRow, Idempotency, Intake, NewBlob, StoreError};
 use async_trait::async_trait;
@@ -51,10 +51,16 @@ fn take_in(s: &Session<'_>, accept: Accept) -> Result<Accepted, StoreError> {
     s.phase.may_take_in()?;
     let tenant = accept.tenant;
     make_tenant(s, tenant)?;
+    if let Some(upload) = &accept.upload
+        && !uploads::is_held(s, upload)?
+    {
+        return Err(StoreError::StaleFence);
+    }
     if let Some(key) = &accept.idempotency
         && let Some(asset) = first_answer(s.conn, tenant, key)?
     {
         let surplus = !is_key_of(s.conn, &accept.original.key)?;
+        finish(s, &accept, asset)?;
         return Ok(Accepted {
             asset,
             repeated: true,
@@ -65,6 +71,7 @@ fn take_in(s: &Session<'_>, accept: Accept) -> Result<Accepted, StoreError> {
     let original = adopt(s, tenant, &accept.original)?;
     let asset = AssetId(s.env.id());
     insert_asset(s, asset, &accept, original.id)?;
+    finish(s, &accept, asset)?;
     if let Some(key) = &accept.idempotency {
         s.conn
             .prepare_cached("INSERT INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -104,6 +111,13 @@ fn take_in(s: &Session<'_>, accept: Accept) -> Result<Accepted, StoreError> {
         surplus: original.key != accept.original.key,
         wake: !s.ready.borrow().is_empty(),
     })
+}
+
+fn finish(s: &Session<'_>, accept: &Accept, asset: AssetId) -> Result<(), StoreError> {
+    match &accept.upload {
+        Some(upload) => uploads::finish(s, upload, asset, accept.original.bytes),
+        None => Ok(()),
+    }
 }
 
 fn insert_asset(

@@ -20,6 +20,7 @@ const STEPS: &[Migration] = &[
         include_str!("migrations/0007_installation.sql"),
     ),
     expand("queues", include_str!("migrations/0008_queues.sql")),
+    expand("uploads", include_str!("migrations/0009_uploads.sql")),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS schema_version (

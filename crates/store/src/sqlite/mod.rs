@@ -35,6 +35,7 @@ mod switches;
 mod task;
 mod tasks;
 mod upkeep;
+mod uploads;
 mod work;
 mod writer;
 

@@ -11,7 +11,7 @@ use crate::{
     Waiting,
 };
 use async_trait::async_trait;
-use mediaflow_core::{AssetId, AssetState, BlobId, Queue, TaskId, TenantId, Timestamp};
+use mediaflow_core::{AssetId, AssetState, BlobId, Queue, TaskId, TenantId, Timestamp, UploadId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::time::Duration;
 
@@ -78,6 +78,10 @@ impl Upkeep for SqliteStore {
             Ok(statement.exists(params![task.as_bytes(), fence])?)
         })
         .await
+    }
+
+    async fn open_among(&self, ids: &[UploadId]) -> Result<Vec<UploadId>, StoreError> {
+        self.open_uploads_among(ids).await
     }
 
     async fn purges(&self, limit: u32) -> Result<Vec<Purge>, StoreError> {

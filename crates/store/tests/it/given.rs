@@ -140,6 +140,7 @@ impl Given {
             options: AssetOptions::default(),
             correlation_id: format!("correlation-{}", self.uploads),
             idempotency: None,
+            upload: None,
         }
     }
 

@@ -28,4 +28,5 @@ mod random;
 mod sharing;
 mod streaming;
 mod upgrading;
+mod uploading;
 mod waking;

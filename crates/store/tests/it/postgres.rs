@@ -170,6 +170,7 @@ fn upload(n: usize) -> Accept {
         options: AssetOptions::default(),
         correlation_id: format!("correlation {n}"),
         idempotency: None,
+        upload: None,
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The schema as each release left it.
-const SQLITE: [&str; 8] = [
+const SQLITE: [&str; 9] = [
     include_str!("../../src/sqlite/migrations/0001_initial.sql"),
     include_str!("../../src/sqlite/migrations/0002_streams.sql"),
     include_str!("../../src/sqlite/migrations/0003_quality.sql"),
@@ -21,6 +21,7 @@ const SQLITE: [&str; 8] = [
     include_str!("../../src/sqlite/migrations/0006_outlets.sql"),
     include_str!("../../src/sqlite/migrations/0007_installation.sql"),
     include_str!("../../src/sqlite/migrations/0008_queues.sql"),
+    include_str!("../../src/sqlite/migrations/0009_uploads.sql"),
 ];
 
 /// What a later release would add in the middle of everybody's work: columns that statements answer, a table, an index.
@@ -126,7 +127,7 @@ fn what_the_release_before_postgres_had_migrations_wrote_is_kept() {
                  CREATE INDEX tasks_ready ON tasks (queue, lane, rank) WHERE state = 'ready';
                  ALTER TABLE tenants DROP COLUMN name, DROP COLUMN running_max, DROP COLUMN waiting_max;
                  ALTER TABLE workers DROP COLUMN network, DROP COLUMN capabilities;
-                 DROP TABLE outlets, installation, arrivals; DELETE FROM schema_version WHERE version > 1;
+                 DROP TABLE outlets, installation, arrivals, uploads; DELETE FROM schema_version WHERE version > 1;
                  ALTER TABLE schema_version DROP COLUMN name, DROP COLUMN applied_at, DROP COLUMN needs",
             )
             .await;
@@ -145,11 +146,12 @@ fn what_the_release_before_postgres_had_migrations_wrote_is_kept() {
                 MigrationState::Applied,
                 MigrationState::Pending,
                 MigrationState::Pending,
+                MigrationState::Pending,
                 MigrationState::Pending
             ]
         );
         let store = given.place.open(&given.world).await;
-        assert_eq!(states().await, [MigrationState::Applied; 4]);
+        assert_eq!(states().await, [MigrationState::Applied; 5]);
         let record = store.asset(TENANT, asset).await.unwrap();
         assert_eq!(format!("{record:?}"), before);
         given.all_done().await;

@@ -5,6 +5,8 @@
 
 mod files;
 mod follow;
+mod journal;
+mod resumable;
 mod show;
 mod upload;
 

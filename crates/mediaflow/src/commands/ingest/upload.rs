@@ -1,7 +1,9 @@
-//! One file on its way in: streamed, tried again where that helps, counted once whatever happens.
+//! One file on its way in: streamed, tried again where that helps, counted once whatever happens. What is small is one request;
+//! of what is large nothing that the server has is sent again.
 
 use super::Ingest;
 use super::files::Input;
+use super::resumable::Resumable;
 use crate::client::{Client, Trouble};
 use futures_util::TryStreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,8 +15,10 @@ use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
 const TRIES_MAX: u32 = 12;
+/// Sending so much again costs less than asking how far it is.
+const SMALL_BYTES_MAX: u64 = 8 << 20;
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-const PIECE_BYTES: usize = 256 << 10;
+pub(super) const PIECE_BYTES: usize = 256 << 10;
 
 /// A bar for one file: bytes, rate, and the time that is left.
 pub(super) fn bar() -> ProgressBar {
@@ -52,6 +56,21 @@ pub(super) async fn upload(
         && let Some(name) = path.file_name()
     {
         query.push(("filename", name.to_string_lossy().into_owned()));
+    }
+    if let Input::File(path) = input
+        && let Ok(about) = tokio::fs::metadata(path).await
+        && about.is_file()
+        && about.len() > SMALL_BYTES_MAX
+    {
+        bar.set_length(about.len());
+        let resumable = Resumable {
+            client,
+            path,
+            bytes: about.len(),
+            said: &query,
+            bar,
+        };
+        return resumable.upload().await;
     }
     let mut tries = 1;
     loop {

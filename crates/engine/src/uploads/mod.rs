@@ -1,0 +1,167 @@
+//! Uploads that arrive over several requests: opened, added to, joined, finished and given up.
+//!
+//! What counts is what the store has recorded, and it records only what is durable. Whoever adds to an upload takes it
+//! first; within this process the one before is told to stop, and waited for.
+
+mod append;
+mod finish;
+mod held;
+
+pub use append::{Append, Appended, Verify};
+pub(crate) use held::Growing;
+
+use crate::{Engine, EngineError, Upload};
+use mediaflow_blob::Grown;
+use mediaflow_core::{ErrorCode, KeyId, TenantId, UploadId};
+use mediaflow_store::{NewUpload, UploadRecord};
+use std::time::Duration;
+
+/// An upload to open.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// Whose asset it becomes.
+    pub tenant: TenantId,
+    /// Who opens it; nobody where no keys are needed.
+    pub key: Option<KeyId>,
+    /// What the asset is to be. `length` is that of the whole, where it is known.
+    pub upload: Upload,
+    /// How it belongs to others, as the client said it.
+    pub concat: Option<String>,
+    /// What the client said of it, to be shown to it again.
+    pub metadata: String,
+}
+
+impl Engine {
+    /// Opens an upload. Nothing of it has arrived.
+    ///
+    /// # Errors
+    /// Limits, options that make no sense, uploads that are switched off.
+    pub async fn open_upload(&self, opening: Opening) -> Result<UploadRecord, EngineError> {
+        let Opening {
+            tenant,
+            key,
+            upload,
+            concat,
+            metadata,
+        } = opening;
+        self.check_options(&upload.options)?;
+        self.check_length(upload.length)?;
+        self.check_room()?;
+        self.check_admission(tenant).await?;
+        let opened = self.parts.store.open_upload(NewUpload {
+            tenant,
+            key,
+            length: upload.length,
+            concat,
+            said: serde_json::to_string(&upload).expect("plain data is always JSON"),
+            metadata,
+            correlation_id: upload.correlation_id,
+            kept: self.uploads_kept(),
+            open_max: self.parts.limits.open_max,
+        });
+        Ok(opened.await?)
+    }
+
+    /// How far an upload is. One whose bytes are all there, but of which no asset was made because somebody stopped in the
+    /// middle, is finished now.
+    ///
+    /// # Errors
+    /// `upload.not_found`.
+    pub async fn upload(
+        &self,
+        tenant: TenantId,
+        id: UploadId,
+    ) -> Result<UploadRecord, EngineError> {
+        let found = self.parts.store.upload(tenant, id).await?;
+        if found.asset.is_some() || found.is_partial() || !found.is_whole() {
+            return Ok(found);
+        }
+        let held = self.growing.hold(id).await;
+        if let Ok(taken) = self.parts.store.take_upload(tenant, id).await
+            && taken.asset.is_none()
+            && let Err(error) = self.finish(&taken).await
+        {
+            tracing::warn!(%id, %error, "an upload whose bytes are all there is not finished yet");
+        }
+        drop(held);
+        Ok(self.parts.store.upload(tenant, id).await?)
+    }
+
+    /// Gives an upload up, with all of its bytes. What it became stays.
+    ///
+    /// # Errors
+    /// `upload.not_found`.
+    pub async fn end_upload(&self, tenant: TenantId, id: UploadId) -> Result<(), EngineError> {
+        let _held = self.growing.hold(id).await;
+        let taken = self.parts.store.take_upload(tenant, id).await?;
+        self.give_up(&taken).await
+    }
+
+    /// Ends uploads whose time is over, and finishes those whose bytes are all there. Answers how many.
+    pub(crate) async fn end_expired(&self, limit: u32) -> Result<usize, EngineError> {
+        let expired = self.parts.store.take_expired_uploads(limit).await?;
+        for upload in &expired {
+            let is_to_finish = upload.asset.is_none() && upload.is_whole() && !upload.is_partial();
+            let done = match is_to_finish {
+                true => self.finish(upload).await.map(drop),
+                false => self.give_up(upload).await,
+            };
+            match done {
+                Ok(()) => {}
+                Err(error) if error.code == ErrorCode::UploadTaken => {}
+                Err(error) => {
+                    tracing::warn!(id = %upload.id, %error, "an upload could not be ended; it is tried again");
+                }
+            }
+        }
+        Ok(expired.len())
+    }
+
+    /// Forgets it, then removes its bytes; what stays of them is found by the collector.
+    async fn give_up(&self, taken: &UploadRecord) -> Result<(), EngineError> {
+        let grown = Grown::from_text(&taken.progress)?;
+        let ended = self.parts.store.end_upload(taken.id, taken.fence).await;
+        ended.map_err(overtaken)?;
+        if taken.asset.is_some() {
+            return Ok(());
+        }
+        let removed = self.parts.blobs.abandon(taken.id.0, grown.as_ref(), None);
+        if let Err(error) = removed.await {
+            tracing::warn!(id = %taken.id, %error, "bytes of an upload stay until the collector finds them");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_length(&self, length: Option<u64>) -> Result<(), EngineError> {
+        let most = self.parts.limits.bytes_max;
+        match length {
+            Some(0) => Err(EngineError::new(
+                ErrorCode::InputEmpty,
+                "the upload has no bytes",
+            )),
+            Some(length) if length > most => Err(EngineError::new(
+                ErrorCode::LimitBytes,
+                format!("the upload is larger than {most} bytes (limits.upload.bytes_max)"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn uploads_kept(&self) -> Duration {
+        Duration::from_secs(self.parts.retention.uploads_hours * 3600)
+    }
+}
+
+fn overtaken(error: mediaflow_store::StoreError) -> EngineError {
+    match error {
+        mediaflow_store::StoreError::StaleFence => taken_over(),
+        error => error.into(),
+    }
+}
+
+fn taken_over() -> EngineError {
+    EngineError::new(
+        ErrorCode::UploadTaken,
+        "a newer request has taken this upload over",
+    )
+}
