@@ -1,5 +1,5 @@
 # The commands of the README. Each installs what it needs and says what and why.
-.PHONY: run test brokers bench browser fuzz simulate chaos lint docs
+.PHONY: run test brokers bench browser uploads fuzz simulate chaos lint docs
 
 # FILES="a.jpg b.png" ingests these; without it an empty data folder gets a few pictures made on the spot.
 FILES ?=
@@ -27,6 +27,12 @@ browser:
 	@scripts/install.sh build browser
 	cargo build -p mediaflow
 	@e2e/run target/debug/mediaflow $(FILES)
+
+# Uploads with tus clients that others wrote: tus-js-client and tuspy.
+uploads:
+	@scripts/install.sh build uploads
+	cargo build -p mediaflow
+	@e2e/uploads target/debug/mediaflow
 
 # Searches for inputs that break a parser: `make fuzz TARGET=image MINUTES=10`. `make test` runs each for a moment.
 TARGET ?= image

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the given tasks (build, servers, bench, browser, lint, fuzz) need and is not there yet, and says what and why.
+# Installs what the given tasks (build, servers, bench, browser, uploads, lint, fuzz) need and is not there yet, and says what and why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -76,6 +76,11 @@ for_browser() {
     want npm "installs the players" command -v npm
 }
 
+for_uploads() {
+    want npm "installs tus-js-client" command -v npm
+    want python3-venv "runs tuspy" /usr/bin/python3 -c "import ensurepip"
+}
+
 for_lint() {
     for component in rustfmt clippy; do
         if ! cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1; then
@@ -95,6 +100,7 @@ for task in "$@"; do
     [[ $task == servers ]] && for_servers
     [[ $task == bench ]] && for_bench
     [[ $task == browser ]] && for_browser
+    [[ $task == uploads ]] && for_uploads
 done
 install_packages
 for_media_doctor() {

@@ -3,7 +3,47 @@
 use crate::media_path::parse;
 use crate::negotiate::choose;
 use crate::range::{Part, is_known, part};
+use crate::tus::checksum::{Judge, Trailers};
+use crate::tus::headers::{self, Concat};
+use crate::tus::metadata;
 use axum::http::{HeaderMap, HeaderValue, header};
+use mediaflow_engine::Verify as _;
+use std::collections::HashSet;
+
+/// What an upload over several requests says, one line each: `Upload-Metadata`, `Upload-Checksum`, `Upload-Concat`,
+/// `Upload-Length`.
+///
+/// # Panics
+/// When a promise of a parser is broken.
+pub fn tus(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.split('\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let said = line();
+    if let Ok(pairs) = metadata::pairs(said) {
+        let names: HashSet<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names.len(), pairs.len(), "{pairs:?}");
+        assert!(names.iter().all(|name| !name.is_empty()));
+    }
+    let _ = metadata::params(said);
+    let mut sent = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(line()) {
+        sent.insert(headers::CHECKSUM, value);
+        if let Ok(Some(mut judge)) = Judge::of(&sent, &Trailers::default()) {
+            judge.update(bytes);
+            assert!(judge.verify().is_err(), "nobody can write their own checksum");
+        }
+    }
+    if let Ok(Concat::Final(parts)) = headers::concat(line()) {
+        assert!(!parts.is_empty());
+    }
+    if let Ok(value) = HeaderValue::from_str(line()) {
+        sent.insert(headers::LENGTH, value);
+        if let Ok(Some(length)) = headers::bytes(&sent, &headers::LENGTH) {
+            assert!(i64::try_from(length).is_ok());
+        }
+    }
+}
 
 /// A request for delivery, one line each: path, `Accept`, `Range`, `If-None-Match`.
 ///

@@ -56,6 +56,10 @@ pub const TARGETS: &[Target] = &[
         feed: delivery,
     },
     Target {
+        name: "tus",
+        feed: tus,
+    },
+    Target {
         name: "captions",
         feed: captions,
     },
@@ -127,6 +131,11 @@ pub fn recipe(bytes: &[u8]) {
 /// A request for delivery, one line each: path, `Accept`, `Range`, `If-None-Match`.
 pub fn delivery(bytes: &[u8]) {
     mediaflow_api::fuzzing::delivery(bytes);
+}
+
+/// What an upload over several requests says, one line each: metadata, checksum, how it belongs to others, a number.
+pub fn tus(bytes: &[u8]) {
+    mediaflow_api::fuzzing::tus(bytes);
 }
 
 /// Captions that somebody gives: refused with a line, or written and read again they are the same.

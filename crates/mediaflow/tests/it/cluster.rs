@@ -47,6 +47,22 @@ impl Cluster {
         }
     }
 
+    /// Objects of originals, whole or not.
+    pub(crate) fn stored_originals(&self) -> usize {
+        let mut folders = vec![self.s3.files("media").join("here/originals")];
+        let mut count = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => count += 1,
+                }
+            }
+        }
+        count
+    }
+
     fn join(&self, roles: &str) -> Member {
         self.join_with(roles, "", "")
     }

@@ -120,7 +120,7 @@ async fn upload_until_it_dies(
 }
 
 /// The keys of all blob rows.
-fn rows(database: &Path) -> BTreeSet<String> {
+pub(crate) fn rows(database: &Path) -> BTreeSet<String> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let connection = Connection::open_with_flags(database, flags).unwrap();
     let mut query = connection.prepare("SELECT key FROM blobs").unwrap();
@@ -129,7 +129,7 @@ fn rows(database: &Path) -> BTreeSet<String> {
 }
 
 /// All files of the blob folder but temporary ones, as keys.
-fn files(blobs: &Path) -> BTreeSet<String> {
+pub(crate) fn files(blobs: &Path) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     let mut folders: Vec<PathBuf> = ["originals", "renditions"]
         .map(|area| blobs.join(area))

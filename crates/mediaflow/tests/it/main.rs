@@ -31,6 +31,7 @@ mod server;
 mod sign;
 mod sounds;
 mod transport;
+mod uploads;
 mod via;
 mod video;
 mod workers;

@@ -92,6 +92,7 @@ impl Resumable<'_> {
                 let passes = [
                     "upload.offset",
                     "upload.not_found",
+                    "upload.taken",
                     "input.interrupted",
                     "request.timeout",
                 ];
