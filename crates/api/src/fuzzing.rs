@@ -31,7 +31,10 @@ pub fn tus(bytes: &[u8]) {
         sent.insert(headers::CHECKSUM, value);
         if let Ok(Some(mut judge)) = Judge::of(&sent, &Trailers::default()) {
             judge.update(bytes);
-            assert!(judge.verify().is_err(), "nobody can write their own checksum");
+            assert!(
+                judge.verify().is_err(),
+                "nobody can write their own checksum"
+            );
         }
     }
     if let Ok(Concat::Final(parts)) = headers::concat(line()) {

@@ -93,14 +93,20 @@ pub async fn delete_strays<S: Upkeep + ?Sized>(
     let old = shelf.older_than(shard, age).await?;
     let names: Vec<String> = old.iter().map(|k| k.as_str().to_owned()).collect();
     // In this order: an upload that is finished between the two questions has its row by the second.
-    let uploads: Vec<UploadId> = old.iter().filter_map(|k| k.upload().map(UploadId)).collect();
+    let uploads: Vec<UploadId> = old
+        .iter()
+        .filter_map(|k| k.upload().map(UploadId))
+        .collect();
     let open = store.open_among(&uploads).await?;
     let known = store.known_keys(&names).await?;
     for stray in old
         .iter()
         .filter(|k| !known.iter().any(|n| n == k.as_str()))
     {
-        if stray.upload().is_some_and(|id| open.contains(&UploadId(id))) {
+        if stray
+            .upload()
+            .is_some_and(|id| open.contains(&UploadId(id)))
+        {
             continue;
         }
         if let Some((task, fence)) = stray.attempt()

@@ -11,6 +11,7 @@ use futures_util::stream;
 use reqwest::{Method, Response};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -47,7 +48,9 @@ async fn ask(
 
 async fn open(server: &Server, bytes: usize) -> String {
     let length = [("upload-length", bytes.to_string())];
-    let answer = ask(server, Method::POST, "/v1/tus", &length, "").await.unwrap();
+    let answer = ask(server, Method::POST, "/v1/tus", &length, "")
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 201);
     header(&answer, "location").to_owned()
 }
@@ -88,7 +91,10 @@ async fn is_right(server: &Server, asset: &Value, content: &[u8]) {
     let sha256 = hex::encode(Sha256::digest(content));
     assert_eq!(asset["original"]["sha256"], sha256.as_str());
     assert_eq!(asset["original"]["bytes"], content.len());
-    let url = server.url(&format!("/v1/assets/{}/original", asset["id"].as_str().unwrap()));
+    let url = server.url(&format!(
+        "/v1/assets/{}/original",
+        asset["id"].as_str().unwrap()
+    ));
     let original = server.http().get(url).send().await.unwrap();
     assert!(original.bytes().await.unwrap() == content);
 }
@@ -103,12 +109,21 @@ fn slowly(bytes: &[u8]) -> reqwest::Body {
     }))
 }
 
-/// Waits until every file of the blob folder has a row, and every row its file.
-async fn all_agree(folder: &Path) {
+/// Every file of an original has a row, and every row its file, at the latest when the next process has looked.
+async fn all_agree(server: Server, folder: &Path) {
+    assert!(server.stop().success());
+    let _server = Server::start(folder);
     let (database, blobs) = (folder.join("data/mediaflow.db"), folder.join("data/blobs"));
+    let originals = |keys: BTreeSet<String>| -> BTreeSet<String> {
+        let keys = keys.into_iter();
+        keys.filter(|key| key.starts_with("originals/")).collect()
+    };
     let began = Instant::now();
-    while rows(&database) != files(&blobs) {
-        let (rows, files) = (rows(&database), files(&blobs));
+    loop {
+        let (rows, files) = (originals(rows(&database)), originals(files(&blobs)));
+        if rows == files {
+            return;
+        }
         assert!(began.elapsed() < PATIENCE, "{rows:#?} and {files:#?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -124,13 +139,18 @@ async fn an_upload_survives_kills_of_the_server_at_any_moment() {
     let (mut kills, mut last) = (0, 0);
     loop {
         let has = offset(&server, &path).await;
-        assert!(has >= last, "what was told once is kept: {last} and now {has}");
+        assert!(
+            has >= last,
+            "what was told once is kept: {last} and now {has}"
+        );
         last = has;
         if has == content.len() {
             break;
         }
         // Some kills come while bytes are made durable, some while nothing happens.
-        let part = &content[has..content.len().min(has + (1 + random.below(16) as usize) * 700_001)];
+        let part = &content[has..content
+            .len()
+            .min(has + (1 + random.below(16) as usize) * 700_001)];
         let moment = match kills < 8 {
             true => Duration::from_millis(random.below(150)),
             false => PATIENCE,
@@ -148,7 +168,7 @@ async fn an_upload_survives_kills_of_the_server_at_any_moment() {
     is_right(&server, &asset, &content).await;
     let page = server.get("/v1/assets").await;
     assert_eq!(page["items"].as_array().unwrap().len(), 1);
-    all_agree(folder.path()).await;
+    all_agree(server, folder.path()).await;
 }
 
 /// Bytes of a request that no client would send.
@@ -187,7 +207,11 @@ async fn cut_connections_and_lies_cost_only_what_had_not_arrived() {
         let sent = &rest[..rest.len().min(random.below(120_000) as usize + 1)];
         let text = format!("PATCH {path} HTTP/1.1");
         let body = [
-            format!("{kind}\r\nUpload-Offset: {has}\r\nContent-Length: {}\r\n\r\n", rest.len()).as_bytes(),
+            format!(
+                "{kind}\r\nUpload-Offset: {has}\r\nContent-Length: {}\r\n\r\n",
+                rest.len()
+            )
+            .as_bytes(),
             sent,
         ]
         .concat();
@@ -212,10 +236,26 @@ async fn cut_connections_and_lies_cost_only_what_had_not_arrived() {
     let path = open(&server, 10).await;
     let patch = format!("PATCH {path} HTTP/1.1");
     for (head, body, expected) in [
-        ("Upload-Offset: 0\r\nContent-Length: 11", "12345678901", "413"),
-        ("Upload-Offset: 0\r\nTransfer-Encoding: chunked", "b\r\n12345678901\r\n0\r\n\r\n", "413"),
-        ("Upload-Offset: 18446744073709551616\r\nContent-Length: 1", "1", "413"),
-        ("Upload-Offset: 9223372036854775807\r\nContent-Length: 1", "1", "409"),
+        (
+            "Upload-Offset: 0\r\nContent-Length: 11",
+            "12345678901",
+            "413",
+        ),
+        (
+            "Upload-Offset: 0\r\nTransfer-Encoding: chunked",
+            "b\r\n12345678901\r\n0\r\n\r\n",
+            "413",
+        ),
+        (
+            "Upload-Offset: 18446744073709551616\r\nContent-Length: 1",
+            "1",
+            "413",
+        ),
+        (
+            "Upload-Offset: 9223372036854775807\r\nContent-Length: 1",
+            "1",
+            "409",
+        ),
         ("Upload-Offset: -1\r\nContent-Length: 1", "1", "400"),
     ] {
         let request = format!("{kind}\r\n{head}\r\n\r\n{body}");
@@ -224,12 +264,14 @@ async fn cut_connections_and_lies_cost_only_what_had_not_arrived() {
     }
     assert_eq!(offset(&server, &path).await, 0);
     let trailing = "5\r\nphoto\r\n0\r\nUpload-Checksum: sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n";
-    let request = format!("{kind}\r\nUpload-Offset: 0\r\nTransfer-Encoding: chunked\r\nTrailer: Upload-Checksum\r\n\r\n{trailing}");
+    let request = format!(
+        "{kind}\r\nUpload-Offset: 0\r\nTransfer-Encoding: chunked\r\nTrailer: Upload-Checksum\r\n\r\n{trailing}"
+    );
     assert_eq!(status(raw(&server, &patch, request.as_bytes())), "460");
     assert_eq!(offset(&server, &path).await, 0);
     let ended = ask(&server, Method::DELETE, &path, &[], "").await.unwrap();
     assert_eq!(ended.status(), 204);
-    all_agree(folder.path()).await;
+    all_agree(server, folder.path()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -254,15 +296,32 @@ async fn of_two_clients_at_one_upload_what_counts_is_one_file() {
     };
     let _ = tokio::join!(client(&contents[0]), client(&contents[1]));
     let asset = became(&server, &path).await;
-    let url = server.url(&format!("/v1/assets/{}/original", asset["id"].as_str().unwrap()));
-    let original = server.http().get(url).send().await.unwrap().bytes().await.unwrap();
+    let url = server.url(&format!(
+        "/v1/assets/{}/original",
+        asset["id"].as_str().unwrap()
+    ));
+    let original = server
+        .http()
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
     let sha256 = hex::encode(Sha256::digest(&original));
     assert_eq!(asset["original"]["sha256"], sha256.as_str());
     assert_eq!(original.len(), 6 << 20);
     // Each byte is one of theirs.
     let [one, two] = &contents;
-    assert!(original.iter().zip(one).zip(two).all(|((o, a), b)| o == a || o == b));
-    all_agree(folder.path()).await;
+    assert!(
+        original
+            .iter()
+            .zip(one)
+            .zip(two)
+            .all(|((o, a), b)| o == a || o == b)
+    );
+    all_agree(server, folder.path()).await;
 }
 
 #[tokio::test]
@@ -279,7 +338,9 @@ async fn any_process_of_a_cluster_goes_on_with_an_upload() {
         let size = 1 + random.below(6_000_000) as usize;
         let end = content.len().min(has + size);
         let server = [&one.server, &two.server][random.below(2) as usize];
-        let answer = add(server, &path, has, content[has..end].to_vec()).await.unwrap();
+        let answer = add(server, &path, has, content[has..end].to_vec())
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 204);
         let other = [&one.server, &two.server][random.below(2) as usize];
         assert_eq!(offset(other, &path).await, end, "everybody knows");
@@ -290,12 +351,20 @@ async fn any_process_of_a_cluster_goes_on_with_an_upload() {
     // One that fits one part, and one that is given up.
     let path = open(&one.server, 200_000).await;
     let small = &content[..200_000];
-    add(&one.server, &path, 0, small[..77].to_vec()).await.unwrap();
-    add(&two.server, &path, 77, small[77..].to_vec()).await.unwrap();
+    add(&one.server, &path, 0, small[..77].to_vec())
+        .await
+        .unwrap();
+    add(&two.server, &path, 77, small[77..].to_vec())
+        .await
+        .unwrap();
     is_right(&two.server, &became(&one.server, &path).await, small).await;
     let path = open(&two.server, content.len()).await;
-    add(&two.server, &path, 0, content[..12_000_000].to_vec()).await.unwrap();
-    let ended = ask(&one.server, Method::DELETE, &path, &[], "").await.unwrap();
+    add(&two.server, &path, 0, content[..12_000_000].to_vec())
+        .await
+        .unwrap();
+    let ended = ask(&one.server, Method::DELETE, &path, &[], "")
+        .await
+        .unwrap();
     assert_eq!(ended.status(), 204);
     assert_eq!(cluster.stored_originals(), 2);
 }
@@ -313,7 +382,14 @@ async fn ingest_goes_on_after_kills_of_both_sides() {
         command
             .current_dir(folder.path())
             .env("XDG_STATE_HOME", folder.path().join("state"))
-            .args(["ingest", "--server", &server_of(&listen), "--json", "--no-wait", "large.jpg"])
+            .args([
+                "ingest",
+                "--server",
+                &server_of(&listen),
+                "--json",
+                "--no-wait",
+                "large.jpg",
+            ])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command.spawn().unwrap()
