@@ -106,7 +106,7 @@ pub enum Growth {
     /// Into a folder.
     Folder(FolderGrowth),
     /// Into a bucket.
-    Objects(ObjectGrowth),
+    Objects(Box<ObjectGrowth>),
 }
 
 impl Growth {
@@ -178,7 +178,10 @@ impl Blobs {
     ) -> Result<Growth, BlobError> {
         match self {
             Self::Folder(folder) => folder.grow(id, fence, grown).map(Growth::Folder),
-            Self::Objects(objects) => objects.grow(id, fence, grown).await.map(Growth::Objects),
+            Self::Objects(objects) => objects
+                .grow(id, fence, grown)
+                .await
+                .map(|g| Growth::Objects(Box::new(g))),
         }
     }
 

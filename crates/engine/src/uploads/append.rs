@@ -221,13 +221,15 @@ impl Engine {
                 noted = Instant::now();
             }
         };
-        if let Some(verify) = &mut verify {
-            // A part of what is to be checked as a whole is worth nothing.
-            if ended.is_err() {
-                return ended;
+        let ended = match verify {
+            Some(mut verify) => {
+                // A part of what is to be checked as a whole is worth nothing.
+                ended?;
+                verify.verify()?;
+                Ok(())
             }
-            verify.verify()?;
-        }
+            None => ended,
+        };
         let grown = match progress.length == Some(arrived) {
             true => growth.seal().await?,
             false => growth.pause().await?,

@@ -2,9 +2,7 @@
 
 use crate::given::{Given, TENANT};
 use mediaflow_core::{KeyId, TenantId, UploadId};
-use mediaflow_store::{
-    Advance, FinishedUpload, NewUpload, StoreError, Upkeep as _, UploadRecord, Uploading as _,
-};
+use mediaflow_store::{Advance, FinishedUpload, NewUpload, StoreError, UploadRecord};
 use std::time::Duration;
 use uuid::Uuid;
 
