@@ -1,7 +1,7 @@
 //! A program that lives as long as a value.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -88,19 +88,21 @@ pub struct Server {
     folder: TempDir,
 }
 
-/// Starts "$@" in a session of its own and says its number. When standard input ends, because it was closed or because whoever
-/// held it died, the server's whole group is ended. Interrupting the tests reaches this script as well, which goes on.
+/// Starts "$@" in a session of its own and says its number. With a line on standard input the server's whole group is ended. The same
+/// when it ends without one, because whoever held it died or never drops it: then nobody else removes its folder. Interrupting the tests
+/// reaches this script as well, which goes on.
 const WATCHDOG: &str = r#"
 end=$1 log=$2; shift 2
 setsid "$@" >>"$log" 2>&1 </dev/null &
 server=$!
 trap '' INT HUP TERM
 echo "$server"
-read -r _
+read -r _ && keep=1
 kill -s CONT -- "-$server"
 kill -s "$end" -- "-$server"
 wait "$server"
 kill -s KILL -- "-$server"
+[ "$keep" ] || rm -rf -- "$PWD"
 "#;
 
 impl Server {
@@ -226,7 +228,9 @@ impl Server {
     }
 
     fn end(&mut self) {
-        drop(self.watchdog.stdin.take());
+        if let Some(mut says) = self.watchdog.stdin.take() {
+            let _ = says.write_all(b"end\n");
+        }
         // It waits for the server; both are gone afterwards, or were before.
         let _ = self.watchdog.wait();
     }
