@@ -18,6 +18,7 @@ const STEPS: &[Migration] = &[
     ),
     expand("queues", include_str!("migrations/0004_queues.sql")),
     expand("uploads", include_str!("migrations/0005_uploads.sql")),
+    expand("oldest", include_str!("migrations/0006_oldest.sql")),
 ];
 
 /// Held while the shape changes. Any number will do that nobody else has.
