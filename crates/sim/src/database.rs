@@ -106,7 +106,7 @@ impl Database {
     /// Looks at rows, without anything going wrong.
     pub(crate) fn rows<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+        look: impl FnMut(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Option<T> {
         match now(self.store.inspect(look)) {
             Ok(found) => Some(found),

@@ -65,6 +65,11 @@ impl Turns {
         self.lines.entry(line).or_insert(standing);
     }
 
+    /// Whether the line was added.
+    pub(crate) fn knows(&self, line: &Line) -> bool {
+        self.lines.contains_key(line)
+    }
+
     /// A tenant may have so many more tasks running.
     pub(crate) fn limit(&mut self, tenant: TenantId, left: u32) {
         self.left.insert(tenant, left);

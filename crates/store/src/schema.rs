@@ -14,10 +14,6 @@ use std::ops::Range;
 pub(crate) enum Change {
     /// Only adds: whoever could use the database before still can.
     Expand,
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no release has taken anything away yet")
-    )]
     /// Takes away: programs that know fewer steps than this cannot use the database any more.
     Contract(usize),
 }
@@ -36,6 +32,15 @@ pub(crate) const fn expand(name: &'static str, sql: &'static str) -> Migration {
         name,
         sql,
         change: Change::Expand,
+    }
+}
+
+/// A step that takes away what programs with fewer steps than `least` need.
+pub(crate) const fn contract(least: usize, name: &'static str, sql: &'static str) -> Migration {
+    Migration {
+        name,
+        sql,
+        change: Change::Contract(least),
     }
 }
 

@@ -8,11 +8,16 @@ use rusqlite::{OptionalExtension, Params, Row, params};
 
 /// The row in columns `blob_id`, `blob_sha256`, `blob_bytes`, `blob_key`.
 pub(super) fn blob(row: &Row<'_>) -> rusqlite::Result<BlobRow> {
+    blob_from(row, row.as_ref().column_index("blob_id")?)
+}
+
+/// The same, of which the first is in this place.
+pub(super) fn blob_from(row: &Row<'_>, first: usize) -> rusqlite::Result<BlobRow> {
     Ok(BlobRow {
-        id: id(row, "blob_id")?,
-        sha256: sha(row, "blob_sha256")?,
-        bytes: row.get("blob_bytes")?,
-        key: row.get("blob_key")?,
+        id: id(row, first)?,
+        sha256: sha(row, first + 1)?,
+        bytes: row.get(first + 2)?,
+        key: row.get(first + 3)?,
     })
 }
 

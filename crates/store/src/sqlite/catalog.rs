@@ -52,7 +52,7 @@ impl Catalog for SqliteStore {
         patch: AssetPatch,
     ) -> Result<AssetRecord, StoreError> {
         self.write(move |s| {
-            change(s, tenant, asset, patch)?;
+            change(s, tenant, asset, patch.clone())?;
             record::asset(s.conn, s.frozen, asset)
         })
         .await

@@ -1,8 +1,7 @@
 //! Which ready task goes to whom. No asset is touched and no event written: the attempt is the record.
 
-use super::blobs::blob;
-use super::rows::{id, maybe_json, sha, time};
-use super::switches;
+use super::blobs::blob_from;
+use super::rows::{id, maybe_json, named, sha, time};
 use super::writer::Session;
 use crate::fairness::{Line, Turns};
 use crate::giving::{
@@ -11,9 +10,8 @@ use crate::giving::{
 use crate::load::can;
 use crate::{Capacity, Claimed, Lease, Presence, StoreError};
 use mediaflow_core::operation::Facts;
-use mediaflow_core::{AssetId, AssetOptions, Cost, Queue, TaskId, TenantId};
+use mediaflow_core::{AssetId, AssetOptions, Cost, Queue, TaskId, TaskState, TenantId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::collections::BTreeSet;
 
 /// What a claim has left to give, while it gives it.
 struct Claim<'a> {
@@ -29,12 +27,12 @@ pub(super) const NEXT_LINE: &str = "SELECT tenant, priority, needs FROM tasks
      WHERE state = 'ready' AND queue = ?1 AND (tenant, priority, needs) > (?2, ?3, ?4)
      ORDER BY tenant, priority, needs LIMIT 1";
 pub(super) const READY: &str =
-    "SELECT id, tenant, priority, lane, rank, cpu_ms, memory_bytes, alone, queued_at, needs FROM tasks
+    "SELECT id, tenant, priority, lane, rank, cpu_ms, memory_bytes, alone, queued_at, needs, queue FROM tasks
      WHERE state = 'ready' AND queue = ?1 AND tenant = ?2 AND priority = ?3 AND needs = ?4 ORDER BY lane, rank LIMIT ?5";
 pub(super) const READY_OF_ASSET: &str =
-    "SELECT id, tenant, priority, lane, rank, cpu_ms, memory_bytes, alone, queued_at, needs
+    "SELECT id, tenant, priority, lane, rank, cpu_ms, memory_bytes, alone, queued_at, needs, queue
      FROM tasks INDEXED BY tasks_by_step
-     WHERE asset = ?3 AND state = 'ready' AND queue = ?1 ORDER BY lane, rank LIMIT ?2";
+     WHERE asset = ?1 AND state = 'ready' ORDER BY lane, rank LIMIT ?2";
 pub(super) const RUNNING_BELOW: &str =
     "SELECT EXISTS (SELECT 1 FROM tasks WHERE state = 'running' AND lane < ?1)";
 pub(super) const RUNNING_OF: &str =
@@ -70,31 +68,23 @@ pub(super) fn offer(
     if !s.phase.may_begin() {
         return claim.finish();
     }
+    let ready = claim.of_asset(asset)?;
     for &(queues, slots) in &capacity.slots {
-        let found = claim.of_asset(queues, slots, asset)?;
+        let found = ready.iter().filter(|c| queues.contains(&c.line.queue));
+        let found: Vec<&Candidate> = found.collect();
         if found.is_empty() {
             continue;
         }
         // Of each line its first counts, and whatever is given from this asset uncovers one behind it.
-        let (mut turns, mut heads) = claim.heads(queues, slots, slots.saturating_add(1))?;
-        heads.sort_by_key(|head| (turns.turn(&head.line), head.place()));
-        if heads.first().is_some_and(|h| claim.giving.is_blocked_by(h)) {
-            break;
+        let mut heads = claim.heads(queues, slots, slots.saturating_add(1))?;
+        let chosen = s.memory.with_turns(s.conn, &heads.clone(), |turns| {
+            heads.sort_by_key(|head| (turns.turn(&head.line), head.place()));
+            Ok(claim.choose_offered(&found, heads, turns, slots))
+        })?;
+        let Some(chosen) = chosen else { break };
+        for candidate in chosen {
+            claim.give(candidate)?;
         }
-        let mut left = slots;
-        for candidate in found {
-            if left > 0
-                && claim.giving.may_offer(&candidate)
-                && is_its_turn(&candidate, &turns, &heads)
-            {
-                claim.giving.take(&candidate);
-                turns.serve(&candidate.line, candidate.cpu_ms);
-                heads.retain(|head| head.id != candidate.id);
-                claim.give(&candidate)?;
-                left -= 1;
-            }
-        }
-        save(s, &turns)?;
     }
     claim.finish()
 }
@@ -131,52 +121,59 @@ impl<'a> Claim<'a> {
         if slots == 0 {
             return Ok(());
         }
-        let (mut turns, mut candidates) = self.heads(queues, slots, u32::MAX)?;
+        let mut candidates = self.heads(queues, slots, u32::MAX)?;
         if any_too_large(&candidates, self.capacity) {
             look_elsewhere(&mut candidates, self.capacity, others());
         }
         let s = self.s;
         let idle = || is_idle(s);
-        let chosen = self.giving.choose(candidates, &mut turns, slots, idle)?;
+        let chosen = s.memory.with_turns(s.conn, &candidates.clone(), |turns| {
+            self.giving.choose(candidates, turns, slots, idle)
+        })?;
         for candidate in &chosen {
             self.give(candidate)?;
         }
-        save(s, &turns)
+        Ok(())
     }
 
-    /// The first tasks of each line that this worker may take from, at most so many of one, and where the lines stand.
-    fn heads(
-        &self,
-        queues: &[Queue],
+    /// What to offer of these ready tasks of an asset, beside the first ones of all lines in the order of their turns;
+    /// nothing at all where one of those has waited too long.
+    fn choose_offered<'c>(
+        &mut self,
+        found: &[&'c Candidate],
+        mut heads: Vec<Candidate>,
+        turns: &mut Turns,
         slots: u32,
-        most: u32,
-    ) -> Result<(Turns, Vec<Candidate>), StoreError> {
-        let mut found = Vec::new();
-        let mut ready = self.s.conn.prepare_cached(READY)?;
-        for queue in queues {
-            if switches::is_off(self.s.conn, &switches::claims(*queue))? {
-                continue;
-            }
-            let lines = lines(self.s.conn, *queue)?;
-            let lines: Vec<_> = lines.iter().filter(|l| self.can(&l.needs)).collect();
-            // Of many lines none gets more than a few.
-            let each = (slots.saturating_add(LOOKAHEAD) as usize / lines.len().max(1)).max(2);
-            let each = each.min(most as usize);
-            for line in lines {
-                let values = params![
-                    queue.as_str(),
-                    line.tenant.as_bytes(),
-                    line.priority,
-                    line.needs,
-                    each
-                ];
-                let rows = ready.query_map(values, |row| candidate(row, *queue))?;
-                for row in rows {
-                    found.push(row?);
-                }
+    ) -> Option<Vec<&'c Candidate>> {
+        if heads.first().is_some_and(|h| self.giving.is_blocked_by(h)) {
+            return None;
+        }
+        let mut chosen = Vec::new();
+        for candidate in found {
+            if chosen.len() < slots as usize
+                && self.giving.may_offer(candidate)
+                && is_its_turn(candidate, turns, &heads)
+            {
+                self.giving.take(candidate);
+                turns.serve(&candidate.line, candidate.cpu_ms);
+                heads.retain(|head| head.id != candidate.id);
+                chosen.push(*candidate);
             }
         }
-        Ok((turns(self.s, &found)?, found))
+        Some(chosen)
+    }
+
+    /// The first tasks of each line that this worker may take from, at most so many of one.
+    fn heads(&self, queues: &[Queue], slots: u32, most: u32) -> Result<Vec<Candidate>, StoreError> {
+        let mut found = Vec::new();
+        let wanted = slots.saturating_add(LOOKAHEAD) as usize;
+        // Of many lines none gets more than a few.
+        let each = |lines: usize| (wanted / lines.max(1)).max(2).min(most as usize);
+        for queue in queues {
+            let can = |needs: &str| self.can(needs);
+            found.extend(self.s.memory.heads(self.s.conn, *queue, can, each)?);
+        }
+        Ok(found)
     }
 
     /// Whether the worker has all of these capabilities.
@@ -184,65 +181,39 @@ impl<'a> Claim<'a> {
         can(needs, &self.capacity.capabilities)
     }
 
-    fn of_asset(
-        &self,
-        queues: &[Queue],
-        slots: u32,
-        asset: AssetId,
-    ) -> Result<Vec<Candidate>, StoreError> {
+    /// The ready tasks of an asset that this worker may take.
+    fn of_asset(&self, asset: AssetId) -> Result<Vec<Candidate>, StoreError> {
+        let slots = self.capacity.slots.iter().map(|(_, slots)| *slots);
+        let limit = slots.max().unwrap_or(0).saturating_add(LOOKAHEAD);
         let mut statement = self.s.conn.prepare_cached(READY_OF_ASSET)?;
-        let limit = slots.saturating_add(LOOKAHEAD);
-        let mut found = Vec::new();
-        for queue in queues {
-            if switches::is_off(self.s.conn, &switches::claims(*queue))? {
-                continue;
-            }
-            let mut rows = statement.query(params![queue.as_str(), limit, asset.as_bytes()])?;
-            while let Some(row) = rows.next()? {
-                let candidate = candidate(row, *queue)?;
-                if self.can(&candidate.needs) {
-                    found.push(candidate);
-                }
-            }
-        }
+        let found = statement.query_map(params![asset.as_bytes(), limit], candidate)?;
+        let mut found = found.collect::<Result<Vec<_>, _>>()?;
+        found.retain(|candidate| self.can(&candidate.needs));
         found.sort_by_key(Candidate::place);
         Ok(found)
     }
 
     fn give(&mut self, candidate: &Candidate) -> Result<(), StoreError> {
-        let now = self.s.now;
-        let (fence, number): (u64, u32) = self
-            .s
-            .conn
-            .prepare_cached(
-                "UPDATE tasks SET state = 'running', fence = fence + 1, attempts = attempts + 1, tries = tries + 1,
-                        lease_until = ?2, started_at = ?3, worker = ?4
-                 WHERE id = ?1 RETURNING fence, tries",
-            )?
-            .query_row(
-                params![
-                    candidate.id.as_bytes(),
-                    now.after(self.capacity.lease).0,
-                    now.0,
-                    self.capacity.worker_name
-                ],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?;
-        self.s
-            .conn
-            .prepare_cached(
-                "INSERT INTO attempts (task, fence, number, worker, request, started_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
-                candidate.id.as_bytes(),
-                fence,
-                number,
-                self.capacity.worker_name,
-                self.request,
-                now.0
-            ])?;
+        let (conn, now) = (self.s.conn, self.s.now);
+        let task = candidate.id.as_bytes();
+        let worker = &self.capacity.worker_name;
+        conn.prepare_cached(
+            "UPDATE tasks SET state = 'running', fence = fence + 1, attempts = attempts + 1, tries = tries + 1,
+                    lease_until = ?2, started_at = ?3, worker = ?4
+             WHERE id = ?1",
+        )?
+        .execute(params![task, now.after(self.capacity.lease).0, now.0, worker])?;
+        conn.prepare_cached(
+            "INSERT INTO attempts (task, fence, number, worker, request, started_at)
+             SELECT id, fence, tries, worker, ?2, started_at FROM tasks WHERE id = ?1",
+        )?
+        .execute(params![task, self.request])?;
         self.s.given(candidate.id);
+        self.s.memory.remove(candidate);
+        let (queue, cpu_ms) = (candidate.line.queue, candidate.cpu_ms);
+        let from = Some(TaskState::Ready);
+        let memory = &self.s.memory;
+        memory.moved(queue, cpu_ms, from, TaskState::Running);
         self.given.push(candidate.id);
         Ok(())
     }
@@ -256,21 +227,22 @@ impl<'a> Claim<'a> {
     }
 }
 
-fn candidate(row: &Row<'_>, queue: Queue) -> rusqlite::Result<Candidate> {
+/// A ready task in the columns of [`READY`].
+pub(super) fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     Ok(Candidate {
-        id: id(row, "id")?,
+        id: id(row, 0)?,
         line: Line {
-            tenant: id(row, "tenant")?,
-            queue,
-            priority: row.get("priority")?,
+            tenant: id(row, 1)?,
+            queue: named(row, 10, Queue::parse)?,
+            priority: row.get(2)?,
         },
-        lane: row.get("lane")?,
-        rank: row.get("rank")?,
-        cpu_ms: row.get("cpu_ms")?,
-        memory: row.get("memory_bytes")?,
-        alone: row.get("alone")?,
-        queued_at: time(row, "queued_at")?,
-        needs: row.get("needs")?,
+        lane: row.get(3)?,
+        rank: row.get(4)?,
+        cpu_ms: row.get(5)?,
+        memory: row.get(6)?,
+        alone: row.get(7)?,
+        queued_at: time(row, 8)?,
+        needs: row.get(9)?,
         elsewhere: false,
     })
 }
@@ -280,6 +252,37 @@ pub(super) struct Lined {
     pub(super) tenant: TenantId,
     pub(super) priority: u8,
     pub(super) needs: String,
+}
+
+impl Lined {
+    /// The line of a task.
+    pub(super) fn of(task: &Candidate) -> Self {
+        Self {
+            tenant: task.line.tenant,
+            priority: task.line.priority,
+            needs: task.needs.clone(),
+        }
+    }
+
+    /// Whether a task of the same queue is in it.
+    pub(super) fn is_of(&self, task: &Candidate) -> bool {
+        (self.tenant, self.priority) == (task.line.tenant, task.line.priority)
+            && self.needs == task.needs
+    }
+}
+
+/// The first tasks of a line, in their order.
+pub(super) fn first_of(
+    conn: &Connection,
+    queue: Queue,
+    line: &Lined,
+    most: usize,
+) -> Result<Vec<Candidate>, StoreError> {
+    let (tenant, needs) = (line.tenant.as_bytes(), &line.needs);
+    let values = params![queue.as_str(), tenant, line.priority, needs, most];
+    let mut ready = conn.prepare_cached(READY)?;
+    let rows = ready.query_map(values, candidate)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// All lines of a queue in which something is ready.
@@ -309,52 +312,19 @@ pub(super) fn lines(conn: &Connection, queue: Queue) -> Result<Vec<Lined>, Store
     }
 }
 
-/// Where the lines of these tasks stand.
-fn turns(s: &Session<'_>, candidates: &[Candidate]) -> Result<Turns, StoreError> {
-    let conn = s.conn;
-    let clock = conn
-        .prepare_cached("SELECT vtime FROM clock")?
-        .query_row([], |row| row.get(0))?;
-    let mut turns = Turns::new(clock);
-    let lines: BTreeSet<Line> = candidates.iter().map(|c| c.line).collect();
-    let mut vtime = conn.prepare_cached(
+/// Up to where a line was served, if it ever was.
+pub(super) fn vtime(conn: &Connection, line: &Line) -> Result<Option<i64>, StoreError> {
+    let mut statement = conn.prepare_cached(
         "SELECT vtime FROM flows WHERE tenant = ?1 AND queue = ?2 AND priority = ?3",
     )?;
-    let mut tenant =
-        conn.prepare_cached("SELECT weight, running_max FROM tenants WHERE id = ?1")?;
-    let mut running = conn.prepare_cached(RUNNING_OF)?;
-    for line in lines {
-        let (weight, most): (u64, Option<u32>) = tenant
-            .query_row([line.tenant.as_bytes()], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
-        let values = params![line.tenant.as_bytes(), line.queue.as_str(), line.priority];
-        let vtime: Option<i64> = vtime.query_row(values, |row| row.get(0)).optional()?;
-        turns.add(line, weight, vtime);
-        if let Some(most) = most {
-            let running: u32 = running.query_row([line.tenant.as_bytes()], |row| row.get(0))?;
-            turns.limit(line.tenant, most.saturating_sub(running));
-        }
-    }
-    Ok(turns)
+    let values = params![line.tenant.as_bytes(), line.queue.as_str(), line.priority];
+    Ok(statement.query_row(values, |row| row.get(0)).optional()?)
 }
 
-fn save(s: &Session<'_>, turns: &Turns) -> Result<(), StoreError> {
-    let mut statement = s.conn.prepare_cached(
-        "INSERT INTO flows VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET vtime = excluded.vtime",
-    )?;
-    for (line, vtime, _) in turns.served() {
-        statement.execute(params![
-            line.tenant.as_bytes(),
-            line.queue.as_str(),
-            line.priority,
-            vtime
-        ])?;
-    }
-    s.conn
-        .prepare_cached("UPDATE clock SET vtime = ?1 WHERE vtime < ?1")?
-        .execute([turns.clock()])?;
-    Ok(())
+/// How many tasks of a tenant are running.
+pub(super) fn running_of(conn: &Connection, tenant: TenantId) -> Result<u32, StoreError> {
+    let mut statement = conn.prepare_cached(RUNNING_OF)?;
+    Ok(statement.query_row([tenant.as_bytes()], |row| row.get(0))?)
 }
 
 /// Whether nothing below the idle lane is ready or running.
@@ -398,34 +368,34 @@ fn claimed(s: &Session<'_>, task: TaskId) -> Result<Claimed, StoreError> {
     Ok(Claimed {
         lease: Lease {
             task,
-            fence: row.get("fence")?,
+            fence: row.get(0)?,
         },
-        tenant: id(row, "tenant")?,
-        asset: id(row, "asset")?,
-        generation: row.get("generation")?,
-        step: row.get("step")?,
-        number: row.get("number")?,
-        recipe: s.frozen.recipe(s.conn, sha(row, "recipe")?)?,
-        settings: s.frozen.settings(s.conn, sha(row, "settings")?)?,
+        tenant: id(row, 1)?,
+        asset: id(row, 2)?,
+        generation: row.get(3)?,
+        step: row.get(4)?,
+        number: row.get(5)?,
+        cost: Cost {
+            memory_bytes: row.get(6)?,
+            cpu_ms: row.get(7)?,
+        },
+        attempt: row.get(8)?,
+        alone: row.get(9)?,
+        ready_at: time(row, 10)?,
+        recipe: s.frozen.recipe(s.conn, sha(row, 11)?)?,
+        settings: s.frozen.settings(s.conn, sha(row, 12)?)?,
         options: AssetOptions {
-            watermark: row.get("watermark")?,
-            focus: maybe_json(row, "focus")?,
+            watermark: row.get(13)?,
+            focus: maybe_json(row, 14)?,
             ..AssetOptions::default()
         },
-        original: blob(row)?,
-        media_type: row.get("media_type")?,
+        media_type: row.get(15)?,
         facts: Facts {
-            pixels: row.get("fact_pixels")?,
-            frames: row.get("fact_frames")?,
-            bytes: row.get("fact_bytes")?,
+            pixels: row.get(16)?,
+            frames: row.get(17)?,
+            bytes: row.get(18)?,
         },
-        cost: Cost {
-            memory_bytes: row.get("memory_bytes")?,
-            cpu_ms: row.get("cpu_ms")?,
-        },
-        attempt: row.get("tries")?,
-        alone: row.get("alone")?,
-        correlation_id: row.get("correlation_id")?,
-        ready_at: time(row, "queued_at")?,
+        correlation_id: row.get(19)?,
+        original: blob_from(row, 20)?,
     })
 }

@@ -2,13 +2,13 @@
 
 use super::live::Live;
 use super::renditions::{self, Which};
-use super::rows::{id, waiting};
+use super::rows::{id, named, waiting};
 use super::task::{Hand, make_ready};
 use super::writer::Session;
 use crate::StoreError;
 use mediaflow_core::transition::Effect;
-use mediaflow_core::{Cost, ErrorCode, TaskId, TaskState};
-use rusqlite::params;
+use mediaflow_core::{Cost, ErrorCode, Queue, TaskId, TaskState};
+use rusqlite::{Params, params};
 use std::time::Duration;
 
 impl Live {
@@ -51,23 +51,38 @@ impl Live {
             )?
             .collect::<Result<Vec<_>, _>>()?;
         for (task, cpu_ms) in tasks {
-            make_ready(s, self.tenant, task, cpu_ms)?;
+            make_ready(s, self.tenant, task, cpu_ms, TaskState::Pending)?;
         }
         Ok(())
     }
 
     fn succeed_by_core(&self, s: &Session<'_>, step: usize) -> Result<(), StoreError> {
-        s.conn
-            .prepare_cached(
-                "UPDATE tasks SET state = 'succeeded', queued_at = ?4, started_at = ?4, finished_at = ?4
-                 WHERE asset = ?1 AND generation = ?2 AND step = ?3",
-            )?
-            .execute(params![
-                self.asset.as_bytes(),
-                self.run.generation,
-                step,
-                s.now.0
-            ])?;
+        let (from, to) = (TaskState::Pending, TaskState::Succeeded);
+        move_all(
+            s,
+            (from, to),
+            params![self.asset.as_bytes(), self.run.generation, step, s.now.0],
+            "UPDATE tasks SET state = 'succeeded', queued_at = ?4, started_at = ?4, finished_at = ?4
+             WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'pending' RETURNING queue",
+        )
+    }
+
+    /// Counts the tasks of a step that are about to be cancelled.
+    fn count_cancelled(&self, s: &Session<'_>, step: usize) -> Result<(), StoreError> {
+        let mut statement = s.conn.prepare_cached(
+            "SELECT queue, state, count(*), sum(cpu_ms) FROM tasks
+             WHERE asset = ?1 AND generation = ?2 AND step = ?3
+               AND state IN ('pending', 'ready', 'running', 'waiting') GROUP BY queue, state",
+        )?;
+        let values = params![self.asset.as_bytes(), self.run.generation, step];
+        let mut rows = statement.query(values)?;
+        while let Some(row) = rows.next()? {
+            let queue = named(row, "queue", Queue::parse)?;
+            let state = named(row, "state", TaskState::parse)?;
+            let (tasks, cpu_ms): (i64, i64) = (row.get(2)?, row.get(3)?);
+            s.memory.count(queue, state, -tasks, -cpu_ms);
+            s.memory.count(queue, TaskState::Cancelled, tasks, cpu_ms);
+        }
         Ok(())
     }
 
@@ -81,6 +96,7 @@ impl Live {
             .execute(params![
                 self.asset.as_bytes(), self.run.generation, step, s.now.0, reason.as_str(), reason.meaning()
             ])?;
+        self.count_cancelled(s, step)?;
         s.conn
             .prepare_cached(
                 "UPDATE tasks SET state = 'cancelled', fence = fence + 1, lease_until = NULL, retry_at = NULL,
@@ -91,17 +107,19 @@ impl Live {
             .execute(params![
                 self.asset.as_bytes(), self.run.generation, step, s.now.0, reason.as_str(), reason.meaning()
             ])?;
+        s.memory.forget_ready();
         Ok(())
     }
 
     fn restore(&self, s: &Session<'_>, step: usize) -> Result<(), StoreError> {
-        s.conn
-            .prepare_cached(
-                "UPDATE tasks SET state = 'pending', finished_at = NULL, error_code = NULL, error_message = NULL
-                 WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'cancelled'",
-            )?
-            .execute(params![self.asset.as_bytes(), self.run.generation, step])?;
-        Ok(())
+        let (from, to) = (TaskState::Cancelled, TaskState::Pending);
+        move_all(
+            s,
+            (from, to),
+            params![self.asset.as_bytes(), self.run.generation, step],
+            "UPDATE tasks SET state = 'pending', finished_at = NULL, error_code = NULL, error_message = NULL
+             WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'cancelled' RETURNING queue",
+        )
     }
 
     fn expand(&self, s: &Session<'_>, step: usize, cost: Cost) -> Result<(), StoreError> {
@@ -113,25 +131,24 @@ impl Live {
     }
 
     fn skip(&self, s: &Session<'_>, step: usize) -> Result<(), StoreError> {
-        s.conn
-            .prepare_cached(
-                "UPDATE tasks SET state = 'skipped', finished_at = ?4
-                 WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'pending'",
-            )?
-            .execute(params![
-                self.asset.as_bytes(),
-                self.run.generation,
-                step,
-                s.now.0
-            ])?;
-        Ok(())
+        let (from, to) = (TaskState::Pending, TaskState::Skipped);
+        move_all(
+            s,
+            (from, to),
+            params![self.asset.as_bytes(), self.run.generation, step, s.now.0],
+            "UPDATE tasks SET state = 'skipped', finished_at = ?4
+             WHERE asset = ?1 AND generation = ?2 AND step = ?3 AND state = 'pending' RETURNING queue",
+        )
     }
 
     fn publish(&mut self, s: &Session<'_>) -> Result<(), StoreError> {
         let generation = self.run.generation;
-        let which = Which::Before(generation);
-        let paths = renditions::withdraw(s, self.asset, self.published, which)?;
-        renditions::purge(s, self.asset, &paths)?;
+        // Nothing is older than the first.
+        if generation > 1 {
+            let which = Which::Before(generation);
+            let paths = renditions::withdraw(s, self.asset, self.published, which)?;
+            renditions::purge(s, self.asset, &paths)?;
+        }
         self.partial = false;
         self.set_published(s, generation)
     }
@@ -172,6 +189,7 @@ fn settle(s: &Session<'_>, hand: &Hand, state: TaskState) -> Result<(), StoreErr
             state.is_ended().then_some(s.now.0),
             clean,
         ])?;
+    hand.moved(s, state);
     Ok(())
 }
 
@@ -186,6 +204,8 @@ fn requeue(s: &Session<'_>, hand: &Hand) -> Result<(), StoreError> {
                  WHERE id = ?1 RETURNING id, asset, queue, lane",
             )?
             .query_row(params![hand.id.as_bytes(), s.now.0], waiting)?;
+        s.memory.forget_ready();
+        hand.moved(s, TaskState::Ready);
         s.ready.borrow_mut().push(waiting);
         return Ok(());
     }
@@ -196,7 +216,7 @@ fn requeue(s: &Session<'_>, hand: &Hand) -> Result<(), StoreError> {
              WHERE id = ?1",
         )?
         .execute(params![hand.id.as_bytes()])?;
-    make_ready(s, hand.tenant, hand.id, hand.cpu_ms)
+    make_ready(s, hand.tenant, hand.id, hand.cpu_ms, hand.task.state)
 }
 
 fn retry(s: &Session<'_>, hand: &Hand, pause: Duration) -> Result<(), StoreError> {
@@ -205,5 +225,21 @@ fn retry(s: &Session<'_>, hand: &Hand, pause: Duration) -> Result<(), StoreError
             "UPDATE tasks SET state = 'waiting', lease_until = NULL, retry_at = ?2 WHERE id = ?1",
         )?
         .execute(params![hand.id.as_bytes(), s.now.after(pause).0])?;
+    hand.moved(s, TaskState::Waiting);
+    Ok(())
+}
+
+/// Moves tasks from one state to another, neither of them ready, by a statement that answers their queues.
+fn move_all(
+    s: &Session<'_>,
+    (from, to): (TaskState, TaskState),
+    values: impl Params,
+    sql: &str,
+) -> Result<(), StoreError> {
+    let mut statement = s.conn.prepare_cached(sql)?;
+    let queues = statement.query_map(values, |row| named(row, "queue", Queue::parse))?;
+    for queue in queues {
+        s.memory.moved(queue?, 0, Some(from), to);
+    }
     Ok(())
 }

@@ -12,11 +12,12 @@ use async_trait::async_trait;
 use mediaflow_core::{AssetId, AssetState, BlobId, EventDraft, EventType, TenantId};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
+use std::sync::Arc;
 
 #[async_trait]
 impl Intake for SqliteStore {
     async fn accept(&self, accept: Accept) -> Result<Accepted, StoreError> {
-        self.write(move |s| take_in(s, accept)).await
+        self.write(move |s| take_in(s, &accept)).await
     }
 
     async fn repeated(
@@ -47,7 +48,7 @@ impl Intake for SqliteStore {
     }
 }
 
-fn take_in(s: &Session<'_>, accept: Accept) -> Result<Accepted, StoreError> {
+pub(super) fn take_in(s: &Session<'_>, accept: &Accept) -> Result<Accepted, StoreError> {
     s.phase.may_take_in()?;
     let tenant = accept.tenant;
     make_tenant(s, tenant)?;
@@ -70,8 +71,8 @@ fn take_in(s: &Session<'_>, accept: Accept) -> Result<Accepted, StoreError> {
     }
     let original = adopt(s, tenant, &accept.original)?;
     let asset = AssetId(s.env.id());
-    insert_asset(s, asset, &accept, original.id)?;
-    finish(s, &accept, asset)?;
+    insert_asset(s, asset, accept, original.id)?;
+    finish(s, accept, asset)?;
     if let Some(key) = &accept.idempotency {
         s.conn
             .prepare_cached("INSERT INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -94,10 +95,10 @@ fn take_in(s: &Session<'_>, accept: Accept) -> Result<Accepted, StoreError> {
         published: 0,
         partial: false,
         generation: 1,
-        recipe: accept.recipe,
-        settings: accept.settings,
+        recipe: Arc::clone(&accept.recipe),
+        settings: accept.settings.clone(),
         watermark: accept.options.watermark,
-        focus: accept.options.focus,
+        focus: accept.options.focus.clone(),
         facts: accept.facts,
         state: AssetState::Uploaded,
         in_review: false,

@@ -50,16 +50,21 @@ pub(super) struct Beginning {
     pub(super) sequence: u64,
 }
 
-/// The run in a row of `runs`, with its recipe.
+/// The run in the columns `generation`, `state`, `verdict` and `steps`, with its recipe.
 pub(super) fn run(row: &Row<'_>, recipe: Arc<Recipe>) -> rusqlite::Result<Run> {
-    let steps: String = row.get("steps")?;
-    let steps = crate::standing::steps(&steps)
+    run_from(row, row.as_ref().column_index("generation")?, recipe)
+}
+
+/// The same, of which the first is in this place.
+fn run_from(row: &Row<'_>, first: usize, recipe: Arc<Recipe>) -> rusqlite::Result<Run> {
+    let steps = row.get_ref(first + 3)?.as_str()?;
+    let steps = crate::standing::steps(steps)
         .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
-    let verdict: Option<String> = row.get("verdict")?;
+    let verdict = row.get_ref(first + 2)?.as_str_or_null()?;
     Ok(Run {
-        generation: row.get("generation")?,
-        state: named(row, "state", RunState::parse)?,
-        verdict: verdict.as_deref().and_then(Verdict::parse),
+        generation: row.get(first)?,
+        state: named(row, first + 1, RunState::parse)?,
+        verdict: verdict.and_then(Verdict::parse),
         steps,
         recipe,
     })
@@ -77,18 +82,18 @@ impl Live {
         )?;
         let mut rows = statement.query([asset.as_bytes()])?;
         let row = rows.next()?.ok_or(StoreError::AssetNotFound)?;
-        let recipe = s.frozen.recipe(s.conn, sha(row, "recipe")?)?;
+        let recipe = s.frozen.recipe(s.conn, sha(row, 9)?)?;
         Ok(Self {
-            tenant: id(row, "tenant")?,
+            tenant: id(row, 0)?,
             asset,
-            state: named(row, "asset_state", AssetState::parse)?,
-            in_review: row.get("in_review")?,
-            published: row.get("published")?,
-            partial: row.get("partial")?,
-            showing: row.get("showing")?,
-            run: run(row, recipe)?,
-            settings: s.frozen.settings(s.conn, sha(row, "settings")?)?,
-            sequence: row.get("sequence")?,
+            state: named(row, 1, AssetState::parse)?,
+            in_review: row.get(2)?,
+            published: row.get(3)?,
+            run: run_from(row, 4, recipe)?,
+            sequence: row.get(8)?,
+            settings: s.frozen.settings(s.conn, sha(row, 10)?)?,
+            showing: row.get(11)?,
+            partial: row.get(12)?,
         })
     }
 
@@ -225,6 +230,7 @@ impl Live {
                 self.settings.priority.number(),
                 self.run.recipe.requires(step).join(","),
             ])?;
+        s.memory.moved(operation.queue(), cost.cpu_ms, None, state);
         Ok(())
     }
 

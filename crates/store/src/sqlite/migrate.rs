@@ -3,7 +3,9 @@
 
 use super::{SqliteStore, lock};
 use crate::StoreError;
-use crate::schema::{Applied, Migration, MigrationRecord, Wanted, due, expand, needs, records};
+use crate::schema::{
+    Applied, Migration, MigrationRecord, Wanted, contract, due, expand, needs, records,
+};
 use mediaflow_core::Timestamp;
 use rusqlite::{Connection, OpenFlags, params};
 use std::path::Path;
@@ -21,6 +23,7 @@ const STEPS: &[Migration] = &[
     ),
     expand("queues", include_str!("migrations/0008_queues.sql")),
     expand("uploads", include_str!("migrations/0009_uploads.sql")),
+    contract(10, "counts", include_str!("migrations/0010_counts.sql")),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS schema_version (

@@ -16,6 +16,7 @@ mod intake;
 mod keys;
 mod live;
 mod lock;
+mod memory;
 mod migrate;
 mod output;
 mod phase;
@@ -118,7 +119,7 @@ impl SqliteStore {
     /// Those of `look`, and when the database does not answer.
     pub async fn inspect<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        mut look: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.write(move |s| Ok(look(s.conn)?)).await
     }
@@ -137,6 +138,7 @@ impl SqliteStore {
             let tx = conn.unchecked_transaction()?;
             let session = Session::new(&tx, &*env, &frozen);
             void_leases(&session)?;
+            session.memory.write(&tx)?;
             tx.commit()?;
         }
         let readers = readers(&conn)?;
@@ -173,7 +175,7 @@ impl SqliteStore {
 
     async fn write<T: Send + 'static>(
         &self,
-        verb: impl FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+        verb: impl FnMut(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.run(verb).await
     }
@@ -187,7 +189,15 @@ impl SqliteStore {
                 let frozen = Arc::clone(&self.frozen);
                 readers.run(move |conn| query(conn, &frozen)).await
             }
-            None => self.write(move |s| query(s.conn, s.frozen)).await,
+            None => {
+                // Alone in its transaction, it is never done again.
+                let mut query = Some(query);
+                let once = move |s: &Session<'_>| {
+                    let query = query.take().expect("a verb runs once where it is alone");
+                    query(s.conn, s.frozen)
+                };
+                self.write(once).await
+            }
         }
     }
 }

@@ -173,12 +173,22 @@ async fn a_full_disk_is_named_and_passes() {
 
 #[tokio::test]
 async fn a_verb_that_fails_or_panics_undoes_itself_and_nothing_else() {
-    let store = super::SqliteStore::open_in_memory(std::sync::Arc::new(World)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mediaflow.db");
+    let store = super::SqliteStore::open(&path, std::sync::Arc::new(World)).unwrap();
+    // All are asked for before the first is done, so that they share a transaction.
+    let (go, all_asked) = std::sync::mpsc::channel::<()>();
+    let first = store.write(move |s| {
+        // Nobody is there any more when it runs again.
+        let _ = all_asked.recv();
+        Ok(s.conn
+            .execute("INSERT INTO tenants (id) VALUES (x'01')", [])?)
+    });
     let insert = |s: &super::Session<'_>| {
         s.conn
             .execute("INSERT INTO tenants (id) VALUES (randomblob(16))", [])
     };
-    let good = store.write(move |s| Ok(insert(s)?));
+    let good = || store.write(move |s| Ok(insert(s)?));
     let bad = store.write(move |s| {
         insert(s)?;
         Err::<(), _>(StoreError::AssetNotFound)
@@ -187,13 +197,16 @@ async fn a_verb_that_fails_or_panics_undoes_itself_and_nothing_else() {
         insert(s)?;
         panic!("a bug");
     });
-    let (good, bad, worse) = tokio::join!(good, bad, worse);
-    assert_eq!(good.unwrap(), 1);
-    assert!(matches!(bad, Err(StoreError::AssetNotFound)));
-    assert!(matches!(worse, Err(StoreError::Database(_))));
+    let go = async move { go.send(()).unwrap() };
+    let answers = tokio::join!(first, good(), bad, good(), worse, good(), go);
+    for good in [answers.0, answers.1, answers.3, answers.5] {
+        assert_eq!(good.unwrap(), 1);
+    }
+    assert!(matches!(answers.2, Err(StoreError::AssetNotFound)));
+    assert!(matches!(answers.4, Err(StoreError::Database(_))));
     let count = |s: &super::Session<'_>| {
         Ok(s.conn
             .query_row("SELECT count(*) FROM tenants", [], |r| r.get::<_, u32>(0))?)
     };
-    assert_eq!(store.write(count).await.unwrap(), 1);
+    assert_eq!(store.write(count).await.unwrap(), 4);
 }

@@ -218,7 +218,7 @@ impl SqlitePremises {
         .await
     }
 
-    /// Makes again what does not move: the words that assets are found by.
+    /// Makes again what does not move: the words that assets are found by, and counts.
     pub(crate) async fn derive(&self) -> Result<(), StoreError> {
         self.with(|conn| {
             let mut statement = conn.prepare("SELECT id FROM assets WHERE state <> 'deleted'")?;
@@ -226,6 +226,10 @@ impl SqlitePremises {
             for asset in assets.collect::<rusqlite::Result<Vec<AssetId>>>()? {
                 index_words(conn, asset)?;
             }
+            conn.execute_batch(
+                "INSERT INTO task_counts (queue, state, tasks, cpu_ms)
+                 SELECT queue, state, count(*), iif(state = 'ready', sum(cpu_ms), 0) FROM tasks GROUP BY queue, state",
+            )?;
             Ok(())
         })
         .await

@@ -54,7 +54,7 @@ impl Review for SqliteStore {
         asset: AssetId,
         generation: Generation,
     ) -> Result<u32, StoreError> {
-        self.write(move |s| reprocess(s, tenant, asset, generation))
+        self.write(move |s| reprocess(s, tenant, asset, generation.clone()))
             .await
     }
 }

@@ -50,6 +50,7 @@ impl Control for SqliteStore {
             s.conn
                 .prepare_cached("INSERT OR REPLACE INTO switches VALUES (?1, ?2)")?
                 .execute([switch.as_str(), on_off(on)])?;
+            s.memory.forget_ready();
             note(s, switch.as_str(), on_off(!on), on_off(on), &who)?;
             Ok(true)
         })
@@ -114,6 +115,7 @@ impl Control for SqliteStore {
                     record.running_max,
                     record.waiting_max
                 ])?;
+            s.memory.forget_limits(s.conn)?;
             Ok(record)
         })
         .await

@@ -1,11 +1,12 @@
 //! A task row in hand, and its way into the queue.
 
-use super::rows::{id, named, waiting};
+use super::claim::candidate;
+use super::rows::{id, named};
 use super::writer::Session;
-use crate::StoreError;
 use crate::load::minute;
+use crate::{StoreError, Waiting};
 use mediaflow_core::transition::TaskInHand;
-use mediaflow_core::{AssetId, Failure, FailureKind, TaskId, TaskState, TenantId};
+use mediaflow_core::{AssetId, Failure, FailureKind, Queue, TaskId, TaskState, TenantId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// A task, as far as deciding about it needs.
@@ -16,6 +17,8 @@ pub(super) struct Hand {
     pub(super) generation: u32,
     pub(super) fence: u64,
     pub(super) cpu_ms: u32,
+    queue: Queue,
+    started_at: Option<i64>,
     pub(super) task: TaskInHand,
 }
 
@@ -24,25 +27,28 @@ impl Hand {
         let found = s
             .conn
             .prepare_cached(
-                "SELECT tenant, asset, generation, step, state, fence, attempts, crashes, alone, losses_alone, cpu_ms
+                "SELECT tenant, asset, generation, step, state, fence, attempts, crashes, alone, losses_alone, cpu_ms,
+                        queue, started_at
                  FROM tasks WHERE id = ?1",
             )?
             .query_row([task.as_bytes()], |row| {
                 Ok(Self {
                     id: task,
-                    tenant: id(row, "tenant")?,
-                    asset: id(row, "asset")?,
-                    generation: row.get("generation")?,
-                    fence: row.get("fence")?,
-                    cpu_ms: row.get("cpu_ms")?,
+                    tenant: id(row, 0)?,
+                    asset: id(row, 1)?,
+                    generation: row.get(2)?,
                     task: TaskInHand {
-                        step: row.get("step")?,
-                        state: named(row, "state", TaskState::parse)?,
-                        attempts: row.get("attempts")?,
-                        crashes: row.get("crashes")?,
-                        alone: row.get("alone")?,
-                        losses_alone: row.get("losses_alone")?,
+                        step: row.get(3)?,
+                        state: named(row, 4, TaskState::parse)?,
+                        attempts: row.get(6)?,
+                        crashes: row.get(7)?,
+                        alone: row.get(8)?,
+                        losses_alone: row.get(9)?,
                     },
+                    fence: row.get(5)?,
+                    cpu_ms: row.get(10)?,
+                    queue: named(row, 11, Queue::parse)?,
+                    started_at: row.get(12)?,
                 })
             })
             .optional()?;
@@ -70,15 +76,17 @@ impl Hand {
                 failure.map(|f| &f.message),
             ])?;
         if outcome != "handed_back" {
-            s.conn
-                .prepare_cached(
-                    "INSERT INTO queue_minutes SELECT ?2, queue, 0, 1, cpu_ms, max(?3 - started_at, 0) FROM tasks WHERE id = ?1
-                     ON CONFLICT DO UPDATE SET done = done + 1, estimated_ms = estimated_ms + excluded.estimated_ms,
-                        spent_ms = spent_ms + excluded.spent_ms",
-                )?
-                .execute(params![self.id.as_bytes(), minute(s.now), s.now.0])?;
+            let spent = s.now.0 - self.started_at.unwrap_or(s.now.0);
+            let spent = u64::try_from(spent).unwrap_or(0);
+            s.memory.done(minute(s.now), self.queue, self.cpu_ms, spent);
         }
         Ok(())
+    }
+
+    /// It goes to another state.
+    pub(super) fn moved(&self, s: &Session<'_>, to: TaskState) {
+        let from = Some(self.task.state);
+        s.memory.moved(self.queue, self.cpu_ms, from, to);
     }
 
     /// Remembers what the next decision about it depends on.
@@ -116,29 +124,34 @@ pub(super) fn make_ready(
     tenant: TenantId,
     task: TaskId,
     cpu_ms: u32,
+    from: TaskState,
 ) -> Result<(), StoreError> {
-    let rank: i64 = s
-        .conn
-        .prepare_cached(
-            "UPDATE tenants SET vtime = max(vtime, (SELECT vtime FROM clock)) + ?2 * 1000 / weight
-             WHERE id = ?1 RETURNING vtime - ?2 * 1000 / weight",
-        )?
-        .query_row(params![tenant.as_bytes(), cpu_ms], |row| row.get(0))?;
-    let waiting = s
-        .conn
+    let rank = s.memory.charge(s.conn, tenant, cpu_ms)?;
+    s.conn
         .prepare_cached(
             "UPDATE tasks SET state = 'ready', rank = ?2, queued_at = ?3, retry_at = NULL, lease_until = NULL,
                     finished_at = NULL
-             WHERE id = ?1 RETURNING id, asset, queue, lane",
+             WHERE id = ?1",
         )?
-        .query_row(params![task.as_bytes(), rank, s.now.0], waiting)?;
-    s.conn
+        .execute(params![task.as_bytes(), rank, s.now.0])?;
+    // To have the statement above return this would have it keep all pages that it changes twice.
+    let (task, asset) = s
+        .conn
         .prepare_cached(
-            "INSERT INTO queue_minutes SELECT ?2, queue, 1, 0, 0, 0 FROM tasks WHERE id = ?1
-             ON CONFLICT DO UPDATE SET arrived = arrived + 1",
+            "SELECT id, tenant, priority, lane, rank, cpu_ms, memory_bytes, alone, queued_at, needs, queue, asset
+             FROM tasks WHERE id = ?1",
         )?
-        .execute(params![task.as_bytes(), minute(s.now)])?;
-    s.ready.borrow_mut().push(waiting);
+        .query_row([task.as_bytes()], |row| Ok((candidate(row)?, id(row, 11)?)))?;
+    let queue = task.line.queue;
+    s.memory.add(&task);
+    s.memory.arrived(minute(s.now), queue);
+    s.memory.moved(queue, cpu_ms, Some(from), TaskState::Ready);
+    s.ready.borrow_mut().push(Waiting {
+        task: task.id,
+        asset,
+        queue,
+        lane: task.lane,
+    });
     Ok(())
 }
 

@@ -11,7 +11,9 @@ use crate::{
     Waiting,
 };
 use async_trait::async_trait;
-use mediaflow_core::{AssetId, AssetState, BlobId, Queue, TaskId, TenantId, Timestamp, UploadId};
+use mediaflow_core::{
+    AssetId, AssetState, BlobId, Queue, TaskId, TaskState, TenantId, Timestamp, UploadId,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::time::Duration;
 
@@ -187,7 +189,7 @@ fn sweep(s: &Session<'_>, limit: u32) -> Result<Swept, StoreError> {
         swept.lost += 1;
     }
     for (task, tenant, cpu_ms) in due {
-        make_ready(s, tenant, task, cpu_ms)?;
+        make_ready(s, tenant, task, cpu_ms, TaskState::Waiting)?;
         swept.due += 1;
     }
     s.conn

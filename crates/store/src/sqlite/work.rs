@@ -97,7 +97,7 @@ fn extend(s: &Session<'_>, leases: &[Lease], duration: Duration) -> Result<Vec<L
     Ok(lost)
 }
 
-fn end(
+pub(super) fn end(
     s: &Session<'_>,
     lease: Lease,
     report: &Report,

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The schema as each release left it.
-const SQLITE: [&str; 9] = [
+const SQLITE: [&str; 10] = [
     include_str!("../../src/sqlite/migrations/0001_initial.sql"),
     include_str!("../../src/sqlite/migrations/0002_streams.sql"),
     include_str!("../../src/sqlite/migrations/0003_quality.sql"),
@@ -22,7 +22,10 @@ const SQLITE: [&str; 9] = [
     include_str!("../../src/sqlite/migrations/0007_installation.sql"),
     include_str!("../../src/sqlite/migrations/0008_queues.sql"),
     include_str!("../../src/sqlite/migrations/0009_uploads.sql"),
+    include_str!("../../src/sqlite/migrations/0010_counts.sql"),
 ];
+/// The step from which on counts are kept by the program, and no more by triggers.
+const COUNTED: usize = 10;
 
 /// What a later release would add in the middle of everybody's work: columns that statements answer, a table, an index.
 const NEXT: &str = "ALTER TABLE assets ADD COLUMN next_fact bigint; ALTER TABLE tasks ADD COLUMN next_cost bigint NOT NULL DEFAULT 0;
@@ -217,7 +220,8 @@ fn as_level_wrote(path: &Path, level: usize, rows: &Path) {
     conn.pragma_update(None, "user_version", level).unwrap();
     let rows = rows.to_str().unwrap();
     conn.execute("ATTACH ?1 AS now", [rows]).unwrap();
-    for table in TABLES.iter().map(|t| t.name) {
+    let counts = (level >= COUNTED).then_some("task_counts");
+    for table in TABLES.iter().map(|t| t.name).chain(counts) {
         let columns = "SELECT group_concat(name, ', ') FROM pragma_table_info(?1, 'main')";
         let columns: Option<String> = conn.query_row(columns, [table], |row| row.get(0)).unwrap();
         if let Some(columns) = columns {
