@@ -206,11 +206,10 @@ pub(super) async fn claim(
         }
         served.push(turns);
     }
-    let mut given = give(s, &gifts).await?;
-    for turns in &served {
-        turns::save(s, turns).await?;
-    }
-    Ok(given.remove(&bytes).unwrap_or_default())
+    // Sent together: neither waits for the other's answer.
+    let (given, saved) = tokio::join!(give(s, &gifts), turns::save_all(s, &served));
+    saved?;
+    Ok(given?.remove(&bytes).unwrap_or_default())
 }
 
 /// Gives ready tasks of one asset to the worker that holds its bytes already. An offer never goes before a lower lane of
@@ -284,9 +283,10 @@ pub(super) async fn offer(s: &Session, offers: &[Offer<'_>]) -> Result<Given, St
             }
         }
     }
-    let given = give(s, &gifts).await?;
-    turns::save(s, &turns).await?;
-    Ok(given)
+    let served = [turns];
+    let (given, saved) = tokio::join!(give(s, &gifts), turns::save_all(s, &served));
+    saved?;
+    given
 }
 
 /// What these requests were given and still hold.

@@ -67,7 +67,14 @@ pub(super) async fn stand(
 }
 
 /// Notes where lines stand that were served.
-pub(super) async fn save(s: &Session, turns: &Turns) -> Result<(), StoreError> {
+pub(super) async fn save_all(s: &Session, served: &[Turns]) -> Result<(), StoreError> {
+    for turns in served {
+        save(s, turns).await?;
+    }
+    Ok(())
+}
+
+async fn save(s: &Session, turns: &Turns) -> Result<(), StoreError> {
     for (sql, is_new) in [(SERVED_FIRST, true), (SERVED, false)] {
         let (mut tenants, mut queues) = (Vec::new(), Vec::new());
         let (mut priorities, mut vtimes) = (Vec::new(), Vec::new());
