@@ -1,9 +1,9 @@
 //! Orchestration alone, beside what others use for it: graphs of eight tasks that do nothing, all of them waiting at the
 //! start; the core does the last one by itself, so seven are counted. SQLite with a file, PostgreSQL, and on the same PostgreSQL graphile-worker's flat jobs, and BullMQ's flows on Redis.
 //!
-//! usage: `graph PEERS [GRAPHS]`, where `PEERS` is the folder with `peers.mjs` and its packages. Everything is synced as in
-//! production: PostgreSQL has its own defaults, Redis appends and syncs once a second.
-//! `bench/queue/run` prepares the peers and calls this.
+//! usage: `graph PEERS [GRAPHS]`, where `PEERS` is the folder with `peers.mjs` and its packages, or `graph grow [ROWS]`: what a
+//! task costs when so many are in the tables already. Everything is synced as in production: PostgreSQL has its own
+//! defaults, Redis appends and syncs once a second. `bench/queue/run` prepares the peers and calls this.
 
 #![allow(clippy::print_stdout)] // its figures are what it is for
 
@@ -50,6 +50,10 @@ const UPLOADS: usize = 64;
 /// For latencies: graphs, one after the other, on idle workers.
 const CALM: usize = 200;
 const CALM_PAUSE: Duration = Duration::from_millis(20);
+/// Graphs that are measured together while tables grow.
+const ROUND: usize = 1000;
+/// Task rows of a graph.
+const ROWS: usize = TASKS + 1;
 
 #[derive(Default)]
 struct World;
@@ -258,35 +262,75 @@ fn peer(who: &str, folder: &Path, args: &[String], programs: &[&str]) -> f64 {
     tell(who, tasks, seconds, figures["cpu"] + servers, "")
 }
 
-#[tokio::main(worker_threads = 2)]
-async fn main() {
-    let mut args = std::env::args().skip(1);
-    let peers: PathBuf = args.next().expect("usage: graph PEERS [GRAPHS]").into();
-    let graphs: usize = args.next().map_or(4000, |n| n.parse().expect("a number"));
-    println!(
-        "{graphs} graphs of {TASKS} tasks      tasks/s   CPU µs   (CPU of all processes that take part, for each task)"
-    );
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = SqliteStore::open(&folder.path().join("bench.db"), Arc::new(World));
-    let sqlite = ours(
-        "MediaFlow, SQLite",
-        Arc::new(store.expect("a store")),
-        &[],
-        graphs,
-    )
-    .await;
+/// Works off graphs until the tables hold so many rows of tasks, and tells at each power of ten what the last ones cost.
+async fn grow(who: &str, store: Arc<dyn Store>, programs: &[&str], rows: usize) {
+    let bench = Bench::new(store);
+    let (mut graphs, mut next) = (0, 1000);
+    while next <= rows {
+        // The odd ones first, so that what is told is of a whole round.
+        let left = next / ROWS - graphs;
+        let round = if left % ROUND == 0 {
+            ROUND
+        } else {
+            left % ROUND
+        };
+        bench.accept(graphs, round).await;
+        let (began, cpu) = (Instant::now(), cpu_seconds(programs));
+        bench.run().await;
+        let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds(programs) - cpu);
+        graphs += round;
+        if round == left {
+            tell(who, round * TASKS, seconds, cpu, &format!("{next} rows"));
+            next *= 10;
+        }
+    }
+}
 
-    let durable = [
+async fn sqlite(folder: &Path) -> Arc<dyn Store> {
+    let store = SqliteStore::open(&folder.join("bench.db"), Arc::new(World));
+    Arc::new(store.expect("a store"))
+}
+
+fn server() -> Postgres {
+    Postgres::start(&[
         "fsync=on",
         "synchronous_commit=on",
         "full_page_writes=on",
         "shared_buffers=512MB",
         "max_wal_size=4GB",
-    ];
-    let server = Postgres::start(&durable);
+    ])
+}
+
+async fn postgres(server: &Postgres) -> Arc<dyn Store> {
     let url = server.database("mediaflow");
     let store = PostgresStore::open(&url, Arc::new(World), PostgresOptions::default()).await;
-    let store = Arc::new(store.expect("a store"));
+    Arc::new(store.expect("a store"))
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() {
+    let mut args = std::env::args().skip(1);
+    let peers = args
+        .next()
+        .expect("usage: graph PEERS [GRAPHS] | grow [ROWS]");
+    let number: Option<usize> = args.next().map(|n| n.parse().expect("a number"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = server();
+    println!(
+        "{:28} tasks/s    CPU µs   (CPU of all processes that take part, for each task)",
+        ""
+    );
+    if peers == "grow" {
+        let rows = number.unwrap_or(1_000_000);
+        grow("MediaFlow, SQLite", sqlite(folder.path()).await, &[], rows).await;
+        let store = postgres(&server).await;
+        return grow("MediaFlow, PostgreSQL", store, &["postgres"], rows).await;
+    }
+    let (peers, graphs) = (PathBuf::from(peers), number.unwrap_or(4000));
+    println!("{graphs} graphs of {TASKS} tasks");
+    let store = sqlite(folder.path()).await;
+    let sqlite = ours("MediaFlow, SQLite", store, &[], graphs).await;
+    let store = postgres(&server).await;
     let postgres = ours("MediaFlow, PostgreSQL", store, &["postgres"], graphs).await;
 
     let flat = (graphs * TASKS).to_string();

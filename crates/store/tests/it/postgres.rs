@@ -1,16 +1,14 @@
-//! PostgreSQL alone: what several processes do to each other, and how much it takes.
+//! PostgreSQL alone: what several processes do to each other.
 
-use crate::given::{FakeWorld, LEASE, TENANT, recipe_from, roomy};
+use crate::given::{FakeWorld, TENANT, recipe_from, roomy};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{AssetOptions, Kind, Queue, RunSettings, Sha256, Verdict};
 use mediaflow_servers::Postgres;
 use mediaflow_store::{
     Accept, Capacity, Claimed, Clock, Environment, Intake, NewBlob, Output, PostgresOptions,
-    PostgresStore, Report, Signals, Work,
+    PostgresStore, Report, Work,
 };
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
 
 static SERVER: LazyLock<Postgres> = LazyLock::new(|| Postgres::start(&[]));
 
@@ -180,99 +178,4 @@ fn done(task: &Claimed) -> Report {
         verdict: moderates.then_some(Verdict::Pass),
         ..Output::default()
     })
-}
-
-/// Measures; not a test of anything. `cargo test --release -p mediaflow-store --test it rate -- --ignored --nocapture`
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures, for a quiet machine"]
-async fn rate_of_trivial_tasks() {
-    const ASSETS: usize = 3000;
-    const WORKERS: usize = 4;
-    let server = Postgres::start(&["shared_buffers=512MB", "max_wal_size=4GB"]);
-    let options = PostgresOptions::default();
-    let env = Arc::<FakeWorld>::default() as Arc<dyn Environment>;
-    let url = server.database("rate");
-    let store = PostgresStore::open(&url, env, options).await.unwrap();
-    let store = Arc::new(store);
-    let world = Arc::<FakeWorld>::default();
-    let begun = (Instant::now(), cpu_ticks());
-    let mut uploaders = tokio::task::JoinSet::new();
-    for first in 0..64 {
-        let store = Arc::clone(&store);
-        uploaders.spawn(async move {
-            for n in (first..ASSETS).step_by(64) {
-                store.accept(upload(n)).await.unwrap();
-            }
-        });
-    }
-    uploaders.join_all().await;
-    tell("accept", ASSETS, begun);
-    let begun = (Instant::now(), cpu_ticks());
-    let left = Arc::new(AtomicU64::new((ASSETS * STEPS) as u64));
-    let mut workers = tokio::task::JoinSet::new();
-    for _ in 0..WORKERS {
-        let (store, world, left) = (Arc::clone(&store), Arc::clone(&world), Arc::clone(&left));
-        workers.spawn(async move { work(store, world, left).await });
-    }
-    workers.join_all().await;
-    tell("claim and report", ASSETS * STEPS, begun);
-    assert!(*store.on_event().borrow() > 0);
-}
-
-async fn work(store: Arc<PostgresStore>, world: Arc<FakeWorld>, left: Arc<AtomicU64>) {
-    let capacity = Capacity {
-        slots: vec![(Queue::BUSY, 64), (Queue::WAITING, 64)],
-        idle_lane: false,
-        lease: LEASE,
-        ..roomy()
-    };
-    while left.load(Ordering::SeqCst) > 0 {
-        let tasks = store.claim(world.id(), &capacity).await.unwrap();
-        let mut reports = tokio::task::JoinSet::new();
-        for task in tasks {
-            let (store, left) = (Arc::clone(&store), Arc::clone(&left));
-            reports.spawn(async move {
-                store.report(task.lease, done(&task), None).await.unwrap();
-                left.fetch_sub(1, Ordering::SeqCst);
-            });
-        }
-        if reports.is_empty() {
-            tokio::task::yield_now().await;
-        }
-        reports.join_all().await;
-    }
-}
-
-#[allow(clippy::print_stderr, reason = "figures are for whoever measures")]
-fn tell(what: &str, items: usize, (since, ticks): (Instant, (u64, u64))) {
-    let seconds = since.elapsed().as_secs_f64();
-    let now = cpu_ticks();
-    let per = |ticks: u64| ticks as f64 * 10_000.0 / items as f64;
-    eprintln!(
-        "{what}: {:.0}/s; processor {:.0} µs each here, {:.0} µs in PostgreSQL",
-        items as f64 / seconds,
-        per(now.0 - ticks.0),
-        per(now.1.saturating_sub(ticks.1)),
-    );
-}
-
-/// Hundredths of processor seconds of this process, and of all of PostgreSQL on this machine.
-fn cpu_ticks() -> (u64, u64) {
-    let of = |path: std::path::PathBuf| -> Option<(String, u64)> {
-        let text = std::fs::read_to_string(path).ok()?;
-        let name = text[text.find('(')? + 1..text.rfind(')')?].to_owned();
-        let fields: Vec<&str> = text[text.rfind(')')? + 2..].split(' ').collect();
-        let used = |n: usize| fields[n].parse::<u64>().unwrap_or(0);
-        Some((name, used(11) + used(12)))
-    };
-    let own = of("/proc/self/stat".into()).map_or(0, |(_, ticks)| ticks);
-    let mut postgres = 0;
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        if let Some((name, ticks)) = of(entry.path().join("stat"))
-            && name == "postgres"
-        {
-            postgres += ticks;
-        }
-    }
-    (own, postgres)
 }
