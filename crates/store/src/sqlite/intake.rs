@@ -98,7 +98,7 @@ pub(super) fn take_in(s: &Session<'_>, accept: &Accept) -> Result<Accepted, Stor
         recipe: Arc::clone(&accept.recipe),
         settings: accept.settings.clone(),
         watermark: accept.options.watermark,
-        focus: accept.options.focus.clone(),
+        focus: accept.options.focus,
         facts: accept.facts,
         state: AssetState::Uploaded,
         in_review: false,

@@ -22,8 +22,8 @@ pub(super) struct Memory {
     turns: RefCell<Option<Turns>>,
     tenants: RefCell<HashMap<TenantId, Tenant>>,
     minutes: RefCell<BTreeMap<(i64, Queue), Minute>>,
-    /// By queue and state: tasks more than before, and what the ready ones of these cost.
-    counts: RefCell<BTreeMap<(Queue, &'static str), (i64, i64)>>,
+    /// By queue and state.
+    counts: RefCell<BTreeMap<(Queue, &'static str), Count>>,
     changes: Cell<u64>,
 }
 
@@ -41,6 +41,13 @@ struct Tenant {
     running_max: Option<u32>,
     vtime: i64,
     changed: bool,
+}
+
+/// How many tasks more than before are in a state, and what those that are ready cost.
+#[derive(Default)]
+struct Count {
+    tasks: i64,
+    cpu_ms: i64,
 }
 
 /// What came and went in a minute.
@@ -191,9 +198,9 @@ impl Memory {
         self.change();
         let mut counts = self.counts.borrow_mut();
         let sum = counts.entry((queue, state.as_str())).or_default();
-        sum.0 += tasks;
+        sum.tasks += tasks;
         if state == TaskState::Ready {
-            sum.1 += cpu_ms;
+            sum.cpu_ms += cpu_ms;
         }
     }
 
@@ -255,8 +262,8 @@ impl Memory {
             "INSERT INTO task_counts (queue, state, tasks, cpu_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET
                 tasks = tasks + excluded.tasks, cpu_ms = cpu_ms + excluded.cpu_ms",
         )?;
-        for ((queue, state), (tasks, cpu_ms)) in std::mem::take(&mut *self.counts.borrow_mut()) {
-            count.execute(params![queue.as_str(), state, tasks, cpu_ms])?;
+        for ((queue, state), sum) in std::mem::take(&mut *self.counts.borrow_mut()) {
+            count.execute(params![queue.as_str(), state, sum.tasks, sum.cpu_ms])?;
         }
         Ok(())
     }
@@ -426,7 +433,9 @@ mod tests {
             let mut running: Vec<Claimed> = Vec::new();
             for n in 0..600u64 {
                 match n % 4 {
-                    0 if n < 400 => drop(intake::take_in(s, &upload(n / 4, &recipe))?),
+                    0 if n < 400 => {
+                        intake::take_in(s, &upload(n / 4, &recipe))?;
+                    }
                     1 => {
                         let request = s.env.id();
                         let slots = (n % 7) as u32;
