@@ -61,7 +61,7 @@ pub(super) fn take_in(s: &Session<'_>, accept: &Accept) -> Result<Accepted, Stor
         && let Some(asset) = first_answer(s.conn, tenant, key)?
     {
         let surplus = !is_key_of(s.conn, &accept.original.key)?;
-        finish(s, &accept, asset)?;
+        finish(s, accept, asset)?;
         return Ok(Accepted {
             asset,
             repeated: true,

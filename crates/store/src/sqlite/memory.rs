@@ -377,6 +377,7 @@ mod tests {
             options: AssetOptions::default(),
             correlation_id: text,
             idempotency: None,
+            upload: None,
         }
     }
 

@@ -150,11 +150,12 @@ fn what_the_release_before_postgres_had_migrations_wrote_is_kept() {
                 MigrationState::Pending,
                 MigrationState::Pending,
                 MigrationState::Pending,
+                MigrationState::Pending,
                 MigrationState::Pending
             ]
         );
         let store = given.place.open(&given.world).await;
-        assert_eq!(states().await, [MigrationState::Applied; 5]);
+        assert_eq!(states().await, [MigrationState::Applied; 6]);
         let record = store.asset(TENANT, asset).await.unwrap();
         assert_eq!(format!("{record:?}"), before);
         given.all_done().await;
