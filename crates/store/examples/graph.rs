@@ -269,7 +269,7 @@ async fn grow(who: &str, store: Arc<dyn Store>, programs: &[&str], rows: usize) 
     while next <= rows {
         // The odd ones first, so that what is told is of a whole round.
         let left = next / ROWS - graphs;
-        let round = if left % ROUND == 0 {
+        let round = if left.is_multiple_of(ROUND) {
             ROUND
         } else {
             left % ROUND
