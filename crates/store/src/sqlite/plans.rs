@@ -1,6 +1,6 @@
 //! Tests that no verb reads more the longer a database lives, and that a full disk harms nobody else.
 
-use super::{blobs, claim, events, migrate, search, upkeep, work};
+use super::{blobs, claim, events, migrate, search, upkeep, uploads, work};
 use crate::{MediaFilter, Search, StoreError, query};
 use mediaflow_core::{AssetState, TenantId, Timestamp};
 use rusqlite::Connection;
@@ -35,6 +35,7 @@ fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
         (upkeep::DUE, "tasks_due"),
         (upkeep::CONDEMNED, "blobs_condemned"),
         (upkeep::ORPHANS, "orphans_since"),
+        (uploads::EXPIRED, "uploads_expires"),
         (upkeep::REJECTED, "assets_rejected"),
         (upkeep::OLDEST, "tasks_oldest"),
         (upkeep::UNCLAIMED, "tasks_oldest"),
