@@ -1,10 +1,13 @@
 //! The protocol's core: asking, adding, and what is refused.
 
 use super::{BYTES, add, became, broken, endless, files, head, metadata, offset, open, send};
-use crate::given::{Server, Wish};
-use mediaflow_core::Sha256;
+use crate::given::{Server, TENANT, Wish};
+use bytes::Bytes;
+use mediaflow_core::{Sha256, UploadId};
+use mediaflow_engine::store::Advance;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[tokio::test]
 async fn the_server_tells_what_it_speaks() {
@@ -193,6 +196,39 @@ async fn what_arrived_before_a_break_is_kept() {
     assert_eq!(
         asset["original"]["sha256"],
         Sha256::of(b"photograph").to_string()
+    );
+}
+
+#[tokio::test]
+async fn what_is_whole_becomes_an_asset_when_somebody_asks() {
+    let server = Server::new();
+    let path = open(&server, &["upload-length: 5"]).await;
+    let id: UploadId = path.rsplit('/').next().unwrap().parse().unwrap();
+    // As a process leaves it that is killed between its last two steps.
+    let taken = server.store.take_upload(TENANT, id).await.unwrap();
+    let mut growth = server.blobs.grow(id.0, taken.fence, None).await.unwrap();
+    growth.write(Bytes::from("photo")).await.unwrap();
+    let grown = growth.seal().await.unwrap();
+    growth.close(true).await;
+    let advance = Advance {
+        bytes: 5,
+        length: Some(5),
+        progress: grown.to_text(),
+        kept: Duration::from_secs(60),
+    };
+    let advanced = server.store.advance_upload(id, taken.fence, advance);
+    advanced.await.unwrap();
+    let asked = head(&server, &path).await;
+    assert_eq!(asked.header("upload-offset"), "5");
+    let asset = became(&server, &asked).await;
+    assert_eq!(
+        asset["original"]["sha256"],
+        Sha256::of(b"photo").to_string()
+    );
+    let again = head(&server, &path).await;
+    assert_eq!(
+        again.header("mediaflow-asset"),
+        asked.header("mediaflow-asset")
     );
 }
 
