@@ -411,9 +411,13 @@ async fn ingest_goes_on_after_kills_of_both_sides() {
             }
         }
     }
-    let client = ingest();
-    tokio::time::sleep(Duration::from_millis(60)).await;
-    // The last one lives through an absence of the server.
+    let (before, began) = (stored(folder.path()), Instant::now());
+    let mut client = ingest();
+    while stored(folder.path()) == before && client.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < PATIENCE, "nothing arrives");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The last one has found the server, and lives through its absence.
     server.kill();
     server = Server::start_at(folder.path(), &listen);
     let ended = client.wait_with_output().unwrap();
@@ -426,6 +430,15 @@ async fn ingest_goes_on_after_kills_of_both_sides() {
     assert_eq!(asset["original"]["filename"], "large.jpg");
     let notes = std::fs::read_dir(folder.path().join("state/mediaflow/uploads")).unwrap();
     assert_eq!(notes.count(), 0, "what is done is not noted any more");
+}
+
+/// Bytes of originals, whole or not.
+fn stored(folder: &Path) -> u64 {
+    let blobs = folder.join("data/blobs");
+    let originals = files(&blobs).into_iter();
+    let originals = originals.filter(|key| key.starts_with("originals/"));
+    let sizes = originals.map(|key| std::fs::metadata(blobs.join(key)).map_or(0, |m| m.len()));
+    sizes.sum()
 }
 
 fn server_of(listen: &str) -> String {
