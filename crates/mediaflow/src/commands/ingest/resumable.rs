@@ -57,7 +57,9 @@ impl Resumable<'_> {
     pub(super) async fn upload(&self) -> Result<Value, Trouble> {
         let journal = Journal::of(&self.client.url(""), self.path, self.said);
         let mut address = journal.read();
-        let (mut reached, mut moved, mut pause) = (0, Instant::now(), PAUSE);
+        // A server that has a part of the file was there, and is worth waiting for.
+        let mut reached = u64::from(address.is_some());
+        let (mut moved, mut pause) = (Instant::now(), PAUSE);
         loop {
             let tried = self.once(&mut address, &journal, &mut reached, &mut moved);
             match tried.await {
