@@ -1,7 +1,7 @@
 //! One generation of one asset, as the core sees it: counters per step, never single tasks.
 
 use crate::moderation::{ModerationPolicy, Thresholds};
-use crate::{Recipe, RunState, Sha256, Verdict};
+use crate::{Kind, Recipe, RunState, Sha256, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -86,4 +86,12 @@ pub struct Run {
     pub steps: Vec<StepStatus>,
     /// The graph.
     pub recipe: std::sync::Arc<Recipe>,
+}
+
+impl Run {
+    /// Whether nothing is at work or will be, of a kind whose tasks leave things for each other. What a replay needs of
+    /// these, it makes anew.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.recipe.kind == Kind::Video && self.steps.iter().all(|step| step.open() == 0)
+    }
 }

@@ -38,6 +38,8 @@ pub enum Effect {
     Publish,
     /// All renditions of the asset lose their rows, and what caches hold of them is purged.
     DropRenditions,
+    /// What this generation's tasks made of the original for each other loses its rows: no task will ask for it.
+    DropPieces,
     /// A fact for the history.
     Event(EventDraft),
 }
@@ -411,6 +413,7 @@ fn cancel_open(run: &mut Run, reason: ErrorCode, effects: &mut Vec<Effect>) {
     for index in 0..run.steps.len() {
         cancel_step(run, index, reason, effects);
     }
+    effects.extend(run.is_at_rest().then_some(Effect::DropPieces));
 }
 
 fn cancel_step(run: &mut Run, index: usize, reason: ErrorCode, effects: &mut Vec<Effect>) {
@@ -454,6 +457,7 @@ fn settle(run: &mut Run, effects: &mut Vec<Effect>) {
         }
     }
     conclude(run, effects);
+    effects.extend(run.is_at_rest().then_some(Effect::DropPieces));
 }
 
 fn publish(run: &mut Run, index: usize, effects: &mut Vec<Effect>) {

@@ -59,6 +59,9 @@ pub trait Depot: Send + Sync {
     async fn made(&self, task: &Claimed)
     -> Result<Vec<(Track, BlobRow, Vec<BlobRow>)>, StoreError>;
 
+    /// What earlier tasks of the generation made of the original for this one.
+    async fn pieces(&self, task: &Claimed) -> Result<Vec<BlobRow>, StoreError>;
+
     /// What a step of the task's generation found out.
     async fn found(&self, task: &Claimed, operation: &str) -> Result<Option<Value>, StoreError>;
 
@@ -132,6 +135,10 @@ impl Depot for Engine {
         task: &Claimed,
     ) -> Result<Vec<(Track, BlobRow, Vec<BlobRow>)>, StoreError> {
         self.store().made(task.asset, task.generation).await
+    }
+
+    async fn pieces(&self, task: &Claimed) -> Result<Vec<BlobRow>, StoreError> {
+        self.store().pieces(task.asset, task.generation).await
     }
 
     async fn found(&self, task: &Claimed, operation: &str) -> Result<Option<Value>, StoreError> {

@@ -1,6 +1,6 @@
 //! An S3 server on the files of a folder: `s3 ADDRESS FOLDER`. What the library's own server leaves open is closed here: of
 //! two writes of one key that refuse to replace, one succeeds, and who asks for an object with a tag gets no other one, as with
-//! Amazon's. While a file named `busy` is beside the folder, it refuses everything.
+//! Amazon's. While a file named `busy` is beside the folder, it refuses everything. A file named `reads` tells what was read.
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -12,6 +12,8 @@ use s3s::{S3 as Service, S3Request, S3Response, S3Result, dto, s3_error};
 use s3s_fs::FileSystem;
 use std::collections::HashSet;
 use std::error::Error;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use tokio::net::TcpListener;
@@ -20,6 +22,8 @@ struct Files {
     files: FileSystem,
     /// Keys that are being written; a second write of one is refused for now.
     writing: Mutex<HashSet<String>>,
+    /// What was read, a line for each answer.
+    reads: Mutex<File>,
 }
 
 struct Turn<'a>(&'a Files, String);
@@ -67,12 +71,16 @@ macro_rules! pass_on {
                 mut request: S3Request<dto::GetObjectInput>,
             ) -> S3Result<S3Response<dto::GetObjectOutput>> {
                 let wanted = request.input.if_match.take();
+                let key = request.input.key.clone();
                 let found = self.files.get_object(request).await?;
                 if let Some(dto::ETagCondition::ETag(wanted)) = wanted
                     && !found.output.e_tag.as_ref().is_some_and(|tag| tag.strong_cmp(&wanted))
                 {
                     return Err(s3_error!(PreconditionFailed, "it is another object now"));
                 }
+                let bytes = found.output.content_length.unwrap_or(0);
+                let mut reads = self.reads.lock().expect("no holder panics");
+                writeln!(reads, "{bytes} {key}").expect("its folder can be written");
                 Ok(found)
             }
 
@@ -119,9 +127,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("s3 ADDRESS FOLDER".into());
     };
     let busy = Path::new(&folder).with_file_name(S3::BUSY);
+    let reads = Path::new(&folder).with_file_name(S3::READS);
+    let reads = Mutex::new(File::options().append(true).create(true).open(reads)?);
     let files = FileSystem::new(folder).map_err(|e| format!("{e:?}"))?;
     let writing = Mutex::default();
-    let mut service = S3ServiceBuilder::new(Files { files, writing });
+    let mut service = S3ServiceBuilder::new(Files {
+        files,
+        writing,
+        reads,
+    });
     service.set_auth(SimpleAuth::from_single(S3::KEY_ID, S3::SECRET));
     service.set_access(Door { busy });
     let service = service.build();

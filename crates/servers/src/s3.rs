@@ -23,6 +23,9 @@ impl S3 {
     /// While a file of this name is beside its data, it refuses every request.
     pub const BUSY: &str = "busy";
 
+    /// The name of the file beside its data that tells what was read.
+    pub const READS: &str = "reads";
+
     /// Starts it without buckets.
     ///
     /// # Panics
@@ -88,6 +91,19 @@ impl S3 {
             false => std::fs::remove_file(busy),
         };
         done.expect("its folder can be written");
+    }
+
+    /// Bytes that were answered of objects whose keys hold this text.
+    ///
+    /// # Panics
+    /// When its folder cannot be read.
+    #[must_use]
+    pub fn read_of(&self, key: &str) -> u64 {
+        let reads = std::fs::read_to_string(self.server.folder().join(Self::READS));
+        let reads = reads.expect("its folder can be read");
+        let reads = reads.lines().filter_map(|line| line.split_once(' '));
+        let its = reads.filter(|(_, read)| read.contains(key));
+        its.filter_map(|(bytes, _)| bytes.parse::<u64>().ok()).sum()
     }
 
     /// Its process, to be stopped and killed.

@@ -54,6 +54,7 @@ const EMPTY: &[&str] = &[
     "DELETE FROM segments",
     "DELETE FROM tracks",
     "DELETE FROM captions",
+    "DELETE FROM pieces",
     "DELETE FROM events",
     "DELETE FROM purges",
     "DELETE FROM idempotency",

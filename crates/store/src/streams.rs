@@ -226,6 +226,9 @@ pub trait Playback: Send + Sync {
         generation: u32,
     ) -> Result<Vec<(Track, BlobRow, Vec<BlobRow>)>, StoreError>;
 
+    /// What this generation has recorded as [`Output::pieces`](crate::Output::pieces), in its order.
+    async fn pieces(&self, asset: AssetId, generation: u32) -> Result<Vec<BlobRow>, StoreError>;
+
     /// What a step of this generation found out.
     async fn found(
         &self,

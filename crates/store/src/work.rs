@@ -133,6 +133,9 @@ pub struct Output {
     pub segments: Vec<NewSegment>,
     /// Captions that were found.
     pub captions: Vec<NewCaptions>,
+    /// What was made of the original for this generation's own tasks, in its order, in the place of what was there. Nobody
+    /// else sees it, and it goes when the last task has ended.
+    pub pieces: Vec<NewBlob>,
 }
 
 /// What people sort films and recordings by.

@@ -319,6 +319,21 @@ impl Depot for Via {
         Ok(made)
     }
 
+    async fn pieces(&self, task: &Claimed) -> Result<Vec<BlobRow>, StoreError> {
+        let held = self.held(task.lease)?;
+        let request = self.caller.ask(Self::lease_request(&held));
+        let answer = match self.caller.client().pieces(request).await {
+            // An older API keeps none, and whoever asks can do without.
+            Err(status) if status.code() == Code::Unimplemented => return Ok(Vec::new()),
+            answer => answer.map_err(store_error)?.into_inner(),
+        };
+        let blobs = answer.blobs.iter().map(|message| {
+            held.learn(Some(message));
+            codec::blob(message)
+        });
+        blobs.collect::<Result<_, _>>().map_err(garbled)
+    }
+
     async fn found(&self, task: &Claimed, operation: &str) -> Result<Option<Value>, StoreError> {
         let held = self.held(task.lease)?;
         let request = proto::FoundRequest {

@@ -23,9 +23,9 @@ pub struct WorkerConfig {
     /// Of that memory, what may hold originals and decoded pixels between the tasks of one asset.
     pub scratch_bytes: u64,
     /// Disk for originals of films and sound that are fetched from an object store, and for copies of films whose
-    /// containers have no index, in bytes. Of MP4 and MOV files only parts are fetched, and one film keeps at most a
-    /// 64th of this for its next task; what has no index is fetched and copied once while it fits, each as large as its
-    /// original. Those that tasks are using may exceed it. In the folder `scratch` of the data folder.
+    /// containers have no index, in bytes. Of films only parts are fetched where that can be, and one film keeps at most
+    /// a 64th of this for its next task; the others are fetched whole, and copied once while they fit, each copy as large
+    /// as its original. Those that tasks are using may exceed it. In the folder `scratch` of the data folder.
     pub scratch_disk_bytes: u64,
     /// Tasks that wait for somebody else (classifiers, CDNs) at the same time.
     pub network: u32,

@@ -37,9 +37,27 @@ pub(crate) struct AssetScratch {
     copied_bytes: AtomicU64,
     fetched: Mutex<Option<Arc<TempDir>>>,
     fetched_bytes: AtomicU64,
-    partial: Mutex<Option<Arc<Partial>>>,
+    partials: [InParts; 2],
+}
+
+/// A file of which only parts are here.
+#[derive(Debug, Default)]
+struct InParts {
+    file: Mutex<Option<Arc<Partial>>>,
     only_whole: AtomicBool,
 }
+
+/// Which file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The upload.
+    Original,
+    /// The copy of it that has an index.
+    Copy,
+}
+
+/// What lies on the disk of one asset, in parts and whole.
+type Files = ([Option<Arc<Partial>>; 2], [Option<Arc<TempDir>>; 2]);
 
 impl Scratch {
     pub(crate) fn new(bytes_max: u64, disk_bytes_max: u64) -> Self {
@@ -114,19 +132,20 @@ impl AssetScratch {
             copied_bytes: AtomicU64::default(),
             fetched: Mutex::default(),
             fetched_bytes: AtomicU64::default(),
-            partial: Mutex::default(),
-            only_whole: AtomicBool::default(),
+            partials: Default::default(),
         }
     }
 
-    /// The original as a file that has only parts of it, begun where there is none and where the one that is there has
+    /// The file as one that has only parts of it, begun where there is none and where the one that is there has
     /// grown past its share: who uses that keeps it until then. Nothing where it can only be used whole.
     pub(crate) fn partial<E>(
         &self,
+        whose: Whose,
         begin: impl FnOnce() -> Result<Option<Partial>, E>,
     ) -> Result<Option<Arc<Partial>>, E> {
-        let mut place = lock(&self.partial);
-        if self.only_whole.load(Ordering::Relaxed) {
+        let InParts { file, only_whole } = &self.partials[whose as usize];
+        let mut place = lock(file);
+        if only_whole.load(Ordering::Relaxed) {
             return Ok(None);
         }
         if let Some(kept) = &*place
@@ -136,14 +155,15 @@ impl AssetScratch {
         }
         *place = begin()?.map(Arc::new);
         if place.is_none() {
-            self.use_whole();
+            self.use_whole(whose);
         }
         Ok(place.clone())
     }
 
-    /// Parts of the original are not enough, or there is no telling them.
-    pub(crate) fn use_whole(&self) {
-        self.only_whole.store(true, Ordering::Relaxed);
+    /// Parts of the file are not enough, or there is no telling them.
+    pub(crate) fn use_whole(&self, whose: Whose) {
+        let only_whole = &self.partials[whose as usize].only_whole;
+        only_whole.store(true, Ordering::Relaxed);
     }
 
     /// The original's bytes, read where they are missing.
@@ -196,18 +216,18 @@ impl AssetScratch {
 
     fn disk_bytes(&self) -> u64 {
         // Who holds it is only beginning one, and others shall not wait for that.
-        let partial = self.partial.try_lock().ok();
-        let partial = partial.and_then(|place| place.as_ref().map(|p| p.bytes()));
-        let partial = partial.unwrap_or(0);
+        let bytes = |parts: &InParts| Some(parts.file.try_lock().ok()?.as_ref()?.bytes());
+        let partial: u64 = self.partials.iter().filter_map(bytes).sum();
         let whole = [&self.copied_bytes, &self.fetched_bytes];
         partial + whole.map(|b| b.load(Ordering::Relaxed)).iter().sum::<u64>()
     }
 
-    fn take_files(&self) -> (Option<Arc<Partial>>, [Option<Arc<TempDir>>; 2]) {
+    fn take_files(&self) -> Files {
         self.copied_bytes.store(0, Ordering::Relaxed);
         self.fetched_bytes.store(0, Ordering::Relaxed);
         let whole = [lock(&self.copy).take(), lock(&self.fetched).take()];
-        (lock(&self.partial).take(), whole)
+        let partials = self.partials.each_ref();
+        (partials.map(|parts| lock(&parts.file).take()), whole)
     }
 
     fn forget_pictures(&self) {

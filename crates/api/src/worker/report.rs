@@ -57,6 +57,7 @@ fn sealed(context: &Context, permit: &Permit, output: &proto::Output) -> Result<
     written.extend(output.tracks.iter().filter_map(|t| t.init.as_ref()));
     written.extend(output.segments.iter().filter_map(|s| s.blob.as_ref()));
     written.extend(output.captions.iter().filter_map(|c| c.blob.as_ref()));
+    written.extend(&output.pieces);
     for message in written {
         let new = codec::written(message).map_err(super::service::malformed)?;
         if !is_own(permit, &new.key) || !was_addressed(&context.signer, &new, &message.seal) {
@@ -100,7 +101,8 @@ async fn are_there(context: &Context, output: &Output) -> Result<(), Status> {
     let all = renditions
         .chain(output.tracks.iter().map(|t| &t.init))
         .chain(output.segments.iter().map(|s| &s.blob))
-        .chain(output.captions.iter().map(|c| &c.blob));
+        .chain(output.captions.iter().map(|c| &c.blob))
+        .chain(&output.pieces);
     let looks: Vec<_> = all.map(|new| is_there(context, new)).collect();
     let together = stream::iter(looks).buffer_unordered(TOGETHER);
     together.try_collect::<Vec<()>>().await.map(drop)

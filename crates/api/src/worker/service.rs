@@ -271,6 +271,22 @@ impl Worker for WorkerService {
         ))
     }
 
+    async fn pieces(&self, request: Request<proto::LeaseRequest>) -> Answer<proto::PiecesResponse> {
+        let permit = self
+            .held(&request, request.get_ref().lease.as_ref())
+            .await?;
+        let store = self.0.engine.store();
+        let pieces = store.pieces(permit.asset, permit.generation).await;
+        let pieces = pieces.map_err(store_status)?;
+        let blobs = pieces.iter().map(|row| {
+            let seal = seal_row(&self.0.signer, permit.lease, row);
+            codec::blob_message(row, seal)
+        });
+        Ok(Response::new(proto::PiecesResponse {
+            blobs: blobs.collect(),
+        }))
+    }
+
     async fn found(&self, request: Request<proto::FoundRequest>) -> Answer<proto::FoundResponse> {
         let permit = self
             .held(&request, request.get_ref().lease.as_ref())

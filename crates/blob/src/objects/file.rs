@@ -1,32 +1,25 @@
 //! An object that is read like a file, for code that jumps between headers.
 
-use super::{ObjectBlobs, read};
-use crate::BlobKey;
+use super::{ObjectVersion, read};
 use bytes::Bytes;
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// Read at once around where reading begins.
 const WINDOW_BYTES: u64 = 256 << 10;
 
-/// A blob as a file. Each read that leaves the window is a request that blocks.
+/// Objects as a file. Each read that leaves the window is a request that blocks.
 #[derive(Debug)]
 pub(crate) struct RangeFile {
-    blobs: ObjectBlobs,
-    key: BlobKey,
-    bytes: u64,
-    e_tag: Option<String>,
+    object: ObjectVersion,
     position: u64,
     window: Bytes,
     window_start: u64,
 }
 
 impl RangeFile {
-    pub(super) fn new(blobs: ObjectBlobs, key: BlobKey, bytes: u64, e_tag: Option<String>) -> Self {
+    pub(super) fn new(object: ObjectVersion) -> Self {
         Self {
-            blobs,
-            key,
-            bytes,
-            e_tag,
+            object,
             position: 0,
             window: Bytes::new(),
             window_start: 0,
@@ -36,15 +29,19 @@ impl RangeFile {
 
 impl Read for RangeFile {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.position >= self.bytes || into.is_empty() {
+        if self.position >= self.object.bytes || into.is_empty() {
             return Ok(0);
         }
         let window = self.window_start..self.window_start + self.window.len() as u64;
         if !window.contains(&self.position) {
             let wanted = WINDOW_BYTES.max(into.len() as u64);
-            let range = self.position..self.bytes.min(self.position + wanted);
-            let fetched = read::range(&self.blobs, &self.key, range, self.e_tag.clone());
-            let fetched = self.blobs.inner.runtime.block_on(fetched);
+            let range = self.position..self.object.bytes.min(self.position + wanted);
+            let Some((piece, part)) = self.object.part(&range) else {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            };
+            let blobs = &self.object.blobs;
+            let fetched = read::range(blobs, &piece.key, part, piece.e_tag.clone());
+            let fetched = blobs.inner.runtime.block_on(fetched);
             self.window = fetched.map_err(io::Error::other)?;
             self.window_start = self.position;
         }
@@ -62,7 +59,7 @@ impl Seek for RangeFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let position = match to {
             SeekFrom::Start(position) => Some(position),
-            SeekFrom::End(offset) => self.bytes.checked_add_signed(offset),
+            SeekFrom::End(offset) => self.object.bytes.checked_add_signed(offset),
             SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
         };
         self.position = position.ok_or(io::ErrorKind::InvalidInput)?;

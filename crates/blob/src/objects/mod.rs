@@ -207,9 +207,18 @@ impl ObjectBlobs {
         self.inner.runtime.block_on(read::version(self, key, bytes))
     }
 
+    /// What lies under these keys, each of so many bytes, to be read in pieces as if it were one object. Nothing is asked of the store
+    /// before.
+    pub fn joined(&self, objects: &[(BlobKey, u64)]) -> ObjectVersion {
+        let pieces = objects
+            .iter()
+            .map(|(key, bytes)| (key.clone(), *bytes, None));
+        ObjectVersion::new(self.clone(), pieces)
+    }
+
     /// Reads like a file whose length is known, a window at a time. Its reads block.
     pub(crate) fn file(&self, key: &BlobKey, bytes: u64) -> RangeFile {
-        RangeFile::new(self.clone(), key.clone(), bytes, None)
+        RangeFile::new(self.joined(&[(key.clone(), bytes)]))
     }
 
     /// Removes the object. Removing what is gone is no error.

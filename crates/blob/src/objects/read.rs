@@ -1,5 +1,6 @@
 //! Reading: ranges as streams that go on where a connection was lost, and many ranges of one object.
 
+use super::version::Piece;
 use super::{ObjectBlobs, ObjectVersion};
 use crate::{BlobError, BlobKey, BlobReader};
 use bytes::{Bytes, BytesMut};
@@ -161,16 +162,20 @@ pub(super) async fn fetch(
 ) -> Result<(), BlobError> {
     let fail = || BlobError::io("writing a fetched blob", "");
     let parts = ranges.flat_map(|range| {
-        let end = range.end;
-        range
-            .step_by(RANGE_BYTES as usize)
-            .map(move |start| start..end.min(start + RANGE_BYTES))
+        let mut at = range.start;
+        std::iter::from_fn(move || {
+            let next = at..range.end.min(at + RANGE_BYTES);
+            let (piece, part) = object.part(&next)?;
+            at += part.end - part.start;
+            Some((next.start, piece, part))
+        })
     });
-    let one = |part: Range<u64>| async move {
-        let start = part.start;
-        let tag = object.e_tag.clone();
-        let bytes = range(&object.blobs, &object.key, part, tag).await?;
-        Ok::<_, BlobError>((start, bytes))
+    let one = |(start, piece, part): (u64, &Piece, Range<u64>)| {
+        let (key, tag) = (piece.key.clone(), piece.e_tag.clone());
+        async move {
+            let bytes = range(&object.blobs, &key, part, tag).await?;
+            Ok::<_, BlobError>((start, bytes))
+        }
     };
     let mut parts = stream::iter(parts).map(one).buffered(FETCHED_TOGETHER);
     while let Some((start, bytes)) = parts.try_next().await? {
@@ -199,10 +204,6 @@ pub(super) async fn version(
             found: found.size,
         });
     }
-    Ok(ObjectVersion {
-        blobs: blobs.clone(),
-        key: key.clone(),
-        bytes,
-        e_tag: found.e_tag,
-    })
+    let one = (key.clone(), bytes, found.e_tag);
+    Ok(ObjectVersion::new(blobs.clone(), [one]))
 }

@@ -302,6 +302,10 @@ impl Model {
                     self.published = true;
                 }
                 Effect::DropRenditions => self.dropped = true,
+                Effect::DropPieces => {
+                    let open = self.rows.iter().filter(|r| !r.state.is_ended());
+                    assert_eq!(open.count(), 0, "nobody needs them any more");
+                }
                 Effect::Event(event) => self.events.push(event.kind),
             }
         }

@@ -136,8 +136,11 @@ impl Ffmpeg {
             },
             program: program.to_owned(),
             args,
-            stdin: None,
-            readable: inputs.iter().map(|input| input.path().to_owned()).collect(),
+            stdin: inputs.iter().find_map(Input::stdin),
+            readable: inputs
+                .iter()
+                .filter_map(|input| input.path().map(Path::to_owned))
+                .collect(),
             scratch: scratch.map(Path::to_owned),
             limits: ProcessLimits {
                 wall: limits.wall,
@@ -160,7 +163,7 @@ impl Ffmpeg {
         if finished.code == 0 {
             return Ok((finished.stderr, finished.output));
         }
-        let paths: Vec<&Path> = inputs.iter().map(Input::path).collect();
+        let paths: Vec<&Path> = inputs.iter().filter_map(Input::path).collect();
         let stage = Stage {
             code: finished.code,
             stderr: &finished.stderr,

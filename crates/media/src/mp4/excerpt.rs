@@ -26,7 +26,7 @@ const MARGIN: f64 = 1.0;
 /// Samples more than asked for at the end, for filters that look ahead over a gap.
 const AHEAD: usize = 16;
 /// Most samples of all tracks, which are held in memory: four hours of 60 pictures per second with five languages.
-const UNITS_MAX: usize = 4 << 20;
+pub(super) const UNITS_MAX: usize = 4 << 20;
 /// Largest `ftyp` box.
 const BRANDS_BYTES_MAX: u64 = 4096;
 

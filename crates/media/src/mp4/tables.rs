@@ -72,6 +72,16 @@ pub(crate) fn read(file: &mut (impl Read + Seek)) -> Option<Vec<TrackTable>> {
         .collect()
 }
 
+/// Whether samples come in fragments behind the index of `file`.
+pub(crate) fn is_fragmented(file: &mut (impl Read + Seek + ?Sized)) -> bool {
+    let length = file.seek(SeekFrom::End(0)).ok();
+    let index = length.and_then(|length| moov(file, length, MOOV_BYTES_MAX));
+    index.is_some_and(|index| {
+        let inside = list(&index, 0..index.len());
+        inside.is_ok_and(|inside| inside.iter().any(|b| b.kind == *b"mvex"))
+    })
+}
+
 /// Ticks per second of the clock that edits count by.
 pub(super) fn movie_scale(moov: &[u8]) -> Option<u32> {
     let movie = find(moov, 0..moov.len(), &[b"mvhd"]).ok()??;

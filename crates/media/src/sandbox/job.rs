@@ -51,8 +51,8 @@ pub struct Job {
     pub program: PathBuf,
     /// Its arguments, without its own name.
     pub args: Vec<OsString>,
-    /// What it reads as standard input; nothing when absent. A file rather than a pipe, so that
-    /// nobody has to feed it while reading its output.
+    /// What it reads as standard input; nothing when absent. Whoever gives a pipe feeds it on another thread than the one
+    /// that reads the output.
     pub stdin: Option<File>,
     /// Files and folders that it may read, besides itself and the system's libraries.
     pub readable: Vec<PathBuf>,

@@ -9,7 +9,7 @@ use super::timeline::Packets;
 use super::verify::listed;
 use super::{Container, MediaLimits, PlanSettings, plan};
 use crate::audio::fuzz_blocks;
-use crate::mp4::{Excerpt, FragmentedFile, Reads, codec_string, read_tables};
+use crate::mp4::{Excerpt, FragmentedFile, Gatherer, Reads, codec_string, read_tables};
 
 /// Stands between ffprobe's document and its list of packets.
 const BORDER: &str = "\n---\n";
@@ -88,6 +88,19 @@ pub fn pieces(bytes: &[u8]) {
     for sample in file.samples().unwrap_or_default() {
         assert!(sample.range.end <= bytes.len());
     }
+    let gathered = |size: usize| {
+        let (mut gatherer, mut samples) = (Gatherer::default(), 0);
+        for piece in bytes.chunks(size) {
+            let mut count = |data: &[u8]| {
+                samples += data.len();
+                Ok(())
+            };
+            gatherer.push(piece, &mut count).ok()?;
+        }
+        assert!(samples <= bytes.len());
+        Some((gatherer.index().ok()?, samples))
+    };
+    assert!(gathered(7) == gathered(bytes.len().max(1)));
     let _ = file.coding();
     let _ = codec_string(bytes);
     fuzz_blocks(bytes);

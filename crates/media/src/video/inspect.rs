@@ -100,7 +100,11 @@ fn looked_at(
     Ok(Some(Inspection { info, ffprobe }))
 }
 
-fn describe(ffmpeg: &Ffmpeg, input: &Input, bytes: u64) -> Result<serde_json::Value, MediaError> {
+pub(super) fn describe(
+    ffmpeg: &Ffmpeg,
+    input: &Input,
+    bytes: u64,
+) -> Result<serde_json::Value, MediaError> {
     let args = [
         "-show_format",
         "-show_streams",
@@ -182,7 +186,7 @@ fn tabled(
     Ok(Some(packets))
 }
 
-fn count(
+pub(super) fn count(
     ffmpeg: &Ffmpeg,
     input: &Input,
     limits: &MediaLimits,

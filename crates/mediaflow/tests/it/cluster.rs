@@ -14,14 +14,14 @@ use tempfile::TempDir;
 pub(crate) struct Cluster {
     database: String,
     bucket: String,
-    postgres: Postgres,
-    s3: S3,
+    pub(crate) postgres: Postgres,
+    pub(crate) s3: S3,
 }
 
 /// One process with a data folder of its own.
 pub(crate) struct Member {
     pub(crate) server: Server,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// The configuration of a process: all share what is in it but the roles.
@@ -63,7 +63,7 @@ impl Cluster {
         count
     }
 
-    fn join(&self, roles: &str) -> Member {
+    pub(crate) fn join(&self, roles: &str) -> Member {
         self.join_with(roles, "", "")
     }
 
@@ -73,7 +73,7 @@ impl Cluster {
         let folder = given::config(&format!("{settings}{shared}{worker}"));
         Member {
             server: Server::start(folder.path()),
-            _folder: folder,
+            folder,
         }
     }
 }
@@ -84,7 +84,7 @@ async fn workers(server: &Server) -> Vec<Value> {
 }
 
 /// Which workers have tried this asset's tasks.
-async fn tried_by(server: &Server, asset: &str) -> BTreeSet<String> {
+pub(crate) async fn tried_by(server: &Server, asset: &str) -> BTreeSet<String> {
     let page = server
         .get(&format!("/v1/assets/{asset}/tasks?limit=200"))
         .await;

@@ -21,6 +21,7 @@ mod memory;
 mod moving;
 mod operators;
 mod pictures;
+mod pieces;
 mod readme;
 mod references;
 mod resume;

@@ -138,6 +138,13 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "pieces",
+        order: None,
+        columns: &[
+            ("asset", Id), ("generation", Int), ("number", Int), ("blob", Id),
+        ],
+    },
+    Table {
         name: "events",
         order: Some("position"),
         columns: &[

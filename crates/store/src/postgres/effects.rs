@@ -57,6 +57,7 @@ impl Live {
                     changes.withdrawals.push(withdrawn);
                     self.published = 0;
                 }
+                Effect::DropPieces => self.drop_pieces(changes),
                 Effect::Event(event) => self.record(changes, event),
             }
         }

@@ -19,6 +19,7 @@ const STEPS: &[Migration] = &[
     expand("queues", include_str!("migrations/0004_queues.sql")),
     expand("uploads", include_str!("migrations/0005_uploads.sql")),
     expand("oldest", include_str!("migrations/0006_oldest.sql")),
+    expand("pieces", include_str!("migrations/0007_pieces.sql")),
 ];
 
 /// Held while the shape changes. Any number will do that nobody else has.

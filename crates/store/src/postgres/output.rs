@@ -68,6 +68,12 @@ const CAPTIONS: &str = "WITH before AS (
         DO UPDATE SET language = excluded.language, label = excluded.label, blob = excluded.blob)
     INSERT INTO orphans SELECT blob, $7::bigint FROM before WHERE blob <> $6
     ON CONFLICT (blob) DO UPDATE SET since = excluded.since";
+const PIECES: &str = "INSERT INTO pieces (asset, generation, number, blob)
+     SELECT $1, $2, w.number - 1, w.blob FROM unnest($3::uuid[]) WITH ORDINALITY w (blob, number)";
+const DROP_PIECES: &str = "WITH gone AS (
+        DELETE FROM pieces WHERE asset = $1 AND generation = $2 RETURNING blob)
+    INSERT INTO orphans SELECT DISTINCT blob, $3::bigint FROM gone
+    ON CONFLICT (blob) DO UPDATE SET since = excluded.since";
 
 /// Adopts what these outputs bring and holds what they refer to.
 pub(super) async fn hold(
@@ -109,6 +115,7 @@ fn new_blobs(output: &Output) -> Vec<&NewBlob> {
         .chain(tracks)
         .chain(segments)
         .chain(captions)
+        .chain(&output.pieces)
         .collect()
 }
 
@@ -198,6 +205,13 @@ impl Live {
         for captions in &output.captions {
             let blob = blobs.of(self.tenant, &captions.blob).id;
             self.keep_captions(changes, self.run.generation, captions, blob);
+        }
+        if !output.pieces.is_empty() {
+            self.drop_pieces(changes);
+            let new = output.pieces.iter();
+            let pieces: Vec<Uuid> = new.map(|b| blobs.of(self.tenant, b).id.0).collect();
+            let generation = i64::from(self.run.generation);
+            changes.call(PIECES, values![self.asset.0, generation, pieces]);
         }
         if *operation == Operation::Moderate {
             self.keep_facts(changes, operation, &reported(&self.settings, output));
@@ -364,6 +378,13 @@ impl Live {
                 changes.now.0,
             ],
         );
+    }
+
+    /// Drops what this generation's tasks made of the original for each other.
+    pub(super) fn drop_pieces(&self, changes: &mut Changes) {
+        let generation = i64::from(self.run.generation);
+        let values = values![self.asset.0, generation, changes.now.0];
+        changes.call(DROP_PIECES, values);
     }
 
     /// Captions of a generation, in the place of those of the same name.

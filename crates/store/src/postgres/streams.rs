@@ -45,6 +45,17 @@ impl Playback for PostgresStore {
             .await
     }
 
+    async fn pieces(&self, asset: AssetId, generation: u32) -> Result<Vec<BlobRow>, StoreError> {
+        self.read(move |s, _| {
+            async move {
+                let rows = s.query(PIECES, &[&asset.0, &i64::from(generation)]).await?;
+                rows.iter().map(blob).collect()
+            }
+            .boxed()
+        })
+        .await
+    }
+
     async fn found(
         &self,
         asset: AssetId,
@@ -55,6 +66,9 @@ impl Playback for PostgresStore {
             .await
     }
 }
+
+const PIECES: &str = "SELECT b.id AS blob_id, b.sha256 AS blob_sha256, b.bytes AS blob_bytes, b.key AS blob_key
+     FROM pieces p JOIN blobs b ON b.id = p.blob WHERE p.asset = $1 AND p.generation = $2 ORDER BY p.number";
 
 /// A track of generation `s`, with the columns of its segments as lists in their order.
 macro_rules! tracks {

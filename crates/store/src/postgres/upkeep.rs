@@ -254,6 +254,7 @@ const CONDEMN: &str = "UPDATE blobs b SET condemned_at = $2 WHERE b.id = ANY($1)
        AND NOT EXISTS (SELECT 1 FROM segments WHERE blob = b.id)
        AND NOT EXISTS (SELECT 1 FROM tracks WHERE blob = b.id)
        AND NOT EXISTS (SELECT 1 FROM captions WHERE blob = b.id)
+       AND NOT EXISTS (SELECT 1 FROM pieces WHERE blob = b.id)
        AND NOT EXISTS (SELECT 1 FROM pins WHERE blob = b.id)
      RETURNING b.id, b.key";
 

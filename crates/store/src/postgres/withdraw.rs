@@ -59,6 +59,10 @@ pub(super) async fn withdraw(
                 "DELETE FROM captions WHERE asset = $1 AND generation < $2 AND (generation > 0 OR $3) RETURNING blob",
                 &[&asset.0, &end, &given_too],
             ),
+            (
+                "DELETE FROM pieces WHERE asset = $1 AND generation < $2 RETURNING blob",
+                &[&asset.0, &end],
+            ),
         ])
         .await?;
     for row in answers.iter().flatten() {

@@ -97,4 +97,5 @@ pub(super) const IS_REFERENCED: &str = "SELECT EXISTS (SELECT 1 FROM assets WHER
      OR EXISTS (SELECT 1 FROM segments WHERE blob = ?1)
      OR EXISTS (SELECT 1 FROM tracks WHERE blob = ?1)
      OR EXISTS (SELECT 1 FROM captions WHERE blob = ?1)
+     OR EXISTS (SELECT 1 FROM pieces WHERE blob = ?1)
      OR EXISTS (SELECT 1 FROM pins WHERE blob = ?1)";

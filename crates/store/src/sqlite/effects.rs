@@ -33,6 +33,7 @@ impl Live {
                 Effect::Skip(step) => self.skip(s, *step)?,
                 Effect::Publish => self.publish(s)?,
                 Effect::DropRenditions => self.drop_renditions(s)?,
+                Effect::DropPieces => self.drop_pieces(s)?,
                 Effect::Event(event) => self.record(s, event)?,
             }
         }

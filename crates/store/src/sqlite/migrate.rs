@@ -24,6 +24,7 @@ const STEPS: &[Migration] = &[
     expand("queues", include_str!("migrations/0008_queues.sql")),
     expand("uploads", include_str!("migrations/0009_uploads.sql")),
     contract(10, "counts", include_str!("migrations/0010_counts.sql")),
+    expand("pieces", include_str!("migrations/0011_pieces.sql")),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS schema_version (

@@ -20,6 +20,7 @@ mod memory;
 mod migrate;
 mod output;
 mod phase;
+mod pieces;
 #[cfg(test)]
 mod plans;
 mod premises;

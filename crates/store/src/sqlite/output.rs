@@ -29,6 +29,7 @@ impl Live {
         purge(s, self.asset, &replaced)?;
         self.keep_streams(s, output)?;
         self.keep_captions(s, output)?;
+        self.keep_pieces(s, output)?;
         if *operation == Operation::Moderate {
             self.keep_facts(s, operation, &reported(&self.settings, output))?;
         } else if !output.facts.is_null() {

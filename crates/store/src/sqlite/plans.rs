@@ -46,6 +46,7 @@ fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
         (blobs::IS_REFERENCED, "segments_blob"),
         (blobs::IS_REFERENCED, "tracks_blob"),
         (blobs::IS_REFERENCED, "captions_blob"),
+        (blobs::IS_REFERENCED, "pieces_blob"),
         (work::REUSABLE, "renditions_derivation"),
         (events::FEED, "events_by_tenant"),
         (events::HISTORY, "events_by_asset"),

@@ -3,7 +3,7 @@
 use super::blobs::let_go;
 use super::rows::{named, sha, to_json};
 use super::writer::Session;
-use super::{captions, streams};
+use super::{captions, pieces, streams};
 use crate::paths::{Paths, add_rendition};
 use crate::{RenditionRecord, StoreError};
 use mediaflow_core::AssetId;
@@ -59,6 +59,7 @@ pub(super) fn withdraw(
     )?;
     streams::withdraw(s, asset, end)?;
     captions::withdraw(s, asset, end)?;
+    pieces::withdraw(s, asset, end)?;
     Ok(paths)
 }
 

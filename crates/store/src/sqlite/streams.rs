@@ -5,7 +5,7 @@ use super::live::Live;
 use super::rows::{json, named, sha};
 use super::shown::shown;
 use super::writer::Session;
-use super::{SqliteStore, captions};
+use super::{SqliteStore, captions, pieces};
 use crate::paths::{Paths, add_masters, add_segment, add_track};
 use crate::streams::edition;
 use crate::{
@@ -220,6 +220,11 @@ impl Playback for SqliteStore {
         generation: u32,
     ) -> Result<Vec<(Track, BlobRow, Vec<BlobRow>)>, StoreError> {
         self.read(move |conn, _| tracks(conn, asset, generation))
+            .await
+    }
+
+    async fn pieces(&self, asset: AssetId, generation: u32) -> Result<Vec<BlobRow>, StoreError> {
+        self.read(move |conn, _| pieces::of_generation(conn, asset, generation))
             .await
     }
 

@@ -46,7 +46,11 @@ const EMPTY: &[(&str, &str)] = &[
      "SELECT 1 FROM assets a WHERE state IN ('rejected', 'deleted')
       AND (published > 0 OR EXISTS (SELECT 1 FROM renditions r WHERE r.asset = a.id)
            OR EXISTS (SELECT 1 FROM tracks t WHERE t.asset = a.id)
+           OR EXISTS (SELECT 1 FROM pieces p WHERE p.asset = a.id)
            OR EXISTS (SELECT 1 FROM captions c WHERE c.asset = a.id))"),
+    ("pieces are there only while a task of their generation may want them",
+     "SELECT 1 FROM pieces p WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.asset = p.asset
+      AND t.generation = p.generation AND t.state IN ('pending', 'ready', 'running', 'waiting'))"),
     ("captions of generations before the published one are gone, but those that people gave",
      "SELECT 1 FROM captions c JOIN assets a ON a.id = c.asset WHERE c.generation BETWEEN 1 AND a.published - 1"),
     ("streams of generations before the published one are gone",
@@ -58,13 +62,13 @@ const EMPTY: &[(&str, &str)] = &[
      "SELECT 1 FROM blobs b WHERE condemned_at IS NOT NULL AND (
       EXISTS (SELECT 1 FROM assets WHERE original = b.id) OR EXISTS (SELECT 1 FROM renditions WHERE blob = b.id)
       OR EXISTS (SELECT 1 FROM segments WHERE blob = b.id) OR EXISTS (SELECT 1 FROM tracks WHERE blob = b.id)
-      OR EXISTS (SELECT 1 FROM captions WHERE blob = b.id)
+      OR EXISTS (SELECT 1 FROM captions WHERE blob = b.id) OR EXISTS (SELECT 1 FROM pieces WHERE blob = b.id)
       OR EXISTS (SELECT 1 FROM pins WHERE blob = b.id))"),
     ("what is not referred to is on its way out",
      "SELECT 1 FROM blobs b WHERE condemned_at IS NULL AND NOT (
       EXISTS (SELECT 1 FROM assets WHERE original = b.id) OR EXISTS (SELECT 1 FROM renditions WHERE blob = b.id)
       OR EXISTS (SELECT 1 FROM segments WHERE blob = b.id) OR EXISTS (SELECT 1 FROM tracks WHERE blob = b.id)
-      OR EXISTS (SELECT 1 FROM captions WHERE blob = b.id)
+      OR EXISTS (SELECT 1 FROM captions WHERE blob = b.id) OR EXISTS (SELECT 1 FROM pieces WHERE blob = b.id)
       OR EXISTS (SELECT 1 FROM pins WHERE blob = b.id) OR EXISTS (SELECT 1 FROM orphans WHERE blob = b.id))"),
     ("events of an asset are numbered from 1 without gaps, and the newest run knows the last",
      "SELECT 1 FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.generation

@@ -335,6 +335,7 @@ pub(crate) fn output(claimed: &Claimed) -> Output {
         }
         Operation::VideoAudio => stream(claimed, "audio", 0..2, &mut output),
         Operation::VideoCaptions => output.captions.push(captions(claimed)),
+        Operation::VideoInspect => output.pieces.extend((0..PIECES).map(|n| piece(claimed, n))),
         Operation::AudioInspect
         | Operation::AudioLoudness(_)
         | Operation::AudioPlan(_)
@@ -343,7 +344,6 @@ pub(crate) fn output(claimed: &Claimed) -> Output {
         | Operation::AudioWaveform
         | Operation::AudioCover
         | Operation::AudioVerify
-        | Operation::VideoInspect
         | Operation::VideoPoster
         | Operation::VideoStoryboard
         | Operation::VideoVerify
@@ -353,6 +353,20 @@ pub(crate) fn output(claimed: &Claimed) -> Output {
         | Operation::Publish => {}
     }
     output
+}
+
+/// How many pieces `output` makes of a film.
+pub(crate) const PIECES: usize = 3;
+
+/// A part of what was made of a film for the tasks that follow.
+fn piece(claimed: &Claimed, number: usize) -> NewBlob {
+    let (task, fence) = (claimed.lease.task, claimed.lease.fence);
+    let text = format!("piece {number} of {} by {task} {fence}", claimed.asset);
+    NewBlob {
+        sha256: Sha256::of(text.as_bytes()),
+        bytes: text.len() as u64,
+        key: format!("tasks/{task}/{fence}/piece-{number}"),
+    }
 }
 
 /// What a film says.

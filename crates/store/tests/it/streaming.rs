@@ -1,8 +1,8 @@
 //! Videos: steps that expand, and streams that grow.
 
-use crate::given::{CHUNKS, Given, TENANT, output, step_of};
+use crate::given::{CHUNKS, Given, PIECES, TENANT, output, step_of};
 use mediaflow_core::operation::Packaging;
-use mediaflow_core::{AssetId, AssetState, EventType, TaskState};
+use mediaflow_core::{AssetId, AssetState, ErrorCode, EventType, Failure, TaskState};
 use mediaflow_store::{Claimed, Report, StreamFile, Streams, TaskFilter};
 
 on_every_store! {
@@ -11,6 +11,7 @@ on_every_store! {
     what_another_encoder_begins_is_not_mixed_in,
     readers_see_no_initialisation_segment_of_mpeg_ts,
     a_deletion_takes_all_streams,
+    pieces_are_there_for_their_generation_until_its_last_task_has_ended,
 }
 
 impl Given {
@@ -195,4 +196,43 @@ async fn a_deletion_takes_all_streams(given: &mut Given) {
     let history = given.store.events(TENANT, asset, 0, 200).await.unwrap();
     let kinds: Vec<_> = history.items.iter().map(|e| e.kind).collect();
     assert!(kinds.contains(&EventType::AssetViewable));
+}
+
+async fn pieces_are_there_for_their_generation_until_its_last_task_has_ended(given: &mut Given) {
+    let pieces = async |given: &Given, asset, generation| {
+        let found = given.store.pieces(asset, generation).await.unwrap();
+        found.into_iter().map(|blob| blob.key).collect::<Vec<_>>()
+    };
+    let (asset, claimed) = given.planned().await;
+    let first = pieces(given, asset, 1).await;
+    assert_eq!(first.len(), PIECES);
+    let numbered = first.iter().enumerate();
+    assert!(numbered.fold(true, |all, (n, key)| all
+        && key.ends_with(&format!("piece-{n}"))));
+    assert_eq!(pieces(given, asset, 2).await, [""; 0]);
+    let shown = given
+        .store
+        .segment(asset, "piece-0", StreamFile::Init)
+        .await;
+    assert!(shown.unwrap().is_none(), "nobody is shown any");
+
+    // One that fails for good is the last of its run, and others have ended before.
+    let (poor, rest) = claimed.split_first().unwrap();
+    for task in rest {
+        given.succeeds(task).await;
+    }
+    given.all_done().await;
+    assert_eq!(pieces(given, asset, 1).await, first);
+    let failure = Failure::permanent(ErrorCode::InputCorrupt, "broken");
+    given.fails(poor, failure).await;
+    assert_eq!(given.record(asset).await.state, AssetState::Failed);
+    assert_eq!(pieces(given, asset, 1).await, [""; 0]);
+    given.world.pass(std::time::Duration::from_secs(60));
+    let gone = given.store.condemn(std::time::Duration::ZERO, 100).await;
+    let gone = gone.unwrap();
+    assert!(first.iter().all(|key| gone.iter().any(|c| c.key == *key)));
+
+    let (asset, _) = given.planned().await;
+    given.try_reprocess(asset).await.unwrap();
+    assert_eq!(pieces(given, asset, 1).await, [""; 0], "it was overtaken");
 }

@@ -140,6 +140,7 @@ fn output_message(
         tracks: output.tracks.iter().map(track).collect(),
         segments: output.segments.iter().map(segment).collect(),
         captions: output.captions.iter().map(captions).collect(),
+        pieces: output.pieces.iter().map(new).collect(),
     })
 }
 
@@ -158,6 +159,7 @@ fn output(message: proto::Output) -> Result<Output> {
         tracks: all(message.tracks, track)?,
         segments: all(message.segments, segment)?,
         captions: all(message.captions, captions)?,
+        pieces: all(message.pieces, |new| written(&new))?,
     })
 }
 

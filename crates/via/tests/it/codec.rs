@@ -187,6 +187,7 @@ fn a_report_arrives_whole() {
             label: "English".into(),
             blob: new(5),
         }],
+        pieces: vec![new(6), new(7)],
     };
     let sealed = |blob: &NewBlob| codec::written_message(blob, "seal".into());
     let told = |id| (id == row(2).id).then(|| codec::blob_message(&row(2), "seal".into()));

@@ -23,7 +23,12 @@ fn excerpt(path: &Path) -> Excerpt {
 }
 
 /// A copy of `path` with these spans alone, and how many bytes were fetched for it.
-fn fetched(studio: &Studio, path: &Path, excerpt: &Excerpt, spans: &[Spans]) -> (PathBuf, u64) {
+pub(super) fn fetched(
+    studio: &Studio,
+    path: &Path,
+    excerpt: &Excerpt,
+    spans: &[Spans],
+) -> (PathBuf, u64) {
     let to = studio.path("excerpt");
     let _ = fs::remove_file(&to);
     let (from, copy) = (File::open(path).unwrap(), File::create_new(&to).unwrap());

@@ -12,6 +12,7 @@ mod planning;
 mod playlists;
 mod sound;
 mod sources;
+mod splitting;
 mod stills;
 mod transport;
 mod traps;

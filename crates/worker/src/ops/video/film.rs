@@ -1,10 +1,13 @@
 //! The source as ffmpeg can seek in it.
 
+use super::pieces;
 use crate::attempt::Attempt;
 use crate::ops::failure::{from_blob, from_engine, from_media, unwritten};
 use crate::partial::Partial;
+use crate::scratch::Whose;
 use mediaflow_core::{ErrorCode, Failure, Kind, Operation, Sha256};
-use mediaflow_engine::blob::Blobs;
+use mediaflow_engine::blob::{Blobs, ObjectBlobs};
+use mediaflow_engine::store::BlobRow;
 use mediaflow_media::mp4::Reads;
 use mediaflow_media::sniff::Bytes;
 use mediaflow_media::video::{self, Container, Ffmpeg, FfmpegLimits, Inspection, MediaInfo};
@@ -28,6 +31,8 @@ pub(crate) struct Film {
     pub(crate) info: MediaInfo,
     /// Of the copy with an index, where the upload has none.
     pub(crate) indexed: Option<MediaInfo>,
+    /// The blobs that are this copy; none at all when they are gone. `None` where every worker makes it for itself.
+    pieces: Option<Vec<BlobRow>>,
 }
 
 impl Film {
@@ -39,7 +44,16 @@ impl Film {
         };
         let facts = recorded(attempt, inspected.name()).await?;
         let read = |name: &str| serde_json::from_value(facts[name].clone()).map_err(unreadable);
+        let pieces = match facts["pieces"].as_u64().unwrap_or(0) {
+            0 => None,
+            count => {
+                let found = attempt.depot.pieces(&attempt.task).await;
+                let found = found.map_err(|e| from_engine(e.into()))?;
+                Some(Some(found).filter(|found| found.len() as u64 == count))
+            }
+        };
         Ok(Self {
+            pieces: pieces.map(Option::unwrap_or_default),
             info: read("info")?,
             indexed: serde_json::from_value(facts["indexed"].clone()).map_err(unreadable)?,
         })
@@ -57,9 +71,10 @@ impl Film {
         ffmpeg: &Ffmpeg,
         reads: &[Reads],
     ) -> Result<Source, Failure> {
-        match self.indexed {
-            None => source(attempt, ffmpeg, self.info.container, reads),
-            Some(_) => indexed(attempt, ffmpeg, self.info.container).map(Source::whole),
+        match (&self.indexed, &self.pieces) {
+            (None, _) => source(attempt, ffmpeg, self.info.container, reads),
+            (Some(_), Some(rows)) => pieces::open(attempt, ffmpeg, rows, reads),
+            (Some(_), None) => indexed(attempt, ffmpeg, self.info.container).map(Source::whole),
         }
     }
 }
@@ -67,11 +82,11 @@ impl Film {
 /// The file that a task reads.
 pub(crate) struct Source {
     path: PathBuf,
-    partial: Option<Arc<Partial>>,
+    partial: Option<(Arc<Partial>, Whose)>,
 }
 
 impl Source {
-    fn whole(path: PathBuf) -> Self {
+    pub(super) fn whole(path: PathBuf) -> Self {
         Self {
             path,
             partial: None,
@@ -85,21 +100,23 @@ impl Source {
     /// What is reported of a step that could not read it. Of a file of which only parts were fetched nobody can say that it is
     /// corrupt: it is tried again with all of it.
     pub(crate) fn failed(&self, attempt: &Attempt, error: MediaError) -> Failure {
-        if self.partial.is_none() || error.code != "input.corrupt" {
-            return from_media(error);
+        match &self.partial {
+            Some((_, whose)) if error.code == "input.corrupt" => {
+                too_little(attempt, *whose, &error.message)
+            }
+            _ => from_media(error),
         }
-        too_little(attempt, &error.message)
     }
 }
 
-fn too_little(attempt: &Attempt, message: &str) -> Failure {
-    attempt.scratch.use_whole();
+fn too_little(attempt: &Attempt, whose: Whose, message: &str) -> Failure {
+    attempt.scratch.use_whole(whose);
     let message = format!("parts of the original did not do, it will be fetched whole: {message}");
     Failure::transient(ErrorCode::StorageUnavailable, message)
 }
 
 /// From this attempt on nothing is left to parts.
-const ATTEMPTS_IN_PARTS: u32 = 3;
+pub(super) const ATTEMPTS_IN_PARTS: u32 = 3;
 
 /// The upload as a file. Blocks. Of ordinary MP4 files in an object store only what these readers come to see is fetched.
 pub(crate) fn source(
@@ -108,7 +125,6 @@ pub(crate) fn source(
     container: Container,
     reads: &[Reads],
 ) -> Result<Source, Failure> {
-    let row = &attempt.task.original;
     let objects = match &attempt.blobs {
         Blobs::Objects(objects)
             if container == Container::Mov && attempt.task.attempt <= ATTEMPTS_IN_PARTS =>
@@ -117,23 +133,42 @@ pub(crate) fn source(
         }
         _ => return original(attempt).map(Source::whole),
     };
-    let partial = attempt.scratch.partial(|| {
+    match of_original(attempt, objects)? {
+        Some(partial) => in_parts(attempt, ffmpeg, objects, (partial, Whose::Original), reads),
+        None => original(attempt).map(Source::whole),
+    }
+}
+
+/// The upload as a file with parts of it. Blocks. Nothing where it can only be used whole.
+pub(super) fn of_original(
+    attempt: &Attempt,
+    objects: &ObjectBlobs,
+) -> Result<Option<Arc<Partial>>, Failure> {
+    let row = &attempt.task.original;
+    attempt.scratch.partial(Whose::Original, || {
         let key = row.key.parse().map_err(|e| from_blob(&e))?;
         let object = objects.version(&key, row.bytes);
         Partial::of(object.map_err(|e| from_blob(&e))?, new_folder(attempt)?)
-    })?;
-    let Some(partial) = partial else {
-        return original(attempt).map(Source::whole);
-    };
+    })
+}
+
+/// Fetches what these readers come to see, and sees that it is enough. Blocks.
+pub(super) fn in_parts(
+    attempt: &Attempt,
+    ffmpeg: &Ffmpeg,
+    objects: &ObjectBlobs,
+    (partial, whose): (Arc<Partial>, Whose),
+    reads: &[Reads],
+) -> Result<Source, Failure> {
     partial.fetch(objects, reads, &attempt.stopped)?;
     let proven = video::prove(ffmpeg, partial.path(), partial.excerpt(), reads);
     proven.map_err(|e| match e.kind {
-        ErrorKind::Transient if e.code == "internal" => too_little(attempt, &e.message),
+        ErrorKind::Transient if e.code == "internal" => too_little(attempt, whose, &e.message),
         _ => from_media(e),
     })?;
     Ok(Source {
         path: partial.path().to_owned(),
-        partial: Some(partial),
+        partial: Some((partial, whose)),
     })
 }
 
@@ -142,14 +177,15 @@ pub(crate) fn inspected(attempt: &Attempt, ffmpeg: &Ffmpeg) -> Result<Inspection
     let (media_type, limits) = (&attempt.task.media_type, &attempt.toolbox.video_limits);
     if Container::of_media_type(media_type) == Some(Container::Mov) {
         let source = source(attempt, ffmpeg, Container::Mov, &[])?;
-        if let (Some(partial), Blobs::Objects(objects)) = (&source.partial, &attempt.blobs) {
+        if let (Some((partial, whose)), Blobs::Objects(objects)) = (&source.partial, &attempt.blobs)
+        {
             let whole = &mut partial.object(objects).file();
             let whole = (whole as &mut dyn Bytes, attempt.task.original.bytes);
             let found = video::inspect_excerpt(ffmpeg, source.path(), whole, media_type, limits);
             if let Some(found) = found.map_err(|e| source.failed(attempt, e))? {
                 return Ok(found);
             }
-            attempt.scratch.use_whole();
+            attempt.scratch.use_whole(*whose);
         }
     }
     video::inspect(ffmpeg, &original(attempt)?, media_type, limits).map_err(from_media)
@@ -215,7 +251,7 @@ pub(crate) fn folder(attempt: &Attempt) -> Result<Arc<TempDir>, Failure> {
     new_folder(attempt).map(Arc::new)
 }
 
-fn new_folder(attempt: &Attempt) -> Result<TempDir, Failure> {
+pub(super) fn new_folder(attempt: &Attempt) -> Result<TempDir, Failure> {
     tempfile::tempdir_in(&attempt.toolbox.scratch).map_err(|error| {
         tracing::warn!(%error, "no scratch folder");
         Failure::transient(

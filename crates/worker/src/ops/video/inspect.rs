@@ -1,6 +1,7 @@
 //! `video.inspect`: what the container says, and what its packets say.
 
 use super::film::{ffmpeg, indexed, inspected};
+use super::pieces;
 use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
 use mediaflow_core::Failure;
@@ -12,14 +13,21 @@ use std::collections::BTreeSet;
 pub(super) fn run(attempt: &Attempt) -> Result<Output, Failure> {
     let ffmpeg = ffmpeg(attempt, 0)?;
     let limits = &attempt.toolbox.video_limits;
-    let found = inspected(attempt, &ffmpeg)?;
-    let again = match video::needs_index(&found.info) {
-        true => {
-            let copy = indexed(attempt, &ffmpeg, found.info.container)?;
-            let inspected = video::inspect(&ffmpeg, &copy, video::REMUXED_MEDIA_TYPE, limits);
-            Some(inspected.map_err(from_media)?.info)
+    let (found, again, pieces) = match pieces::make(attempt, &ffmpeg)? {
+        Some(made) => (made.inspection, Some(made.indexed), made.blobs),
+        None => {
+            let found = inspected(attempt, &ffmpeg)?;
+            let again = match video::needs_index(&found.info) {
+                true => {
+                    let copy = indexed(attempt, &ffmpeg, found.info.container)?;
+                    let media_type = video::REMUXED_MEDIA_TYPE;
+                    let inspected = video::inspect(&ffmpeg, &copy, media_type, limits);
+                    Some(inspected.map_err(from_media)?.info)
+                }
+                false => None,
+            };
+            (found, again, Vec::new())
         }
-        false => None,
     };
     let info = &found.info;
     let shown = info.video.first();
@@ -27,7 +35,10 @@ pub(super) fn run(attempt: &Attempt) -> Result<Output, Failure> {
         dimensions: shown.map(|v| (v.display_width, v.display_height)),
         media: Some(Box::new(essentials(info))),
         search_text: Some(search_text(&found.ffprobe)),
-        facts: json!({ "info": info, "indexed": again, "ffprobe": found.ffprobe }),
+        facts: json!({
+            "info": info, "indexed": again, "pieces": pieces.len(), "ffprobe": found.ffprobe,
+        }),
+        pieces,
         ..Output::default()
     })
 }

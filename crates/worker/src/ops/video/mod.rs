@@ -7,6 +7,7 @@ pub(crate) mod film;
 mod inspect;
 pub(super) mod packaging;
 mod pictures;
+mod pieces;
 mod plan;
 mod sound;
 pub(crate) mod verify;

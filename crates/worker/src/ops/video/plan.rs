@@ -31,7 +31,8 @@ pub(super) fn run(attempt: &Attempt, film: &Film, ladder: &Ladder) -> Result<Out
             .filter_map(|rung| rung.frame_rate_max)
             .fold(usual.frame_rate_max, u32::max),
         audio_channels_max: ladder.channels_max,
-        pass_through: ladder.pass_through,
+        // What a copy's packets were taken from may change its parameters on the way.
+        pass_through: ladder.pass_through && film.indexed.is_none(),
         packaging: packaging::planned(ladder.packaging),
         processors: processors(),
         ..usual
