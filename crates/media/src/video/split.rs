@@ -262,7 +262,6 @@ const MOV: [&[&str]; 2] = [
         "mpeg2video",
         "mpeg1video",
         "mjpeg",
-        "flv1",
         "theora",
     ],
     &[

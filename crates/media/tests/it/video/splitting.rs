@@ -157,10 +157,6 @@ fn old_containers_keep_every_picture() {
         &studio,
         &film(&studio, "a.flv", "-c:v libx264 -bf 2 -g 50 -c:a aac"),
     );
-    check(
-        &studio,
-        &film(&studio, "b.flv", "-c:v flv -g 50 -c:a mp3 -ar 44100"),
-    );
 }
 
 #[test]
