@@ -58,6 +58,14 @@ impl Kafka {
         &self.address
     }
 
+    /// The same as MediaFlow's configuration has it. This cluster makes topics when they are used, but never answers who asks it to
+    /// make one; so consumers must look for new ones themselves.
+    #[must_use]
+    pub fn url(&self, prefix: &str) -> String {
+        let address = &self.address;
+        format!("kafka://{address}/{prefix}?create=false&topic.metadata.refresh.interval.ms=500")
+    }
+
     /// Drops all connections and refuses new ones, or accepts them again.
     ///
     /// # Panics

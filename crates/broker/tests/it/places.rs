@@ -169,10 +169,10 @@ impl Place for Kafka {
         Self(servers::Kafka::start())
     }
     fn open(&self, name: &str) -> Broker {
-        // Shorter times than in earnest, so that a group forgets its dead soon; and this cluster makes topics when they are used, but
-        // never answers who asks it to make one.
-        let times = "create=false&session.timeout.ms=6000&heartbeat.interval.ms=500&reconnect.backoff.max.ms=1000";
-        open(&format!("kafka://{}/{name}?{times}", self.address()))
+        // Shorter times than in earnest, so that a group forgets its dead soon.
+        let times =
+            "session.timeout.ms=6000&heartbeat.interval.ms=500&reconnect.backoff.max.ms=1000";
+        open(&format!("{}&{times}", self.0.url(name)))
     }
     fn lose(&mut self, _name: &str) {}
     fn kill(&mut self) {

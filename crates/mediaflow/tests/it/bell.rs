@@ -25,8 +25,7 @@ impl Bell {
     /// As the configuration has it.
     pub(crate) fn address(&self) -> String {
         match self {
-            // It makes topics when they are used, but never answers who asks it to make one.
-            Self::Kafka(kafka) => format!("kafka://{}?create=false", kafka.address()),
+            Self::Kafka(kafka) => kafka.url("mediaflow"),
             Self::RabbitMq(rabbit) => rabbit.url(),
             Self::Redis(redis) => redis.url(0),
             Self::Sqs(sqs) => format!("sqs://eu-west-1/chaos?endpoint={}", sqs.endpoint()),

@@ -153,8 +153,7 @@ async fn histories(server: &Server, assets: &[String]) -> BTreeMap<String, Value
 #[tokio::test]
 async fn kafka_wakes_workers_and_carries_every_event_in_order_whoever_dies() {
     let (cluster, kafka) = (Cluster::start(), Kafka::start());
-    // It makes topics when they are used, but never answers who asks it to make one.
-    let address = format!("kafka://{}?create=false", kafka.address());
+    let address = kafka.url("mediaflow");
     let settings = format!("broker = \"{address}\"\nevents.to = \"{address}\"\n");
     let join = || cluster.join_with("\"api\"", &settings, "");
     let doomed = join();

@@ -99,14 +99,20 @@ async fn is_right(server: &Server, asset: &Value, content: &[u8]) {
     assert!(original.bytes().await.unwrap() == content);
 }
 
-/// A body that arrives in steps, so that there are moments in between.
-fn slowly(bytes: &[u8]) -> reqwest::Body {
+/// A body that arrives in steps, so that there are moments in between, and may never end.
+fn slowly(bytes: &[u8], hangs: bool) -> reqwest::Body {
     let pieces: Vec<Vec<u8>> = bytes.chunks(1 << 20).map(<[u8]>::to_vec).collect();
-    reqwest::Body::wrap_stream(stream::unfold(pieces.into_iter(), |mut pieces| async {
-        tokio::time::sleep(Duration::from_millis(4)).await;
-        let piece = pieces.next()?;
-        Some((Ok::<_, std::io::Error>(piece), pieces))
-    }))
+    reqwest::Body::wrap_stream(stream::unfold(
+        pieces.into_iter(),
+        move |mut pieces| async move {
+            tokio::time::sleep(Duration::from_millis(4)).await;
+            match pieces.next() {
+                Some(piece) => Some((Ok::<_, std::io::Error>(piece), pieces)),
+                None if hangs => std::future::pending().await,
+                None => None,
+            }
+        },
+    ))
 }
 
 /// Every file of an original has a row, and every row its file, at the latest when the next process has looked.
@@ -147,15 +153,16 @@ async fn an_upload_survives_kills_of_the_server_at_any_moment() {
         if has == content.len() {
             break;
         }
-        // Some kills come while bytes are made durable, some while nothing happens.
+        // Some requests end well. Others never end, and are killed before all has arrived, while it is written, or later.
         let part = &content[has..content
             .len()
-            .min(has + (1 + random.below(16) as usize) * 700_001)];
-        let moment = match kills < 8 {
-            true => Duration::from_millis(random.below(150)),
-            false => PATIENCE,
+            .min(has + (1 + random.below(16) as usize) * 200_001)];
+        let hangs = kills < 8 && random.below(2) == 0;
+        let (body, moment) = match hangs {
+            true => (slowly(part, true), Duration::from_millis(random.below(150))),
+            false => (slowly(part, false), PATIENCE),
         };
-        let adding = add(&server, &path, has, slowly(part));
+        let adding = add(&server, &path, has, body);
         let is_killed = tokio::time::timeout(moment, adding).await.is_err();
         if is_killed {
             kills += 1;
@@ -288,7 +295,7 @@ async fn of_two_clients_at_one_upload_what_counts_is_one_file() {
                 return taken;
             }
             let end = content.len().min(has + 1_500_000);
-            match add(&server, &path, has, slowly(&content[has..end])).await {
+            match add(&server, &path, has, slowly(&content[has..end], false)).await {
                 Some(answer) if answer.status() == 423 => taken += 1,
                 _ => {}
             }

@@ -65,7 +65,9 @@ pub(super) const READY: &str = heads!(" FOR UPDATE SKIP LOCKED");
 pub(super) const HEADS: &str = heads!("");
 const READY_OF_ASSETS: &str = "SELECT c.* FROM unnest($1::uuid[]) w (asset) CROSS JOIN LATERAL (
         SELECT id, tenant, priority, needs, asset, queue, lane, rank, cpu_ms, memory_bytes, alone, queued_at FROM tasks
-        WHERE state = 'ready' AND asset = w.asset ORDER BY lane, rank LIMIT $2 FOR UPDATE SKIP LOCKED) c";
+        WHERE state = 'ready' AND asset = w.asset
+            AND NOT EXISTS (SELECT 1 FROM switches WHERE name = 'claims.' || queue AND value = 'off')
+        ORDER BY lane, rank LIMIT $2 FOR UPDATE SKIP LOCKED) c";
 const CLOCK: &str = "SELECT vtime FROM clock";
 const BUSY: &str = lines!(
     "SELECT EXISTS (SELECT 1 FROM line l CROSS JOIN LATERAL (

@@ -187,10 +187,16 @@ impl<'a> Claim<'a> {
         let limit = slots.max().unwrap_or(0).saturating_add(LOOKAHEAD);
         let mut statement = self.s.conn.prepare_cached(READY_OF_ASSET)?;
         let found = statement.query_map(params![asset.as_bytes(), limit], candidate)?;
-        let mut found = found.collect::<Result<Vec<_>, _>>()?;
-        found.retain(|candidate| self.can(&candidate.needs));
-        found.sort_by_key(Candidate::place);
-        Ok(found)
+        let mut ready = Vec::new();
+        for candidate in found {
+            let candidate = candidate?;
+            let is_off = self.s.memory.is_off(self.s.conn, candidate.line.queue)?;
+            if !is_off && self.can(&candidate.needs) {
+                ready.push(candidate);
+            }
+        }
+        ready.sort_by_key(Candidate::place);
+        Ok(ready)
     }
 
     fn give(&mut self, candidate: &Candidate) -> Result<(), StoreError> {

@@ -18,7 +18,8 @@ const TOGETHER: usize = 32;
 /// See the module. It ends with its transaction, so nothing in it is ever older than the database.
 #[derive(Default)]
 pub(super) struct Memory {
-    queues: RefCell<HashMap<Queue, Vec<Heads>>>,
+    /// Nothing for a queue whose claims are switched off.
+    queues: RefCell<HashMap<Queue, Option<Vec<Heads>>>>,
     turns: RefCell<Option<Turns>>,
     tenants: RefCell<HashMap<TenantId, Tenant>>,
     minutes: RefCell<BTreeMap<(i64, Queue), Minute>>,
@@ -78,10 +79,9 @@ impl Memory {
         can: impl Fn(&str) -> bool,
         each: impl FnOnce(usize) -> usize,
     ) -> Result<Vec<Candidate>, StoreError> {
-        let mut queues = self.queues.borrow_mut();
-        let lines = match queues.entry(queue) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(read_lines(conn, queue)?),
+        let mut lines = self.lines(conn, queue)?;
+        let Some(lines) = &mut *lines else {
+            return Ok(Vec::new());
         };
         let mut lines: Vec<&mut Heads> = lines.iter_mut().filter(|h| can(&h.line.needs)).collect();
         let each = each(lines.len());
@@ -97,10 +97,29 @@ impl Memory {
         Ok(found)
     }
 
+    /// Whether claims of this queue are switched off.
+    pub(super) fn is_off(&self, conn: &Connection, queue: Queue) -> Result<bool, StoreError> {
+        Ok(self.lines(conn, queue)?.is_none())
+    }
+
+    fn lines(
+        &self,
+        conn: &Connection,
+        queue: Queue,
+    ) -> Result<RefMut<'_, Option<Vec<Heads>>>, StoreError> {
+        let mut queues = self.queues.borrow_mut();
+        if let Entry::Vacant(new) = queues.entry(queue) {
+            new.insert(read_lines(conn, queue)?);
+        }
+        Ok(RefMut::map(queues, |queues| {
+            queues.get_mut(&queue).expect("it was read just now")
+        }))
+    }
+
     /// A task became ready.
     pub(super) fn add(&self, task: &Candidate) {
         let mut queues = self.queues.borrow_mut();
-        let Some(lines) = queues.get_mut(&task.line.queue) else {
+        let Some(Some(lines)) = queues.get_mut(&task.line.queue) else {
             return;
         };
         let Some(heads) = lines.iter_mut().find(|h| h.line.is_of(task)) else {
@@ -122,7 +141,7 @@ impl Memory {
     pub(super) fn remove(&self, task: &Candidate) {
         let mut queues = self.queues.borrow_mut();
         let lines = queues.get_mut(&task.line.queue).into_iter().flatten();
-        for heads in lines.filter(|h| h.line.is_of(task)) {
+        for heads in lines.flatten().filter(|h| h.line.is_of(task)) {
             heads.tasks.retain(|t| t.id != task.id);
         }
     }
@@ -299,10 +318,10 @@ impl Memory {
     }
 }
 
-/// All lines of a queue in which something is ready; none of one whose claims are switched off.
-fn read_lines(conn: &Connection, queue: Queue) -> Result<Vec<Heads>, StoreError> {
+/// All lines of a queue in which something is ready.
+fn read_lines(conn: &Connection, queue: Queue) -> Result<Option<Vec<Heads>>, StoreError> {
     if switches::is_off(conn, &switches::claims(queue))? {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let lines = claim::lines(conn, queue)?.into_iter();
     let heads = lines.map(|line| Heads {
@@ -310,7 +329,7 @@ fn read_lines(conn: &Connection, queue: Queue) -> Result<Vec<Heads>, StoreError>
         tasks: Vec::new(),
         all: false,
     });
-    Ok(heads.collect())
+    Ok(Some(heads.collect()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::given::{Given, roomy, step_of};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{Queue, TenantId};
-use mediaflow_store::{Capacity, Report};
+use mediaflow_store::{Capacity, Report, Switch};
 use std::time::Duration;
 
 on_every_store! {
@@ -13,6 +13,7 @@ on_every_store! {
     nothing_starts_that_does_not_fit,
     what_no_worker_of_this_size_can_hold_is_handed_out_to_be_refused,
     the_worker_that_finished_is_offered_what_follows,
+    what_is_switched_off_is_not_offered_either,
     a_task_that_must_run_alone_waits_for_an_idle_worker_but_not_for_ever,
     depths_tell_what_waits_and_since_when,
     a_films_tasks_are_estimated_by_the_size_that_its_inspection_finds,
@@ -148,6 +149,27 @@ async fn the_worker_that_finished_is_offered_what_follows(given: &mut Given) {
     assert_eq!(steps(&offered), ["placeholder"]);
     let others = given.claim().await;
     assert_eq!(steps(&others), ["inspect", "compress", "moderate"]);
+}
+
+async fn what_is_switched_off_is_not_offered_either(given: &mut Given) {
+    given.asset().await;
+    for task in given.claim().await {
+        given.succeeds(&task).await;
+    }
+    let resize = given.claim_step("resize").await;
+    let turn = async |on| {
+        given
+            .store
+            .set_switch(Switch::Claims(Queue::Image), on, "ann")
+            .await
+    };
+    turn(false).await.unwrap();
+    let report = Report::Succeeded(crate::given::output(&resize));
+    let room = slots(4, 4);
+    let offered = given.store.report(resize.lease, report, Some(&room));
+    assert_eq!(steps(&offered.await.unwrap()), [""; 0]);
+    turn(true).await.unwrap();
+    assert!(!given.claim().await.is_empty());
 }
 
 async fn a_task_that_must_run_alone_waits_for_an_idle_worker_but_not_for_ever(given: &mut Given) {

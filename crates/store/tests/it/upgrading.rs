@@ -144,19 +144,11 @@ fn what_the_release_before_postgres_had_migrations_wrote_is_kept() {
                 .unwrap();
             steps.into_iter().map(|s| s.state).collect::<Vec<_>>()
         };
-        assert_eq!(
-            states().await,
-            [
-                MigrationState::Applied,
-                MigrationState::Pending,
-                MigrationState::Pending,
-                MigrationState::Pending,
-                MigrationState::Pending,
-                MigrationState::Pending
-            ]
-        );
+        let found = states().await;
+        assert_eq!(found[0], MigrationState::Applied);
+        assert!(found[1..].iter().all(|s| *s == MigrationState::Pending));
         let store = given.place.open(&given.world).await;
-        assert_eq!(states().await, [MigrationState::Applied; 6]);
+        assert!(states().await.iter().all(|s| *s == MigrationState::Applied));
         let record = store.asset(TENANT, asset).await.unwrap();
         assert_eq!(format!("{record:?}"), before);
         given.all_done().await;
