@@ -1,30 +1,11 @@
 //! What every store promises.
 
-use crate::given::{Given, PART, content, new_key, sha256};
+use crate::given::{Given, PART, content, everywhere, new_key, sha256};
 use bytes::Bytes;
 use mediaflow_blob::{BlobError, BlobKey};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::time::Duration;
 use uuid::Uuid;
-
-macro_rules! everywhere {
-    ($($name:ident)+) => {
-        mod folder {
-            use crate::given::Given;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(Given::folder()).await;
-            })+
-        }
-        mod bucket {
-            use crate::given::Given;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(Given::bucket()).await;
-            })+
-        }
-    };
-}
 
 everywhere! {
     a_streamed_write_is_whole_hashed_and_ranged

@@ -124,3 +124,24 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
 pub(crate) fn new_key() -> BlobKey {
     BlobKey::output(Uuid::new_v4(), 1, 0)
 }
+
+/// One test of each name for each sort of store.
+macro_rules! everywhere {
+    ($($name:ident)+) => {
+        mod folder {
+            use crate::given::Given;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(Given::folder()).await;
+            })+
+        }
+        mod bucket {
+            use crate::given::Given;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(Given::bucket()).await;
+            })+
+        }
+    };
+}
+pub(crate) use everywhere;

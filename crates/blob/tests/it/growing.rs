@@ -1,28 +1,9 @@
 //! Bytes that arrive over several requests.
 
-use crate::given::{Given, PART, content, sha256};
+use crate::given::{Given, PART, content, everywhere, sha256};
 use bytes::Bytes;
 use mediaflow_blob::{BlobError, Grown, Growth};
 use uuid::Uuid;
-
-macro_rules! everywhere {
-    ($($name:ident)+) => {
-        mod folder {
-            use crate::given::Given;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(Given::folder()).await;
-            })+
-        }
-        mod bucket {
-            use crate::given::Given;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(Given::bucket()).await;
-            })+
-        }
-    };
-}
 
 everywhere! {
     requests_of_all_sizes_become_one_blob
