@@ -76,8 +76,8 @@ pub(super) fn offer(
             continue;
         }
         // Of each line its first counts, and whatever is given from this asset uncovers one behind it.
-        let mut heads = claim.heads(queues, slots, slots.saturating_add(1))?;
-        let chosen = s.memory.with_turns(s.conn, &heads.clone(), |turns| {
+        let heads = claim.heads(queues, slots, slots.saturating_add(1))?;
+        let chosen = s.memory.with_turns(s.conn, heads, |turns, mut heads| {
             heads.sort_by_key(|head| (turns.turn(&head.line), head.place()));
             Ok(claim.choose_offered(&found, heads, turns, slots))
         })?;
@@ -127,9 +127,11 @@ impl<'a> Claim<'a> {
         }
         let s = self.s;
         let idle = || is_idle(s);
-        let chosen = s.memory.with_turns(s.conn, &candidates.clone(), |turns| {
-            self.giving.choose(candidates, turns, slots, idle)
-        })?;
+        let chosen = s
+            .memory
+            .with_turns(s.conn, candidates, |turns, candidates| {
+                self.giving.choose(candidates, turns, slots, idle)
+            })?;
         for candidate in &chosen {
             self.give(candidate)?;
         }

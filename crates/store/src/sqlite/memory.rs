@@ -163,8 +163,8 @@ impl Memory {
     pub(super) fn with_turns<T>(
         &self,
         conn: &Connection,
-        candidates: &[Candidate],
-        decide: impl FnOnce(&mut Turns) -> Result<T, StoreError>,
+        candidates: Vec<Candidate>,
+        decide: impl FnOnce(&mut Turns, Vec<Candidate>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.change();
         let mut turns = self.turns(conn)?;
@@ -183,7 +183,7 @@ impl Memory {
                 turns.limit(line.tenant, most.saturating_sub(running));
             }
         }
-        decide(turns)
+        decide(turns, candidates)
     }
 
     /// Charges a tenant for work that it puts into the queue; answers the virtual time at which this is done.
