@@ -3,6 +3,7 @@
 
 use super::boxes::{Found, broken, find, list, u32_at, u64_at};
 use super::excerpt::UNITS_MAX;
+use super::part::{self, Defaults};
 use super::tables::movie_scale;
 use crate::MediaError;
 
@@ -54,14 +55,6 @@ pub(super) struct Gathered {
     pub(super) shown: Option<i64>,
     /// The end of the last shown, counted likewise.
     pub(super) end: i64,
-}
-
-/// What samples are unless they say otherwise.
-#[derive(Debug, Default, Clone, Copy)]
-struct Defaults {
-    duration: u32,
-    size: u32,
-    flags: u32,
 }
 
 /// Samples beside each other.
@@ -174,39 +167,13 @@ impl Gatherer {
 
     fn part(&mut self, moof: &[u8], part: &Found, runs: &mut Vec<Run>) -> Result<(), MediaError> {
         let inside = list(moof, part.body.clone())?;
-        let of = |kind: &[u8; 4]| inside.iter().find(|b| b.kind == *kind);
-        let header = of(b"tfhd")
-            .ok_or_else(|| broken("no fragment header"))?
-            .body
-            .start;
-        let flags = u32_at(moof, header)? & 0xff_ffff;
-        if flags & 0x1 != 0 {
-            return Err(broken("offsets from the start of the file"));
-        }
-        let id = u32_at(moof, header + 4)?;
-        let number = self.tracks.iter().position(|track| track.id == id);
-        let number = number.ok_or_else(|| broken("a fragment of no track"))?;
+        let mut number = 0;
+        let (defaults, time) = part::header(moof, &inside, |id| {
+            let found = self.tracks.iter().position(|track| track.id == id);
+            number = found.ok_or_else(|| broken("a fragment of no track"))?;
+            Ok(self.tracks[number].defaults)
+        })?;
         let track = &mut self.tracks[number];
-        let mut defaults = track.defaults;
-        let mut at = header + 8 + if flags & 0x2 != 0 { 4 } else { 0 };
-        for (bit, field) in [
-            (0x08, &mut defaults.duration),
-            (0x10, &mut defaults.size),
-            (0x20, &mut defaults.flags),
-        ] {
-            if flags & bit != 0 {
-                *field = u32_at(moof, at)?;
-                at += 4;
-            }
-        }
-        let time = of(b"tfdt")
-            .ok_or_else(|| broken("no decode time"))?
-            .body
-            .start;
-        let time = match moof.get(time) {
-            Some(0) => u64::from(u32_at(moof, time + 4)?),
-            _ => u64_at(moof, time + 4)?,
-        };
         if time > TIME_MAX {
             return Err(broken("a time without end"));
         }

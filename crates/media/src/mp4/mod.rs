@@ -12,6 +12,7 @@ mod fragment;
 mod gather;
 mod index;
 mod init;
+mod part;
 mod samples;
 mod setup;
 mod spans;

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::boxes::{broken, find, list, u32_at, u64_at};
+use super::boxes::{broken, find, list, u32_at};
 use super::codec::Coding;
+use super::part::{self, Defaults};
 use crate::MediaError;
 
 /// A file of one track in fragments.
@@ -25,14 +26,6 @@ pub(crate) struct Sample {
     pub(crate) duration: u32,
     /// Whether decoding can start at it.
     pub(crate) is_sync: bool,
-}
-
-/// What samples are unless they say otherwise: duration, size, flags.
-#[derive(Debug, Clone, Copy, Default)]
-struct Defaults {
-    duration: u32,
-    size: u32,
-    flags: u32,
 }
 
 impl<'a> FragmentedFile<'a> {
@@ -88,35 +81,14 @@ impl<'a> FragmentedFile<'a> {
         &self,
         moof: usize,
         body: Range<usize>,
-        mut defaults: Defaults,
+        defaults: Defaults,
         samples: &mut Vec<Sample>,
     ) -> Result<(), MediaError> {
         let data = self.data;
         let traf = find(data, body, &[b"traf"])?.ok_or_else(|| broken("an empty fragment"))?;
         let inside = list(data, traf)?;
-        let of = |kind: &[u8; 4]| inside.iter().find(|b| b.kind == *kind);
-
-        let header = of(b"tfhd").ok_or_else(|| broken("no fragment header"))?;
-        let flags = u32_at(data, header.body.start)? & 0xff_ffff;
-        if flags & 0x1 != 0 {
-            return Err(broken("offsets from the start of the file"));
-        }
-        let mut at = header.body.start + 8 + if flags & 0x2 != 0 { 4 } else { 0 };
-        for (bit, field) in [
-            (0x08, &mut defaults.duration),
-            (0x10, &mut defaults.size),
-            (0x20, &mut defaults.flags),
-        ] {
-            if flags & bit != 0 {
-                *field = u32_at(data, at)?;
-                at += 4;
-            }
-        }
-        let time = of(b"tfdt").ok_or_else(|| broken("no decode time"))?;
-        let mut decode_time = match data.get(time.body.start) {
-            Some(0) => i64::from(u32_at(data, time.body.start + 4)?),
-            _ => u64_at(data, time.body.start + 4)? as i64,
-        };
+        let (defaults, time) = part::header(data, &inside, |_| Ok(defaults))?;
+        let mut decode_time = time as i64;
         for run in inside.iter().filter(|b| b.kind == *b"trun") {
             decode_time = self.run(moof, run.body.clone(), defaults, decode_time, samples)?;
         }
