@@ -7,6 +7,9 @@ import time
 # Name, lines, peak of the pictures and of the sound in kbit/s: the ladder of the built-in recipe, lowest first.
 LADDER = [("360p", 360, 800, 96), ("720p", 720, 2500, 128), ("1080p", 1080, 5000, 192)]
 SEGMENT_S = 6
+# From HDR10 to BT.709 as MediaFlow does it, so that pictures compare.
+TONE_MAPPED = ("zscale=tin=smpte2084:pin=bt2020:min=bt2020nc:rin=tv:t=linear:p=bt709:npl=203,format=gbrpf32le,"
+               "tonemap=tonemap=mobius:param=0.5:peak=10:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p")
 RATE = 30
 
 
@@ -56,25 +59,26 @@ def stream(folder, name):
     return whole, sum(p.stat().st_size for p in parts)
 
 
-def each(source, folder):
-    """(a) One ffmpeg for each rung, one after the other, the lowest first."""
+def each(source, folder, mapped):
+    """(a) One ffmpeg for each rung, one after the other, the lowest first; `mapped` is filters after scaling."""
     timed, rungs = Timed(), {}
     for name, lines, kbps, audio in LADDER:
         own = pathlib.Path(folder) / name
         own.mkdir(parents=True)
         args = ["ffmpeg", "-v", "error", "-y", "-i", str(source), "-map", "0:v:0", "-map", "0:a:0",
-                "-vf", f"scale=-2:{lines}:flags=bicubic", *coded(0, kbps), "-c:a", "aac", "-b:a", f"{audio}k",
+                "-vf", ",".join([f"scale=-2:{lines}:flags=bicubic", *mapped]), *coded(0, kbps), "-c:a", "aac", "-b:a", f"{audio}k",
                 "-var_stream_map", f"v:0,agroup:a,name:{name} a:0,agroup:a,name:a{audio}", *packed(own), f"{own}/%v.m3u8"]
         timed.run(args, own / f"{name}.m3u8")
         rungs[name] = stream(own, name)
     return timed, rungs
 
 
-def one(source, folder):
-    """(b) One ffmpeg for all rungs: one decode, each rung scaled from the next larger one."""
+def one(source, folder, mapped):
+    """(b) One ffmpeg for all rungs: one decode, `mapped` once, each rung scaled from the next larger one."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True)
-    graph = ("[0:v]scale=1920:1080:flags=bicubic,split[v2][s1];[s1]scale=1280:720:flags=bicubic,split[v1][s0];"
+    top = ",".join(["scale=1920:1080:flags=bicubic", *mapped])
+    graph = (f"[0:v]{top},split[v2][s1];[s1]scale=1280:720:flags=bicubic,split[v1][s0];"
              "[s0]scale=640:360:flags=bicubic[v0]")
     args = ["ffmpeg", "-v", "error", "-y", "-i", str(source), "-filter_complex", graph]
     names = []

@@ -5,7 +5,7 @@
 HTTP, moderation off. They take turns. CPU seconds are those of processes that ended, children included; MediaFlow's
 are told apart by operation in its own metrics. Needs ffmpeg and Python's standard library.
 
-usage: run.py [--binary target/release/mediaflow] [--minutes 1] [--rounds 1] [--only short,long,noisy,slides]
+usage: run.py [--binary target/release/mediaflow] [--minutes 1] [--rounds 1] [--only short,long,noisy,slides,hdr]
 """
 import argparse
 import pathlib
@@ -22,10 +22,11 @@ from server import Server, cpu_seconds
 
 NAMES = [name for name, *_ in peers.LADDER]
 ENCODE = ("video.lead", "video.encode", "video.audio")
+HDR = "hdr"
 PICTURES = ("video.poster", "video.storyboard")
 
 
-def ssim(source, rungs):
+def ssim(source, rungs, mapped):
     """Mean structural similarity of each rung to the source in the rung's size, all pictures."""
     graph, count = [], len(rungs)
     graph.append(f"[0:v]split={count}" + "".join(f"[s{n}]" for n in range(count)))
@@ -33,7 +34,7 @@ def ssim(source, rungs):
     sizes = {name: lines for name, lines, *_ in peers.LADDER}
     for n, (name, (path, _)) in enumerate(rungs.items()):
         inputs += ["-i", str(path)]
-        graph.append(f"[s{n}]scale=-2:{sizes[name]}:flags=bicubic,settb=1/1000,setpts=N[r{n}];"
+        graph.append(f"[s{n}]{','.join([f'scale=-2:{sizes[name]}:flags=bicubic', *mapped])},settb=1/1000,setpts=N[r{n}];"
                      f"[{n + 1}:v]settb=1/1000,setpts=N[t{n}];[t{n}][r{n}]ssim[o{n}]")
         maps += ["-map", f"[o{n}]", "-f", "null", "-"]
     args = ["ffmpeg", "-hide_banner", "-nostats", "-i", str(source), *inputs, "-filter_complex", ";".join(graph), *maps]
@@ -61,20 +62,21 @@ def mediaflow(binary, source, folder, settings=""):
         }
 
 
-def by_hand(run, source, folder):
+def by_hand(run, source, folder, mapped):
     shutil.rmtree(folder, ignore_errors=True)
-    timed, rungs = run(source, folder)
+    timed, rungs = run(source, folder, mapped)
     return {"cpu": timed.cpu, "first": timed.first, "wall": timed.wall, "rungs": rungs}
 
 
 def compare(args, label, source, work):
     seen = {"a": [], "b": [], "c": []}
+    mapped = [peers.TONE_MAPPED] if label == HDR else []
     for _ in range(args.rounds):
-        seen["a"].append(by_hand(peers.each, source, work / "a"))
-        seen["b"].append(by_hand(peers.one, source, work / "b"))
+        seen["a"].append(by_hand(peers.each, source, work / "a", mapped))
+        seen["b"].append(by_hand(peers.one, source, work / "b", mapped))
         seen["c"].append(mediaflow(args.binary, source, work))
     last = {key: found[-1] for key, found in seen.items()}
-    similar = {key: ssim(source, found["rungs"]) for key, found in last.items()}
+    similar = {key: ssim(source, found["rungs"], mapped) for key, found in last.items()}
     middle = lambda key, what: statistics.median(found[what] for found in seen[key])
     a, b, c = (middle(key, "cpu") for key in "abc")
     seconds = float(subprocess.run(["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", str(source)],
@@ -106,7 +108,7 @@ def main():
     parser.add_argument("--binary", default=root / "target/release/mediaflow")
     parser.add_argument("--minutes", type=float, default=1, help="length of the long film; the figures in bench/README.md are of 10")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--only", default="short,long,noisy,slides")
+    parser.add_argument("--only", default="short,long,noisy,slides,hdr")
     parser.add_argument("--sources", type=pathlib.Path, default=root / "target/bench-video", help="where films are kept between runs")
     args = parser.parse_args()
     args.sources.mkdir(parents=True, exist_ok=True)
@@ -115,6 +117,7 @@ def main():
         "long": lambda: sources.long(args.sources, args.minutes),
         "noisy": lambda: sources.noisy(args.sources),
         "slides": lambda: sources.slides(args.sources),
+        HDR: lambda: sources.hdr(args.sources),
     }
     with tempfile.TemporaryDirectory(prefix="mediaflow-bench-") as work:
         for name in args.only.split(","):

@@ -44,6 +44,14 @@ def noisy(folder, seconds=20):
     return made(folder, f"noisy-{seconds}", ["-f", "lavfi", "-i", PATTERN, *SOUND, "-vf", graph, "-t", str(seconds), *CODED])
 
 
+def hdr(folder, seconds=20):
+    """The short one as HDR10: ten bits of HEVC, tagged BT.2020 and PQ."""
+    tags = ["-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc"]
+    coded = ["-c:v", "libx265", "-preset", "ultrafast", "-b:v", "10M", "-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", "-x265-params",
+             "log-level=error:keyint=250:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited", *tags]
+    return made(folder, f"hdr-{seconds}", ["-i", str(short(folder, seconds)), *coded, "-c:a", "copy"])
+
+
 def slides(folder, seconds=20):
     """A still picture that changes every five seconds: decoding and scaling are what costs."""
     still = "testsrc2=size=1920x1080:rate=1/5,fps=30"

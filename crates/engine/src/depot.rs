@@ -143,7 +143,7 @@ impl Depot for Engine {
 
     async fn found(&self, task: &Claimed, operation: &str) -> Result<Option<Value>, StoreError> {
         self.store()
-            .found(task.asset, task.generation, operation)
+            .found(task.asset, Some(task.generation), operation)
             .await
     }
 

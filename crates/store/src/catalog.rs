@@ -64,8 +64,6 @@ pub struct AssetRecord {
     pub media: Option<MediaFacts>,
     /// What `image.inspect`, `video.inspect` or `audio.inspect` found, in the newest run that has it.
     pub inspected: Option<Value>,
-    /// Where each moment of a video is on its sheets, with the same as WebVTT.
-    pub storyboard: Option<serde_json::Value>,
     /// What `audio.loudness` measured, likewise.
     pub loudness: Option<Value>,
     /// What `image.placeholder` made, likewise.

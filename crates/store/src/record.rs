@@ -84,7 +84,6 @@ impl Found {
             },
             media: self.media,
             inspected: found(inspect.name())?,
-            storyboard: found(Operation::VideoStoryboard.name())?,
             loudness: match self.kind {
                 Kind::Image => None,
                 Kind::Video | Kind::Audio => found(LOUDNESS)?,

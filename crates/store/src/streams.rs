@@ -229,11 +229,11 @@ pub trait Playback: Send + Sync {
     /// What this generation has recorded as [`Output::pieces`](crate::Output::pieces), in its order.
     async fn pieces(&self, asset: AssetId, generation: u32) -> Result<Vec<BlobRow>, StoreError>;
 
-    /// What a step of this generation found out.
+    /// What a step of this generation found out; without one, of the newest that has it.
     async fn found(
         &self,
         asset: AssetId,
-        generation: u32,
+        generation: Option<u32>,
         operation: &str,
     ) -> Result<Option<Value>, StoreError>;
 }

@@ -143,8 +143,8 @@ impl Request<'_> {
         let sheet = found.iter().find(|s| s.rendition.profile == "storyboard-0");
         let sheet = sheet.ok_or_else(missing)?;
         self.check(sheet.visibility)?;
-        let generation = sheet.rendition.generation;
-        let facts = store.found(self.path.asset, generation, "video.storyboard");
+        // Follows from the film alone: what a run that is not published yet found is true of the published sheets.
+        let facts = store.found(self.path.asset, None, "video.storyboard");
         let facts = facts.await.map_err(unknown)?.ok_or_else(missing)?;
         match is_vtt {
             true => self.text(

@@ -294,7 +294,7 @@ impl Worker for WorkerService {
         let store = self.0.engine.store();
         let operation = &request.get_ref().operation;
         let found = store
-            .found(permit.asset, permit.generation, operation)
+            .found(permit.asset, Some(permit.generation), operation)
             .await;
         let facts = found.map_err(store_status)?.map(|facts| facts.to_string());
         Ok(Response::new(proto::FoundResponse { facts }))

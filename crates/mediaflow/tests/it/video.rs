@@ -7,7 +7,7 @@ use mediaflow_media::image;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many pictures of the best stream, and of samples of sound, a player can decode from this address; it may not
 /// complain about anything.
@@ -214,6 +214,16 @@ async fn a_transport_stream_without_an_index_and_without_sound() {
     let master = text(&server, hls).await;
     assert!(!master.contains("AUDIO"), "{master}");
     assert!(master.contains("RESOLUTION=320x180"), "{master}");
+
+    let storyboard = asset["storyboard"]["vtt"].as_str().unwrap();
+    let path = format!("/v1/assets/{id}");
+    assert_eq!(server.post(&format!("{path}/reprocess"), "{}").await.0, 202);
+    let began = Instant::now();
+    while server.get(&path).await["published_generation"] != 2 {
+        assert!(text(&server, storyboard).await.starts_with("WEBVTT"));
+        assert!(began.elapsed() < PATIENCE, "never published again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ impl Playback for PostgresStore {
     async fn found(
         &self,
         asset: AssetId,
-        generation: u32,
+        generation: Option<u32>,
         operation: &str,
     ) -> Result<Option<Value>, StoreError> {
         self.read(move |s, _| found(s, asset, generation, operation).boxed())
@@ -203,11 +203,12 @@ async fn segment(
 async fn found(
     s: &Session,
     asset: AssetId,
-    generation: u32,
+    generation: Option<u32>,
     operation: &str,
 ) -> Result<Option<Value>, StoreError> {
-    let sql = "SELECT json FROM facts WHERE asset = $1 AND operation = $2 AND generation = $3";
-    let generation = i64::from(generation);
+    let sql = "SELECT json FROM facts
+        WHERE asset = $1 AND operation = $2 AND generation = coalesce($3::bigint, generation)";
+    let generation = generation.map(i64::from);
     let row = s.maybe(sql, &[&asset.0, &operation, &generation]).await?;
     row.map(|row| json(&row, "json")).transpose()
 }

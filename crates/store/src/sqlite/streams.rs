@@ -231,13 +231,13 @@ impl Playback for SqliteStore {
     async fn found(
         &self,
         asset: AssetId,
-        generation: u32,
+        generation: Option<u32>,
         operation: &str,
     ) -> Result<Option<Value>, StoreError> {
         let operation = operation.to_owned();
         self.read(move |conn, _| {
             let mut statement = conn.prepare_cached(
-                "SELECT json FROM facts WHERE asset = ?1 AND operation = ?2 AND generation = ?3",
+                "SELECT json FROM facts WHERE asset = ?1 AND operation = ?2 AND generation = ifnull(?3, generation)",
             )?;
             Ok(statement
                 .query_row(params![asset.as_bytes(), operation, generation], |row| {

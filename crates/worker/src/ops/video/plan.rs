@@ -94,8 +94,15 @@ fn rung(rung: &mediaflow_core::operation::Rung) -> Rung {
     }
 }
 
-/// Bytes that encoders hold for each pixel of the largest rung, for all rungs together; measured at 1080p.
-const ENCODING_BYTES: u64 = 160;
+/// Bytes that an encoder holds for each pixel of its rung; measured with ladders up to 1080p.
+fn encoding_bytes(codec: plan::VideoCodec) -> u64 {
+    match codec {
+        plan::VideoCodec::H264 => 105,
+        plan::VideoCodec::Hevc => 205,
+        plan::VideoCodec::Vp9 => 180,
+        plan::VideoCodec::Av1 => 215,
+    }
+}
 
 fn cost(attempt: &Attempt, plan: &Plan) -> Cost {
     let task = &attempt.task;
@@ -104,11 +111,11 @@ fn cost(attempt: &Attempt, plan: &Plan) -> Cost {
         .steps
         .iter()
         .position(|s| s.operation == Operation::VideoEncode);
-    let pixels = plan
+    let held = plan
         .rungs
         .iter()
-        .map(|r| u64::from(r.width) * u64::from(r.height));
-    let encoding = pixels.max().unwrap_or(0).saturating_mul(ENCODING_BYTES);
+        .map(|r| u64::from(r.width) * u64::from(r.height) * encoding_bytes(r.codec));
+    let encoding = held.fold(0, u64::saturating_add);
     let decoding = encode.map_or(task.cost, |step| task.recipe.cost(step, task.facts));
     let longest = plan.chunks.iter().map(|c| c.cost_cpu_seconds).max();
     Cost {
