@@ -61,6 +61,7 @@ for_servers() {
     want redis-server "is one of the brokers" command -v redis-server
     want rabbitmq-server "is one of the brokers" test -x /usr/lib/rabbitmq/bin/rabbitmq-server
     want librdkafka1 "plays Kafka" compgen -G "/usr/lib/*/librdkafka.so.1"
+    want jq "reads answers in examples of the documentation" command -v jq
     want python3-venv "runs what plays Kafka and SQS" /usr/bin/python3 -c "import ensurepip"
 }
 

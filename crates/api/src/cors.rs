@@ -1,5 +1,5 @@
 //! Which pages of other sites may read what players fetch, and upload (the Fetch standard's CORS protocol). Only below
-//! `/media/` and `/v1/tus`: the rest of the API answers no other site's pages. Credentials are never allowed; signed addresses
+//! `/media/` and where uploads go: the rest of the API answers no other site's pages. Credentials are never allowed; signed addresses
 //! need none, and keys are sent by scripts.
 
 use crate::Shared;
@@ -67,25 +67,32 @@ const MEDIA: Door = Door {
         "Accept-Ranges, Content-Length, Content-Range, ETag, X-Correlation-Id",
     ),
 };
+/// Where pages upload to.
+const UPLOADED_TO: [&str; 2] = ["/v1/tus", "/v1/uploads"];
 const UPLOADS: Door = Door {
-    methods: HeaderValue::from_static("POST, HEAD, PATCH, DELETE, OPTIONS"),
+    methods: HeaderValue::from_static("GET, POST, PUT, HEAD, PATCH, DELETE, OPTIONS"),
     taken: HeaderValue::from_static(
         "Authorization, Content-Type, Idempotency-Key, Prefer, Tus-Resumable, Upload-Checksum, Upload-Concat, \
          Upload-Defer-Length, Upload-Length, Upload-Metadata, Upload-Offset, X-Correlation-Id, X-HTTP-Method-Override, \
          X-Request-ID, X-Requested-With",
     ),
     exposed: HeaderValue::from_static(
-        "Location, Mediaflow-Asset, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, Tus-Resumable, \
+        "ETag, Location, Mediaflow-Asset, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, Tus-Resumable, \
          Tus-Version, Upload-Concat, Upload-Defer-Length, Upload-Expires, Upload-Length, Upload-Metadata, Upload-Offset, \
          X-Correlation-Id",
     ),
 };
 
+fn is_below(path: &str, door: &str) -> bool {
+    let rest = path.strip_prefix(door);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 pub(crate) async fn allow(State(context): State<Shared>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let (origins, door) = if path.starts_with("/media/") {
         (&context.cors, MEDIA)
-    } else if path == "/v1/tus" || path.starts_with("/v1/tus/") {
+    } else if UPLOADED_TO.iter().any(|door| is_below(path, door)) {
         (&context.upload_cors, UPLOADS)
     } else {
         return next.run(request).await;

@@ -1,8 +1,8 @@
 //! The API's description, made from the code that answers.
 
 use crate::routes::{
-    assets, captions, delivery, events, health, moderation, original, queues, switches, tasks,
-    tenants, tus, upload, workers,
+    assets, captions, delivery, direct, events, health, moderation, original, queues, switches,
+    tasks, tenants, tus, upload, workers,
 };
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -19,7 +19,7 @@ use utoipa::{Modify, OpenApi};
         contact(),
     ),
     paths(
-        upload::post, tus::collection, tus::one, assets::search, assets::get, assets::patch, assets::delete, assets::reprocess, original::get,
+        upload::post, direct::begin, direct::get, direct::end, direct::complete, tus::collection, tus::one, assets::search, assets::get, assets::patch, assets::delete, assets::reprocess, original::get,
         captions::put, captions::delete,
         moderation::decide, tasks::of_asset, tasks::list, tasks::replay, tasks::replay_all, events::of_asset,
         events::all, queues::list, switches::list, switches::history, switches::set, tenants::list, tenants::create,

@@ -22,6 +22,9 @@ pub enum BlobError {
         /// Stored, or read.
         found: u64,
     },
+    /// The bytes have another digest than was announced.
+    #[error("the bytes have another digest than was announced")]
+    Other,
     /// The text is no key.
     #[error("`{0}` is not a blob key")]
     InvalidKey(String),

@@ -28,6 +28,16 @@ impl BlobKey {
         Self(format!("{}-{fence}-{number}", Self::original(upload)))
     }
 
+    /// Where a client brings an upload's bytes in one request.
+    pub(crate) fn incoming(upload: Uuid) -> Self {
+        Self(format!("{}-in", Self::original(upload)))
+    }
+
+    /// Where a part of them lies that a client sent to the API, named by its digest as well.
+    pub(crate) fn incoming_part(upload: Uuid, part: u32, tag: &str) -> Self {
+        Self(format!("{}-in-{part}-{tag}", Self::original(upload)))
+    }
+
     /// The upload that an original's key was made for.
     pub fn upload(&self) -> Option<Uuid> {
         let name = self.0.strip_prefix("originals/")?.split_once('/')?.1;

@@ -9,6 +9,7 @@ mod blobs;
 mod error;
 mod folder;
 mod grown;
+mod incoming;
 mod key;
 mod objects;
 mod read;
@@ -18,6 +19,7 @@ pub use blobs::{BlobFile, Blobs};
 pub use error::BlobError;
 pub use folder::FolderBlobs;
 pub use grown::{Grown, Growth};
+pub use incoming::{Announced, Incoming, Piece, Receiver};
 pub use key::BlobKey;
 pub use objects::{
     AddressedBlobs, Addresses, ObjectBlobs, ObjectStoreConfig, ObjectVersion, Signed,

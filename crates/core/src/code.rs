@@ -64,6 +64,9 @@ codes! {
     UploadChecksum "upload.checksum" 460 "The bytes do not have the checksum that the client sent with them: they changed on the way. None of them was kept; send them again.";
     UploadVersion "upload.version" 412 "The server speaks tus 1.0.0; `Tus-Resumable` must say so.";
     UploadType "upload.type" 415 "Bytes of an upload are sent as `Content-Type: application/offset+octet-stream`.";
+    UploadIncomplete "upload.incomplete" 409 "The upload's bytes are not where they should come, or not all of them, or a part has another `etag` than was named. Send what is missing and complete it again.";
+    UploadSize "upload.size" 422 "Other than as many bytes as were announced have come. Nothing was kept; begin a new upload.";
+    UploadExists "upload.exists" 412 "These bytes have come before, and are not replaced. Complete the upload.";
     SwitchOff "switch.off" 503 "An operator has switched uploads off for now (`mediaflow switches`). Reading goes on; try again later.";
     TenantNotFound "tenant.not_found" 404 "There is no such tenant.";
     SwitchNotFound "switch.not_found" 404 "There is no such switch.";

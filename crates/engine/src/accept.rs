@@ -151,7 +151,11 @@ impl Engine {
         }
     }
 
-    pub(crate) fn receiving_place(&self) -> Result<SemaphorePermit<'_>, EngineError> {
+    /// The turn to send bytes.
+    ///
+    /// # Errors
+    /// `limit.rate` when all are taken.
+    pub fn receiving_place(&self) -> Result<SemaphorePermit<'_>, EngineError> {
         self.receiving.try_acquire().map_err(|_| {
             EngineError::new(
                 ErrorCode::LimitRate,
@@ -376,7 +380,7 @@ impl Engine {
             .map_err(|_| EngineError::new(ErrorCode::Internal, "looking into the upload failed"))
     }
 
-    async fn discard(&self, key: &BlobKey) {
+    pub(crate) async fn discard(&self, key: &BlobKey) {
         if let Err(error) = self.parts.blobs.delete(key).await {
             tracing::warn!(%key, %error, "surplus bytes stay until the collector finds them");
         }

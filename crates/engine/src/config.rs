@@ -15,6 +15,9 @@ pub struct UploadLimits {
     pub bytes_max: u64,
     /// Uploads whose bodies are being received at the same time; one more is answered 429.
     pub concurrent_max: usize,
+    /// What clients bring to where blobs are by themselves (`POST /v1/uploads`) comes in parts when it has more bytes than this: in
+    /// parts of so many, or of more where there would be more than 1,000. From 5 MiB to 5 GiB, as S3 takes them.
+    pub part_bytes: u64,
     /// Uploads over several requests that one key may have open; one more is answered 429.
     pub open_max: u32,
     /// Free disk space below which uploads are refused (`limit.storage`, 507). Reading and deleting go on.
@@ -35,6 +38,7 @@ impl Default for UploadLimits {
     fn default() -> Self {
         Self {
             bytes_max: 4 << 30,
+            part_bytes: 64 << 20,
             concurrent_max: 512,
             open_max: 1000,
             free_bytes_min: 512 << 20,
@@ -44,6 +48,19 @@ impl Default for UploadLimits {
             metadata_bytes_max: 64 << 10,
             idle_s_max: 60,
         }
+    }
+}
+
+impl UploadLimits {
+    /// # Errors
+    /// Names the setting and what it should be.
+    pub fn check(&self) -> Result<(), String> {
+        if !(5 << 20..=5 << 30).contains(&self.part_bytes) {
+            return Err(
+                "limits.upload.part_bytes must be 5242880 to 5368709120 (5 MiB to 5 GiB)".into(),
+            );
+        }
+        Ok(())
     }
 }
 

@@ -38,7 +38,7 @@ pub use error::EngineError;
 pub use recipes::{RecipeFileError, Recipes};
 pub use recognise::{Recognise, Recognised};
 pub use stills::{Moment, StillSource, Stills};
-pub use uploads::{Append, Appended, Opening, Verify};
+pub use uploads::{Append, Appended, Completion, Opening, Verify};
 
 pub use mediaflow_blob as blob;
 pub use mediaflow_broker as broker;

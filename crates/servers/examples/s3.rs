@@ -10,7 +10,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3 as Service, S3Request, S3Response, S3Result, dto, s3_error};
 use s3s_fs::FileSystem;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fs::File;
 use std::io::Write as _;
@@ -22,6 +22,9 @@ struct Files {
     files: FileSystem,
     /// Keys that are being written; a second write of one is refused for now.
     writing: Mutex<HashSet<String>>,
+    /// The tags of parts that were sent, by upload and number.
+    parts: Mutex<HashMap<(String, i32), dto::ETag>>,
+    folder: PathBuf,
     /// What was read, a line for each answer.
     reads: Mutex<File>,
 }
@@ -44,6 +47,28 @@ impl Files {
             false => Err(s3_error!(OperationAborted)),
         }
     }
+
+    /// Refuses parts that were not sent, or replaced since, and leaves the others for another try.
+    fn check_parts(&self, input: &dto::CompleteMultipartUploadInput) -> S3Result<()> {
+        let parts = self.parts.lock().expect("no holder panics");
+        let named = input.multipart_upload.iter();
+        for part in named.flat_map(|named| named.parts.iter().flatten()) {
+            let number = part.part_number.unwrap_or_default();
+            let sent = parts.get(&(input.upload_id.clone(), number));
+            // Those from before a restart nobody remembers.
+            if sent.is_none() && !self.is_sent(&input.upload_id, number)
+                || sent.is_some_and(|sent| part.e_tag.as_ref() != Some(sent))
+            {
+                return Err(s3_error!(InvalidPart));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_sent(&self, upload: &str, number: i32) -> bool {
+        let name = format!(".upload_id-{upload}.part-{number}");
+        self.folder.join(name).exists()
+    }
 }
 
 macro_rules! pass_on {
@@ -63,7 +88,20 @@ macro_rules! pass_on {
                 request: S3Request<dto::CompleteMultipartUploadInput>,
             ) -> S3Result<S3Response<dto::CompleteMultipartUploadOutput>> {
                 let _turn = self.turn(&request.input.bucket, &request.input.key)?;
+                self.check_parts(&request.input)?;
                 self.files.complete_multipart_upload(request).await
+            }
+
+            async fn upload_part(
+                &self,
+                request: S3Request<dto::UploadPartInput>,
+            ) -> S3Result<S3Response<dto::UploadPartOutput>> {
+                let name = (request.input.upload_id.clone(), request.input.part_number);
+                let sent = self.files.upload_part(request).await?;
+                if let Some(tag) = sent.output.e_tag.clone() {
+                    self.parts.lock().expect("no holder panics").insert(name, tag);
+                }
+                Ok(sent)
             }
 
             async fn get_object(
@@ -95,11 +133,11 @@ macro_rules! pass_on {
 }
 
 pass_on! {
+    copy_object CopyObjectInput CopyObjectOutput,
     head_object HeadObjectInput HeadObjectOutput,
     delete_object DeleteObjectInput DeleteObjectOutput,
     list_objects_v2 ListObjectsV2Input ListObjectsV2Output,
     create_multipart_upload CreateMultipartUploadInput CreateMultipartUploadOutput,
-    upload_part UploadPartInput UploadPartOutput,
     abort_multipart_upload AbortMultipartUploadInput AbortMultipartUploadOutput,
 }
 
@@ -129,11 +167,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let busy = Path::new(&folder).with_file_name(S3::BUSY);
     let reads = Path::new(&folder).with_file_name(S3::READS);
     let reads = Mutex::new(File::options().append(true).create(true).open(reads)?);
-    let files = FileSystem::new(folder).map_err(|e| format!("{e:?}"))?;
+    let files = FileSystem::new(&folder).map_err(|e| format!("{e:?}"))?;
     let writing = Mutex::default();
     let mut service = S3ServiceBuilder::new(Files {
         files,
         writing,
+        parts: Mutex::default(),
+        folder: folder.into(),
         reads,
     });
     service.set_auth(SimpleAuth::from_single(S3::KEY_ID, S3::SECRET));

@@ -63,7 +63,9 @@ pub use streams::{
     TrackKind, TrackStatus, master_edition,
 };
 pub use upkeep::{Condemned, Purge, StoreHealth, Swept, Upkeep};
-pub use uploads::{Advance, FinishedUpload, NewUpload, UploadRecord, Uploading};
+pub use uploads::{
+    Advance, FinishedUpload, NewUpload, Refusal, UploadRecord, UploadState, Uploading, Way,
+};
 pub use work::{
     Capacity, Claimed, Lease, MediaFacts, NewRendition, Output, RenditionBlob, Report, Reusable,
     Work,

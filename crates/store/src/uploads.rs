@@ -5,8 +5,79 @@
 
 use crate::StoreError;
 use async_trait::async_trait;
-use mediaflow_core::{AssetId, KeyId, TenantId, Timestamp, UploadId};
+use mediaflow_core::{AssetId, ErrorCode, KeyId, TenantId, Timestamp, UploadId};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+/// How bytes come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Over requests of the tus protocol.
+    Tus,
+    /// To where blobs are, by the client itself.
+    Direct,
+}
+
+impl Way {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tus => "tus",
+            Self::Direct => "direct",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Tus, Self::Direct]
+            .into_iter()
+            .find(|way| way.as_str() == name)
+    }
+}
+
+/// Where an upload stands that has become no asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UploadState {
+    /// Bytes may come.
+    Open,
+    /// The client says that all are there, and somebody looks at them.
+    Checking,
+    /// Nothing becomes of it.
+    Refused(Refusal),
+}
+
+/// Why nothing became of an upload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+}
+
+impl UploadState {
+    pub(crate) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Checking => "checking",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            Self::Open | Self::Checking => None,
+        }
+    }
+
+    /// Of one that was not refused.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        match name {
+            "open" => Some(Self::Open),
+            "checking" => Some(Self::Checking),
+            _ => None,
+        }
+    }
+}
 
 /// An upload to open.
 #[derive(Debug, Clone)]
@@ -15,6 +86,8 @@ pub struct NewUpload {
     pub tenant: TenantId,
     /// Who opens it; nobody where no keys are needed.
     pub key: Option<KeyId>,
+    /// How its bytes come.
+    pub way: Way,
     /// All of its bytes, where the client knows already.
     pub length: Option<u64>,
     /// How it belongs to others, as the client said it; see [`UploadRecord::is_partial`].
@@ -38,6 +111,10 @@ pub struct UploadRecord {
     pub id: UploadId,
     /// Whose asset it becomes.
     pub tenant: TenantId,
+    /// How its bytes come.
+    pub way: Way,
+    /// Where it stands.
+    pub state: UploadState,
     /// Rises whenever somebody takes it.
     pub fence: u64,
     /// All of its bytes, once the client has said.
@@ -61,6 +138,17 @@ pub struct UploadRecord {
 }
 
 impl UploadRecord {
+    /// The same, if its bytes come in this way: each way has addresses of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::UploadNotFound`] when they do not.
+    pub fn coming(self, way: Way) -> Result<Self, StoreError> {
+        match self.way == way {
+            true => Ok(self),
+            false => Err(StoreError::UploadNotFound),
+        }
+    }
+
     /// Whether it is one of several that become an asset together.
     pub fn is_partial(&self) -> bool {
         self.concat.as_deref() == Some("partial")
@@ -81,6 +169,8 @@ pub struct Advance {
     pub length: Option<u64>,
     /// Where they are, as the blob store wrote it.
     pub progress: String,
+    /// Where it stands now.
+    pub state: UploadState,
     /// Without further progress for so long it is given up.
     pub kept: Duration,
 }

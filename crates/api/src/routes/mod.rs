@@ -3,6 +3,7 @@
 pub(crate) mod assets;
 pub(crate) mod captions;
 pub(crate) mod delivery;
+pub(crate) mod direct;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod moderation;
@@ -50,6 +51,10 @@ pub(crate) fn router(context: Shared) -> Router {
             "/v1/assets/{id}/captions/{language}",
             put(captions::put).delete(captions::delete),
         )
+        .route("/v1/uploads", post(direct::begin))
+        .route("/v1/uploads/{id}", get(direct::get).delete(direct::end))
+        .route("/v1/uploads/{id}/bytes", put(direct::put))
+        .route("/v1/uploads/{id}/complete", post(direct::complete))
         .route("/v1/tus", any(tus::collection))
         .route("/v1/tus/{id}", any(tus::one))
         .route("/v1/events", get(events::all))

@@ -20,7 +20,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use mediaflow_core::{AssetId, ErrorCode, UploadId};
-use mediaflow_engine::store::UploadRecord;
+use mediaflow_engine::store::{UploadRecord, Way};
 use mediaflow_engine::{Append, Appended, EngineError, Opening, Receipt, Upload};
 use std::sync::Arc;
 
@@ -236,7 +236,11 @@ impl Asked {
             Ok(appended) => appended,
             Err(problem) => {
                 // Nobody knows its address.
-                let ended = self.context.engine.end_upload(caller.tenant, id).await;
+                let ended = self
+                    .context
+                    .engine
+                    .end_upload(caller.tenant, id, Way::Tus)
+                    .await;
                 if let Err(error) = ended {
                     tracing::debug!(%id, %error, "an upload that failed is gone, or will be");
                 }
@@ -355,7 +359,8 @@ impl Asked {
     }
 
     async fn end(&self, caller: Caller, id: UploadId) -> Result<Response, Problem> {
-        self.context.engine.end_upload(caller.tenant, id).await?;
+        let engine = &self.context.engine;
+        engine.end_upload(caller.tenant, id, Way::Tus).await?;
         Ok(StatusCode::NO_CONTENT.into_response())
     }
 

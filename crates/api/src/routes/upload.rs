@@ -121,7 +121,7 @@ fn is_form(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("multipart/form-data")
 }
 
-fn accepted(receipt: &Receipt, correlation: &Correlation) -> Response {
+pub(crate) fn accepted(receipt: &Receipt, correlation: &Correlation) -> Response {
     let location = value(format!("/v1/assets/{}", receipt.asset));
     let view = Accepted::of(receipt, &correlation.0);
     let mut response = (StatusCode::ACCEPTED, Json(view)).into_response();

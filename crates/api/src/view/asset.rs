@@ -266,8 +266,8 @@ pub(crate) struct FocusView {
 #[schema(as = Error)]
 pub(crate) struct ErrorView {
     /// Stable; listed in the documentation.
-    code: String,
-    message: String,
+    pub(crate) code: String,
+    pub(crate) message: String,
 }
 
 /// Where to go from here.

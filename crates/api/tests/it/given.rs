@@ -12,7 +12,7 @@ use mediaflow_core::{
     ErrorCode, Failure, Kind, ModerationPolicy, Operation, Queue, Sha256, TenantId, Timestamp,
     Verdict, WorkerId,
 };
-use mediaflow_engine::blob::{BlobKey, Blobs, FolderBlobs};
+use mediaflow_engine::blob::{BlobKey, Blobs, FolderBlobs, ObjectBlobs, ObjectStoreConfig};
 use mediaflow_engine::services::Board;
 use mediaflow_engine::store::{
     Capacity, Claimed, Environment, NewBlob, NewRendition, Output, RenditionBlob, Report, Scope,
@@ -20,8 +20,9 @@ use mediaflow_engine::store::{
 };
 use mediaflow_engine::{Cdn, Engine, Parts, Recipes, Recognise, Recognised, UploadLimits};
 use serde_json::Value;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -89,6 +90,8 @@ pub(crate) struct Wish {
     pub(crate) moderation: ModerationPolicy,
     pub(crate) limits: UploadLimits,
     pub(crate) cors: Vec<String>,
+    /// Bytes are in one.
+    pub(crate) bucket: bool,
 }
 
 impl Default for Wish {
@@ -103,6 +106,7 @@ impl Default for Wish {
                 ..UploadLimits::default()
             },
             cors: vec!["*".into()],
+            bucket: false,
         }
     }
 }
@@ -115,6 +119,25 @@ pub(crate) struct Server {
     pub(crate) signer: Signer,
     pub(crate) stopping: CancellationToken,
     pub(crate) folder: tempfile::TempDir,
+    engine: Arc<Engine>,
+    originals: PathBuf,
+}
+
+/// One for all tests; it ends with the process.
+static S3: LazyLock<mediaflow_servers::S3> = LazyLock::new(mediaflow_servers::S3::start);
+
+/// A bucket of its own, and where its originals are files.
+fn bucket() -> (Blobs, PathBuf) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let name = mediaflow_engine::SystemEnvironment.id().to_string();
+    let config = ObjectStoreConfig {
+        endpoint: Some(S3.endpoint()),
+        access_key_id: Some(mediaflow_servers::S3::KEY_ID.to_owned()),
+        secret_access_key: Some(mediaflow_servers::S3::SECRET.to_owned()),
+        ..ObjectStoreConfig::default()
+    };
+    let objects = ObjectBlobs::open(&S3.bucket(&name), &config).unwrap();
+    (objects.into(), S3.files(&name).join("originals"))
 }
 
 impl Server {
@@ -123,6 +146,18 @@ impl Server {
         let processes = std::fs::read_dir(self.folder.path().join("blobs/tmp")).unwrap();
         let files = processes.flat_map(|p| std::fs::read_dir(p.unwrap().path()).unwrap());
         files.count()
+    }
+
+    /// Files of originals, whole or not.
+    pub(crate) fn originals(&self) -> usize {
+        let shards = std::fs::read_dir(&self.originals).into_iter().flatten();
+        let files = shards.map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap().count());
+        files.sum()
+    }
+
+    /// What the service does that ends things whose time is over.
+    pub(crate) async fn expire(&self) {
+        self.engine.end_expired(100).await.unwrap();
     }
 
     pub(crate) fn new() -> Self {
@@ -136,8 +171,14 @@ impl Server {
         let path = folder.path().join("mediaflow.db");
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::open(&path, Arc::clone(&environment)).unwrap());
-        let blobs = FolderBlobs::open(&folder.path().join("blobs")).unwrap();
-        let blobs = Blobs::from(blobs);
+        let files = folder.path().join("blobs");
+        let (blobs, originals) = match wish.bucket {
+            false => (
+                FolderBlobs::open(&files).unwrap().into(),
+                files.join("originals"),
+            ),
+            true => bucket(),
+        };
         let mut parts = Parts {
             store: Arc::clone(&store),
             is_shared: false,
@@ -157,8 +198,9 @@ impl Server {
         parts.moderation.policy = wish.moderation;
         let signer = Signer::new(vec![("k1".into(), vec![7; 32])]).unwrap();
         let stopping = CancellationToken::new();
+        let engine = Arc::new(Engine::new(parts));
         let router = router(ApiParts {
-            engine: Arc::new(Engine::new(parts)),
+            engine: Arc::clone(&engine),
             config: wish.config,
             is_open: wish.is_open,
             signer: signer.clone(),
@@ -176,6 +218,8 @@ impl Server {
             signer,
             stopping,
             folder,
+            engine,
+            originals,
         }
     }
 

@@ -9,6 +9,7 @@ mod access;
 mod assets;
 mod cors;
 mod delivery;
+mod direct;
 mod events;
 mod forms;
 mod given;

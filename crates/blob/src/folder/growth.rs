@@ -213,7 +213,7 @@ impl Sink {
     }
 }
 
-fn folder_of(blobs: &FolderBlobs, id: Uuid) -> std::path::PathBuf {
+pub(super) fn folder_of(blobs: &FolderBlobs, id: Uuid) -> std::path::PathBuf {
     let path = blobs.path(&BlobKey::original(id));
     path.parent().unwrap_or(&blobs.root).to_owned()
 }
@@ -236,7 +236,9 @@ fn join(blobs: &FolderBlobs, id: Uuid, grown: &Grown) -> Result<Written, BlobErr
     let place = blobs.path(&key);
     let fail = || BlobError::io("storing an upload", key.as_str());
     if key == BlobKey::original(id) && !place.exists() {
-        let whole = copied(blobs, id, segments)?;
+        let parts = segments.iter();
+        let parts = parts.map(|s| (BlobKey::segment(id, s.fence), s.bytes));
+        let whole = copied(blobs, &parts.collect::<Vec<_>>())?;
         match rename(&whole, &place) {
             // Somebody else did the same meanwhile.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -262,19 +264,19 @@ fn join(blobs: &FolderBlobs, id: Uuid, grown: &Grown) -> Result<Written, BlobErr
     Ok(written)
 }
 
-fn copied(
+/// So many bytes of each of these, one after the other, in a file that has no name yet.
+pub(super) fn copied(
     blobs: &FolderBlobs,
-    id: Uuid,
-    segments: &[Segment],
+    parts: &[(BlobKey, u64)],
 ) -> Result<std::path::PathBuf, BlobError> {
     let fail = || BlobError::io("joining an upload", "");
     let path = blobs.temporary.join(Uuid::new_v4().simple().to_string());
     let mut whole = File::create_new(&path).map_err(fail())?;
     let mut copy = || {
-        for segment in segments {
-            let from = File::open(blobs.path(&BlobKey::segment(id, segment.fence)))?;
-            let copied = io::copy(&mut from.take(segment.bytes), &mut whole)?;
-            if copied != segment.bytes {
+        for (key, bytes) in parts {
+            let from = File::open(blobs.path(key))?;
+            let copied = io::copy(&mut from.take(*bytes), &mut whole)?;
+            if copied != *bytes {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
             }
         }

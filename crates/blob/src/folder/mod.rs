@@ -4,11 +4,13 @@
 //! Several processes may share it, also through a network file system: nothing relies on a lock.
 
 mod growth;
+mod incoming;
 mod read;
 mod temporary;
 mod write;
 
 pub(crate) use growth::FolderGrowth;
+pub(crate) use incoming::FolderReceiver;
 pub(crate) use write::FolderWriter;
 
 use crate::{BlobError, BlobKey, BlobReader, Written};

@@ -89,6 +89,23 @@ impl FolderWriter {
         .await
     }
 
+    /// Ends like [`Self::finish`], under a name that the bytes have a say in. With an error comes their digest.
+    pub(super) async fn finish_as(
+        mut self,
+        wanted: Option<[u8; 32]>,
+        name: impl FnOnce(&[u8; 32]) -> BlobKey + Send + 'static,
+    ) -> Result<Written, ([u8; 32], BlobError)> {
+        let (pieces, mut sink) = self.take().map_err(|e| ([0; 32], e))?;
+        let blobs = self.blobs;
+        let ended = blocking(move || {
+            sink.append(&blobs, &pieces)?;
+            let sha256 = sink.hasher.clone().finalize().into();
+            Ok((sha256, finish_as(blobs, sink, wanted, name(&sha256))))
+        });
+        let (sha256, written) = ended.await.map_err(|e| ([0; 32], e))?;
+        written.map_err(|e| (sha256, e))
+    }
+
     /// Writes everything at once on this thread; the caller syncs the folder.
     pub(super) fn write_now(mut self, bytes: &[u8]) -> Result<Written, BlobError> {
         let (_, mut sink) = self.take()?;
@@ -120,6 +137,22 @@ impl FolderWriter {
         })?;
         Ok((std::mem::take(&mut self.waiting), sink))
     }
+}
+
+fn finish_as(
+    blobs: FolderBlobs,
+    sink: Sink,
+    wanted: Option<[u8; 32]>,
+    key: BlobKey,
+) -> Result<Written, BlobError> {
+    let found: [u8; 32] = sink.hasher.clone().finalize().into();
+    if wanted.is_some_and(|wanted| wanted != found) {
+        return Err(BlobError::Other);
+    }
+    let written = sink.commit(&blobs, key)?;
+    let path = blobs.path(&written.key);
+    sync_folder(path.parent().unwrap_or(&blobs.root))?;
+    Ok(written)
 }
 
 impl Sink {

@@ -96,6 +96,8 @@ impl AddressedBlobs {
         });
         let inner = Inner {
             bucket: Arc::clone(&through) as _,
+            unchecked: Arc::clone(&through) as _,
+            presigner: None,
             addressed: Some(through),
             // Keys are told as they are; where that is, only the signer knows.
             address: Address {

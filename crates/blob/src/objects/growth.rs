@@ -158,21 +158,27 @@ impl ObjectBlobs {
                 self.delete(&tail).await?;
             }
             if let Some(upload) = parts.upload.as_ref().filter(|_| but.is_none()) {
-                let place = self.place(key.as_str());
-                let aborted = self.inner.bucket.abort_multipart(&place, upload).await;
-                let aborted =
-                    aborted.map_err(|e| self.failed("giving an upload up", key.as_str(), e));
-                match aborted {
-                    Err(error @ BlobError::Unavailable { .. }) => return Err(error),
-                    // Not every store says in the same way that there is none any more.
-                    Err(error) => tracing::debug!(%key, %error, "the parts are gone, or stay"),
-                    Ok(()) => {}
-                }
+                self.end_parts(&key, upload).await?;
             }
         }
         match but == Some(&key) {
             true => Ok(()),
             false => self.delete(&key).await,
+        }
+    }
+
+    /// Ends an upload in parts that nobody will join.
+    pub(super) async fn end_parts(&self, key: &BlobKey, upload: &String) -> Result<(), BlobError> {
+        let place = self.place(key.as_str());
+        let ended = self.inner.bucket.abort_multipart(&place, upload).await;
+        match ended.map_err(|e| self.failed("giving an upload up", key.as_str(), e)) {
+            Err(error @ BlobError::Unavailable { .. }) => Err(error),
+            // Not every store says in the same way that there is none any more.
+            Err(error) => {
+                tracing::debug!(%key, %error, "the parts are gone, or stay");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 }

@@ -8,6 +8,8 @@ mod budget;
 mod config;
 mod file;
 mod growth;
+mod incoming;
+mod presign;
 mod read;
 mod sign;
 mod version;
@@ -28,13 +30,14 @@ use budget::{Pace, RetryBudget};
 use bytes::Bytes;
 use config::{Address, Protocol};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use object_store::aws::{AmazonS3Builder, Checksum};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path as ObjectPath;
 use object_store::signer::Signer;
 use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
+use presign::Presigner;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -61,6 +64,10 @@ pub struct ObjectBlobs {
 #[derive(Debug)]
 struct Inner {
     bucket: Arc<dyn Bucket>,
+    /// The same for parts that clients send: nobody knows their digests before.
+    unchecked: Arc<dyn Bucket>,
+    /// Who signs for a bucket of S3.
+    presigner: Option<Presigner>,
     /// Where there is no bucket but addresses that somebody signs.
     addressed: Option<Arc<Through>>,
     address: Address,
@@ -81,9 +88,26 @@ impl ObjectBlobs {
     pub fn open(address: &str, config: &ObjectStoreConfig) -> Result<Self, String> {
         let address = Address::parse(address)?;
         let budget = Arc::new(RetryBudget::new());
-        let bucket = bucket(&address, config, &budget)?;
+        let (bucket, unchecked, presigner) = match address.protocol {
+            Protocol::S3 => {
+                let (store, _) = s3(&address, config, &budget, true)?;
+                let (unchecked, region) = s3(&address, config, &budget, false)?;
+                let store: Arc<dyn Bucket> = store;
+                let presigner = Presigner {
+                    store: Arc::clone(&unchecked),
+                    region,
+                };
+                (store, unchecked as _, Some(presigner))
+            }
+            Protocol::Google | Protocol::Azure => {
+                let bucket = bucket(&address, &budget)?;
+                (Arc::clone(&bucket), bucket, None)
+            }
+        };
         let inner = Inner {
             bucket,
+            unchecked,
+            presigner,
             addressed: None,
             address,
             part_bytes: usize::try_from(config.part_bytes).unwrap_or(usize::MAX),
@@ -288,50 +312,63 @@ impl ObjectBlobs {
     }
 }
 
-fn bucket(
+/// Trying again is ours: the library has no budget.
+fn never() -> RetryConfig {
+    RetryConfig {
+        max_retries: 0,
+        ..RetryConfig::default()
+    }
+}
+
+fn sentence(error: object_store::Error) -> String {
+    format!("the object store: {error}")
+}
+
+/// A bucket of S3, and its region.
+fn s3(
     address: &Address,
     config: &ObjectStoreConfig,
     budget: &Arc<RetryBudget>,
-) -> Result<Arc<dyn Bucket>, String> {
-    // Trying again is ours: the library has no budget.
-    let never = RetryConfig {
-        max_retries: 0,
-        ..RetryConfig::default()
-    };
-    let wire = Wire::new(Arc::clone(budget), address.protocol == Protocol::S3)?;
-    let sentence = |e: object_store::Error| format!("the object store: {e}");
+    has_checksums: bool,
+) -> Result<(Arc<AmazonS3>, String), String> {
+    let mut builder = AmazonS3Builder::from_env()
+        .with_bucket_name(&address.bucket)
+        .with_retry(never())
+        // Not every store knows how to delete several, and here it is always one.
+        .with_disable_bulk_delete(true)
+        .with_http_connector(Wire::new(Arc::clone(budget), true)?);
+    if has_checksums {
+        builder = builder.with_checksum_algorithm(Checksum::SHA256);
+    }
+    if let Some(endpoint) = &config.endpoint {
+        builder = builder
+            .with_endpoint(endpoint)
+            .with_allow_http(endpoint.starts_with("http://"));
+    }
+    if let Some(region) = &config.region {
+        builder = builder.with_region(region);
+    }
+    if let (Some(id), Some(secret)) = (&config.access_key_id, &config.secret_access_key) {
+        builder = builder
+            .with_access_key_id(id)
+            .with_secret_access_key(secret);
+    }
+    let region = builder.get_config_value(&AmazonS3ConfigKey::Region);
+    let region = region.unwrap_or_else(|| "us-east-1".to_owned());
+    Ok((Arc::new(builder.build().map_err(sentence)?), region))
+}
+
+fn bucket(address: &Address, budget: &Arc<RetryBudget>) -> Result<Arc<dyn Bucket>, String> {
+    let wire = Wire::new(Arc::clone(budget), false)?;
     match address.protocol {
-        Protocol::S3 => {
-            let mut builder = AmazonS3Builder::from_env()
-                .with_bucket_name(&address.bucket)
-                .with_retry(never)
-                .with_checksum_algorithm(Checksum::SHA256)
-                // Not every store knows how to delete several, and here it is always one.
-                .with_disable_bulk_delete(true)
-                .with_http_connector(wire);
-            if let Some(endpoint) = &config.endpoint {
-                builder = builder
-                    .with_endpoint(endpoint)
-                    .with_allow_http(endpoint.starts_with("http://"));
-            }
-            if let Some(region) = &config.region {
-                builder = builder.with_region(region);
-            }
-            if let (Some(id), Some(secret)) = (&config.access_key_id, &config.secret_access_key) {
-                builder = builder
-                    .with_access_key_id(id)
-                    .with_secret_access_key(secret);
-            }
-            Ok(Arc::new(builder.build().map_err(sentence)?))
-        }
-        Protocol::Google => {
-            let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(&address.bucket);
-            let builder = builder.with_retry(never).with_http_connector(wire);
-            Ok(Arc::new(builder.build().map_err(sentence)?))
-        }
         Protocol::Azure => {
             let builder = MicrosoftAzureBuilder::from_env().with_container_name(&address.bucket);
-            let builder = builder.with_retry(never).with_http_connector(wire);
+            let builder = builder.with_retry(never()).with_http_connector(wire);
+            Ok(Arc::new(builder.build().map_err(sentence)?))
+        }
+        Protocol::Google | Protocol::S3 => {
+            let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(&address.bucket);
+            let builder = builder.with_retry(never()).with_http_connector(wire);
             Ok(Arc::new(builder.build().map_err(sentence)?))
         }
     }

@@ -2,6 +2,7 @@
 
 use super::ObjectBlobs;
 use super::config::Protocol;
+use super::presign::Request;
 use crate::{BlobError, BlobKey, Written};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -11,8 +12,8 @@ use object_store::signer::SignedUrlOptions;
 use std::time::Duration;
 
 /// The most that S3 takes in one request.
-const PUT_BYTES_MAX: u64 = 5 << 30;
-const SHA256: HeaderName = HeaderName::from_static("x-amz-checksum-sha256");
+pub(super) const PUT_BYTES_MAX: u64 = 5 << 30;
+pub(super) const SHA256: HeaderName = HeaderName::from_static("x-amz-checksum-sha256");
 
 /// A signed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl ObjectBlobs {
     /// # Errors
     /// When there are no credentials to sign with.
     pub async fn signed_get(&self, key: &BlobKey, valid: Duration) -> Result<Signed, BlobError> {
-        self.signed(Method::GET, key, valid, Vec::new()).await
+        self.signed(Method::GET, key, valid, Vec::new(), &[]).await
     }
 
     /// To write these bytes once, in one request: the store itself refuses others, and to replace what is there. None where
@@ -50,29 +51,49 @@ impl ObjectBlobs {
             (IF_NONE_MATCH, "*".to_owned()),
             (SHA256, BASE64_STANDARD.encode(new.sha256)),
         ];
-        self.signed(Method::PUT, &new.key, valid, headers)
+        self.signed(Method::PUT, &new.key, valid, headers, &[])
             .await
             .map(Some)
     }
 
-    async fn signed(
+    /// An address for a request that has these headers, and these words in its address.
+    pub(super) async fn signed(
         &self,
         method: Method,
         key: &BlobKey,
         valid: Duration,
         headers: Vec<(HeaderName, String)>,
+        query: &[(&str, &str)],
     ) -> Result<Signed, BlobError> {
-        let mut options = SignedUrlOptions::default();
+        let place = self.place(key.as_str());
+        let failed = |e| self.failed("signing an address", key.as_str(), e);
+        if let Some(presigner) = &self.inner.presigner {
+            let request = Request {
+                method,
+                query,
+                headers: &headers,
+                valid,
+            };
+            let url = presigner.sign(&place, &request).await.map_err(failed)?;
+            let headers = headers.into_iter();
+            return Ok(Signed {
+                url: url.into(),
+                headers: headers.map(|(n, v)| (n.to_string(), v)).collect(),
+            });
+        }
+        let mut options = SignedUrlOptions::default().with_query(query.iter().copied());
         for (name, value) in &headers {
-            let value = HeaderValue::from_str(value).expect("numbers and base64 fit into headers");
+            let value = HeaderValue::from_str(value).map_err(|_| BlobError::Refused {
+                action: "signing an address",
+                reason: format!("`{name}` cannot have this value"),
+            })?;
             options = options.with_signed_header(name.clone(), value);
         }
-        let place = self.place(key.as_str());
         let bucket = &self.inner.bucket;
         let url = bucket
             .signed_url_opts(method, &place, valid, &options)
             .await;
-        let url = url.map_err(|e| self.failed("signing an address", key.as_str(), e))?;
+        let url = url.map_err(failed)?;
         let headers = headers.into_iter();
         Ok(Signed {
             url: url.into(),

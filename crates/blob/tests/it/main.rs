@@ -8,6 +8,7 @@ mod faults;
 mod folder;
 mod given;
 mod growing;
+mod incoming;
 mod keys;
 mod proxy;
 mod signed;

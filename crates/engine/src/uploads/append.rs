@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use mediaflow_blob::{Grown, Growth};
 use mediaflow_core::{AssetId, ErrorCode, TenantId, Timestamp, UploadId};
-use mediaflow_store::{Advance, UploadRecord};
+use mediaflow_store::{Advance, UploadRecord, UploadState, Way};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -87,6 +87,7 @@ impl Engine {
         let _place = self.receiving_place()?;
         let held = self.growing.hold(id).await;
         let taken = self.parts.store.take_upload(tenant, id).await?;
+        let taken = taken.coming(Way::Tus)?;
         let length = self.length_of(&taken, &append)?;
         let mut progress = Progress {
             recorded: taken.bytes,
@@ -317,6 +318,7 @@ impl Engine {
             bytes: grown.bytes,
             length: progress.length,
             progress: grown.to_text(),
+            state: UploadState::Open,
             kept: match is_whole {
                 true => FINISHING_MAX,
                 false => self.uploads_kept(),
@@ -345,5 +347,6 @@ pub(super) fn is_refusal(error: &EngineError) -> bool {
             | ErrorCode::LimitMetadata
             | ErrorCode::RecipeUnknown
             | ErrorCode::IdempotencyMismatch
+            | ErrorCode::UploadSize
     )
 }

@@ -1,14 +1,14 @@
 //! From all bytes of an upload to an asset, and from several uploads to one.
 
 use super::append::is_refusal;
-use super::{Opening, overtaken, taken_over};
-use crate::accept::{HEAD_BYTES, Stored, display_name};
+use super::{Opening, overtaken, said, taken_over};
+use crate::accept::{HEAD_BYTES, Stored};
 use crate::{Engine, EngineError, Receipt, Upload};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use mediaflow_blob::{BlobError, BlobKey, Grown, Written};
 use mediaflow_core::{ErrorCode, Sha256, TenantId, UploadId};
-use mediaflow_store::{Advance, FinishedUpload, UploadRecord};
+use mediaflow_store::{Advance, FinishedUpload, UploadRecord, UploadState, Way};
 use std::future::ready;
 use std::time::Duration;
 
@@ -31,16 +31,7 @@ impl Engine {
 
     async fn try_finish(&self, taken: &UploadRecord) -> Result<Receipt, EngineError> {
         let (grown, written) = self.assemble(taken).await?;
-        let upload: Upload = serde_json::from_str(&taken.said).map_err(|e| EngineError {
-            code: ErrorCode::Internal,
-            message: "what was said with the upload cannot be read".into(),
-            reason: Some(Box::new(e)),
-        })?;
-        let upload = Upload {
-            filename: upload.filename.as_deref().and_then(display_name),
-            correlation_id: taken.correlation_id.clone(),
-            ..upload
-        };
+        let upload = said(taken)?;
         let (id, key) = (taken.id, written.key.clone());
         let head = self.head_of(&written).await?;
         let finished = FinishedUpload {
@@ -87,6 +78,7 @@ impl Engine {
         let (mut records, mut pieces, mut total) = (Vec::new(), Vec::new(), 0u64);
         for id in parts {
             let part = self.parts.store.upload(tenant, *id).await?;
+            let part = part.coming(Way::Tus)?;
             if !part.is_partial() {
                 let text = format!("the upload {id} is not a partial one");
                 return Err(EngineError::new(ErrorCode::RequestInvalid, text));
@@ -162,6 +154,7 @@ impl Engine {
                 bytes: taken.bytes,
                 length: taken.length,
                 progress: taken.progress,
+                state: UploadState::Open,
                 kept: JOINED_KEPT,
             };
             let advanced = self

@@ -4,16 +4,20 @@
 //! first; within this process the one before is told to stop, and waited for.
 
 mod append;
+mod direct;
 mod finish;
 mod held;
 
 pub use append::{Append, Appended, Verify};
+pub use direct::Completion;
 pub(crate) use held::Growing;
 
+use crate::accept::display_name;
 use crate::{Engine, EngineError, Upload};
-use mediaflow_blob::Grown;
+use mediaflow_blob::{Grown, Incoming};
 use mediaflow_core::{ErrorCode, KeyId, TenantId, UploadId};
-use mediaflow_store::{NewUpload, UploadRecord};
+use mediaflow_store::{NewUpload, UploadRecord, UploadState, Way};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An upload to open.
@@ -37,6 +41,10 @@ impl Engine {
     /// # Errors
     /// Limits, options that make no sense, uploads that are switched off.
     pub async fn open_upload(&self, opening: Opening) -> Result<UploadRecord, EngineError> {
+        self.open_as(Way::Tus, opening).await
+    }
+
+    async fn open_as(&self, way: Way, opening: Opening) -> Result<UploadRecord, EngineError> {
         let Opening {
             tenant,
             key,
@@ -51,6 +59,7 @@ impl Engine {
         let opened = self.parts.store.open_upload(NewUpload {
             tenant,
             key,
+            way,
             length: upload.length,
             concat,
             said: serde_json::to_string(&upload).expect("plain data is always JSON"),
@@ -73,6 +82,7 @@ impl Engine {
         id: UploadId,
     ) -> Result<UploadRecord, EngineError> {
         let found = self.parts.store.upload(tenant, id).await?;
+        let found = found.coming(Way::Tus)?;
         if found.asset.is_some() || found.is_partial() || !found.is_whole() {
             return Ok(found);
         }
@@ -91,19 +101,35 @@ impl Engine {
     ///
     /// # Errors
     /// `upload.not_found`.
-    pub async fn end_upload(&self, tenant: TenantId, id: UploadId) -> Result<(), EngineError> {
-        let _held = self.growing.hold(id).await;
+    pub async fn end_upload(
+        &self,
+        tenant: TenantId,
+        id: UploadId,
+        way: Way,
+    ) -> Result<(), EngineError> {
+        let found = self.parts.store.upload(tenant, id).await?;
+        found.coming(way)?;
+        let _held = match way {
+            Way::Tus => Some(self.growing.hold(id).await),
+            // Who looks at it finds that it was taken; that may be late, and harms nothing.
+            Way::Direct => None,
+        };
         let taken = self.parts.store.take_upload(tenant, id).await?;
         self.give_up(&taken).await
     }
 
-    /// Ends uploads whose time is over, and finishes those whose bytes are all there. Answers how many.
-    pub(crate) async fn end_expired(&self, limit: u32) -> Result<usize, EngineError> {
+    /// Ends uploads whose time is over, and finishes those whose bytes are all there, up to `limit`. Answers how many.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn end_expired(self: &Arc<Self>, limit: u32) -> Result<usize, EngineError> {
         let expired = self.parts.store.take_expired_uploads(limit).await?;
         for upload in &expired {
             let is_to_finish = upload.asset.is_none() && upload.is_whole() && !upload.is_partial();
+            let is_to_check = upload.asset.is_none() && upload.state == UploadState::Checking;
             let done = match is_to_finish {
                 true => self.finish(upload).await.map(drop),
+                false if is_to_check => self.check_again(upload.clone()).await,
                 false => self.give_up(upload).await,
             };
             match done {
@@ -119,12 +145,19 @@ impl Engine {
 
     /// Forgets it, then removes its bytes; what stays of them is found by the collector.
     async fn give_up(&self, taken: &UploadRecord) -> Result<(), EngineError> {
-        let grown = Grown::from_text(&taken.progress)?;
         let ended = self.parts.store.end_upload(taken.id, taken.fence).await;
         ended.map_err(overtaken)?;
         if taken.asset.is_some() {
             return Ok(());
         }
+        if taken.way == Way::Direct {
+            if !taken.progress.is_empty() {
+                let incoming = Incoming::from_text(&taken.progress)?;
+                self.turn_away(taken, &incoming, None).await;
+            }
+            return Ok(());
+        }
+        let grown = Grown::from_text(&taken.progress)?;
         let removed = self.parts.blobs.abandon(taken.id.0, grown.as_ref(), None);
         if let Err(error) = removed.await {
             tracing::warn!(id = %taken.id, %error, "bytes of an upload stay until the collector finds them");
@@ -150,6 +183,20 @@ impl Engine {
     pub(crate) fn uploads_kept(&self) -> Duration {
         Duration::from_secs(self.parts.retention.uploads_hours * 3600)
     }
+}
+
+/// What the asset is to be, as it was said when the upload was opened.
+fn said(taken: &UploadRecord) -> Result<Upload, EngineError> {
+    let upload: Upload = serde_json::from_str(&taken.said).map_err(|e| EngineError {
+        code: ErrorCode::Internal,
+        message: "what was said with the upload cannot be read".into(),
+        reason: Some(Box::new(e)),
+    })?;
+    Ok(Upload {
+        filename: upload.filename.as_deref().and_then(display_name),
+        correlation_id: taken.correlation_id.clone(),
+        ..upload
+    })
 }
 
 fn overtaken(error: mediaflow_store::StoreError) -> EngineError {

@@ -233,6 +233,7 @@ impl Config {
         self.object_store.check()?;
         self.log.check()?;
         self.api.check()?;
+        self.limits.upload.check()?;
         self.worker.check()?;
         self.moderation.check()?;
         self.watermark.check()?;

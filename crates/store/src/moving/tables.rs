@@ -178,7 +178,7 @@ pub const TABLES: &[Table] = &[
         order: None,
         columns: &[
             ("id", Id), ("tenant", Id), ("name", Text), ("scopes", Text), ("secret_sha256", Bytes),
-            ("created_at", Int), ("revoked_at", Int),
+            ("created_at", Int), ("revoked_at", Int), ("limits", Text),
         ],
     },
     Table {
@@ -244,6 +244,10 @@ pub const LEFT_BEHIND: &[&str] = &[
     "unfinished_deltas",
     // Bytes that are not whole yet do not move; their clients begin again.
     "uploads",
+    // Of a day.
+    "key_usage",
+    // They live for minutes.
+    "upload_tokens",
     // Of the last hour.
     "queue_minutes",
 ];

@@ -1,8 +1,11 @@
 //! Uploads that arrive in several requests.
 
-use super::rows::{clamp, get, id, maybe_number, number, time};
+use super::rows::{clamp, get, id, maybe_json, maybe_number, named, number, time, to_json};
 use super::{PostgresStore, Repeat, Session};
-use crate::{Accepted, Advance, FinishedUpload, NewUpload, StoreError, UploadRecord, Uploading};
+use crate::{
+    Accepted, Advance, FinishedUpload, NewUpload, StoreError, UploadRecord, UploadState, Uploading,
+    Way,
+};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use mediaflow_core::{AssetId, TenantId, Timestamp, UploadId};
@@ -70,14 +73,14 @@ impl PostgresStore {
 /// By the clock of whoever opened it and goes on with it; a verb that only reads has no other.
 const ONE: &str = "SELECT * FROM uploads WHERE id = $1 AND tenant = $2";
 const TAKE: &str = "UPDATE uploads SET fence = fence + 1 WHERE id = $1 AND tenant = $2 AND expires_at > $3 RETURNING *";
-const ADVANCE: &str = "UPDATE uploads SET bytes = $3, length = $4, progress = $5, expires_at = $6
+const ADVANCE: &str = "UPDATE uploads SET bytes = $3, length = $4, progress = $5, expires_at = $6, state = $7, refusal = $8
      WHERE id = $1 AND fence = $2 AND asset IS NULL";
 const OPEN: &str = "SELECT count(*) AS open FROM (
-        SELECT 1 FROM uploads WHERE tenant = $1 AND key = $2 AND asset IS NULL LIMIT $3) u";
+        SELECT 1 FROM uploads WHERE tenant = $1 AND key = $2 AND asset IS NULL AND state <> 'refused' LIMIT $3) u";
 const INSERT: &str =
     "INSERT INTO uploads (id, tenant, key, fence, length, bytes, progress, concat, said, metadata,
-                          correlation_id, created_at, expires_at)
-     VALUES ($1, $2, $3, 1, $4, 0, '', $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING";
+                          correlation_id, created_at, expires_at, way)
+     VALUES ($1, $2, $3, 1, $4, 0, '', $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING";
 const EXPIRED: &str = "UPDATE uploads SET fence = fence + 1 WHERE id IN (
         SELECT id FROM uploads WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING *";
 const HELD: &str = "SELECT u.id, u.fence FROM uploads u JOIN unnest($1::uuid[], $2::bigint[]) w (id, fence) ON u.id = w.id AND u.fence = w.fence
@@ -106,6 +109,7 @@ async fn open(s: &Session, id: UploadId, new: &NewUpload) -> Result<UploadRecord
             &new.correlation_id,
             &s.now.0,
             &s.now.after(new.kept).0,
+            &new.way.as_str(),
         ],
     )
     .await?;
@@ -141,7 +145,16 @@ async fn advanced(
     let changed = s
         .execute(
             ADVANCE,
-            &[&id.0, &fence, &bytes, &length, &advance.progress, &until.0],
+            &[
+                &id.0,
+                &fence,
+                &bytes,
+                &length,
+                &advance.progress,
+                &until.0,
+                &advance.state.as_str(),
+                &advance.state.refusal().map(to_json),
+            ],
         )
         .await?;
     (changed == 1)
@@ -163,7 +176,7 @@ async fn take_expired(s: &Session, limit: u32) -> Result<Vec<UploadRecord>, Stor
 }
 
 async fn among(s: &Session, ids: &[Uuid]) -> Result<Vec<UploadId>, StoreError> {
-    let sql = "SELECT id FROM uploads WHERE id = ANY($1) AND asset IS NULL";
+    let sql = "SELECT id FROM uploads WHERE id = ANY($1) AND asset IS NULL AND state <> 'refused'";
     let rows = s.query(sql, &[&ids]).await?;
     rows.iter().map(|row| id(row, "id")).collect()
 }
@@ -201,7 +214,13 @@ pub(super) async fn finish(
 }
 
 fn record(row: &Row) -> Result<UploadRecord, StoreError> {
+    let state = match maybe_json(row, "refusal")? {
+        Some(refusal) => UploadState::Refused(refusal),
+        None => named(row, "state", UploadState::parse)?,
+    };
     Ok(UploadRecord {
+        way: named(row, "way", Way::parse)?,
+        state,
         id: id(row, "id")?,
         tenant: id(row, "tenant")?,
         fence: number(row, "fence")?,

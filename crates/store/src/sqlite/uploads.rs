@@ -1,9 +1,11 @@
 //! Uploads that arrive in several requests.
 
 use super::SqliteStore;
-use super::rows::{clamp, id, time};
+use super::rows::{clamp, id, maybe_json, named, time, to_json};
 use super::writer::Session;
-use crate::{Advance, FinishedUpload, NewUpload, StoreError, UploadRecord, Uploading};
+use crate::{
+    Advance, FinishedUpload, NewUpload, StoreError, UploadRecord, UploadState, Uploading, Way,
+};
 use async_trait::async_trait;
 use mediaflow_core::{AssetId, TenantId, Timestamp, UploadId};
 use rusqlite::{OptionalExtension, Row, params};
@@ -55,7 +57,9 @@ impl Uploading for SqliteStore {
                 clamp(advance.bytes),
                 advance.length.map(clamp),
                 advance.progress,
-                until.0
+                until.0,
+                advance.state.as_str(),
+                advance.state.refusal().map(to_json),
             ])?;
             (changed == 1)
                 .then_some(until)
@@ -97,8 +101,9 @@ impl SqliteStore {
     ) -> Result<Vec<UploadId>, StoreError> {
         let ids = ids.to_vec();
         self.read(move |conn, _| {
-            let mut statement =
-                conn.prepare_cached("SELECT 1 FROM uploads WHERE id = ?1 AND asset IS NULL")?;
+            let mut statement = conn.prepare_cached(
+                "SELECT 1 FROM uploads WHERE id = ?1 AND asset IS NULL AND state <> 'refused'",
+            )?;
             let mut open = Vec::new();
             for id in ids {
                 if statement.exists([id.as_bytes()])? {
@@ -114,10 +119,10 @@ impl SqliteStore {
 const ONE: &str = "SELECT * FROM uploads WHERE id = ?1 AND tenant = ?2 AND expires_at > ?3";
 const TAKE: &str = "UPDATE uploads SET fence = fence + 1 WHERE id = ?1 AND tenant = ?2 AND expires_at > ?3 RETURNING *";
 const TAKE_ANY: &str = "UPDATE uploads SET fence = fence + 1 WHERE id = ?1 RETURNING *";
-const ADVANCE: &str = "UPDATE uploads SET bytes = ?3, length = ?4, progress = ?5, expires_at = ?6
+const ADVANCE: &str = "UPDATE uploads SET bytes = ?3, length = ?4, progress = ?5, expires_at = ?6, state = ?7, refusal = ?8
      WHERE id = ?1 AND fence = ?2 AND asset IS NULL";
 const OPEN: &str = "SELECT count(*) FROM (
-        SELECT 1 FROM uploads WHERE tenant = ?1 AND key = ?2 AND asset IS NULL LIMIT ?3)";
+        SELECT 1 FROM uploads WHERE tenant = ?1 AND key = ?2 AND asset IS NULL AND state <> 'refused' LIMIT ?3)";
 pub(super) const EXPIRED: &str =
     "SELECT id FROM uploads WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2";
 
@@ -135,8 +140,8 @@ fn open(s: &Session<'_>, new: &NewUpload) -> Result<UploadRecord, StoreError> {
         .conn
         .prepare_cached(
             "INSERT INTO uploads (id, tenant, key, fence, length, bytes, progress, concat, said, metadata, correlation_id,
-                                  created_at, expires_at)
-             VALUES (?1, ?2, ?3, 1, ?4, 0, '', ?5, ?6, ?7, ?8, ?9, ?10) RETURNING *",
+                                  created_at, expires_at, way)
+             VALUES (?1, ?2, ?3, 1, ?4, 0, '', ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING *",
         )?
         .query_row(
             params![
@@ -150,6 +155,7 @@ fn open(s: &Session<'_>, new: &NewUpload) -> Result<UploadRecord, StoreError> {
                 new.correlation_id,
                 s.now.0,
                 s.now.after(new.kept).0,
+                new.way.as_str(),
             ],
             record,
         )?;
@@ -186,7 +192,13 @@ pub(super) fn finish(
 
 fn record(row: &Row<'_>) -> rusqlite::Result<UploadRecord> {
     let asset: Option<[u8; 16]> = row.get("asset")?;
+    let state = match maybe_json(row, "refusal")? {
+        Some(refusal) => UploadState::Refused(refusal),
+        None => named(row, "state", UploadState::parse)?,
+    };
     Ok(UploadRecord {
+        way: named(row, "way", Way::parse)?,
+        state,
         id: id(row, "id")?,
         tenant: id(row, "tenant")?,
         fence: row.get("fence")?,

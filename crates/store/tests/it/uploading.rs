@@ -1,8 +1,10 @@
 //! Uploads over several requests: whose they are, what counts, and when they end.
 
 use crate::given::{Given, TENANT};
-use mediaflow_core::{KeyId, TenantId, UploadId};
-use mediaflow_store::{Advance, FinishedUpload, NewUpload, StoreError, UploadRecord};
+use mediaflow_core::{ErrorCode, KeyId, TenantId, UploadId};
+use mediaflow_store::{
+    Advance, FinishedUpload, NewUpload, Refusal, StoreError, UploadRecord, UploadState, Way,
+};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -14,6 +16,7 @@ on_every_store! {
     what_nobody_goes_on_with_expires,
     uploads_of_others_are_not_there,
     of_many_finishers_one_wins,
+    one_that_was_refused_says_why_and_is_not_open,
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -22,6 +25,7 @@ fn new(length: Option<u64>) -> NewUpload {
     NewUpload {
         tenant: TENANT,
         key: None,
+        way: Way::Tus,
         length,
         concat: None,
         said: "{\"title\":\"Sea\"}".into(),
@@ -37,6 +41,7 @@ fn advance(bytes: u64, length: Option<u64>) -> Advance {
         bytes,
         length,
         progress: format!("{bytes} bytes"),
+        state: UploadState::Open,
         kept: HOUR,
     }
 }
@@ -216,4 +221,48 @@ async fn uploads_of_others_are_not_there(given: &mut Given) {
         given.store.upload(TENANT, opened.id).await.unwrap().fence,
         opened.fence
     );
+}
+
+async fn one_that_was_refused_says_why_and_is_not_open(given: &mut Given) {
+    let by = |key: u128| NewUpload {
+        key: Some(KeyId(Uuid::from_u128(key))),
+        way: Way::Direct,
+        open_max: 1,
+        ..new(Some(100))
+    };
+    let opened = given.store.open_upload(by(1)).await.unwrap();
+    assert_eq!(
+        (opened.way, &opened.state),
+        (Way::Direct, &UploadState::Open)
+    );
+    let checking = Advance {
+        state: UploadState::Checking,
+        ..advance(0, Some(100))
+    };
+    let checked = given
+        .store
+        .advance_upload(opened.id, opened.fence, checking);
+    checked.await.unwrap();
+    given.reopen().await;
+    let found = given.store.upload(TENANT, opened.id).await.unwrap();
+    assert_eq!(
+        (found.way, found.state),
+        (Way::Direct, UploadState::Checking)
+    );
+    let full = given.store.open_upload(by(1)).await;
+    assert!(matches!(full, Err(StoreError::UploadsFull(1))));
+    let refusal = Refusal {
+        code: ErrorCode::InputDigest,
+        message: "other bytes".into(),
+    };
+    let refused = Advance {
+        state: UploadState::Refused(refusal.clone()),
+        ..advance(0, Some(100))
+    };
+    let done = given.store.advance_upload(opened.id, opened.fence, refused);
+    done.await.unwrap();
+    let found = given.store.upload(TENANT, opened.id).await.unwrap();
+    assert_eq!(found.state, UploadState::Refused(refusal));
+    assert_eq!(given.store.open_among(&[opened.id]).await.unwrap(), []);
+    given.store.open_upload(by(1)).await.unwrap();
 }

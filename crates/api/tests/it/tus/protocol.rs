@@ -4,7 +4,7 @@ use super::{BYTES, add, became, broken, endless, files, head, metadata, offset, 
 use crate::given::{Server, TENANT, Wish};
 use bytes::Bytes;
 use mediaflow_core::{Sha256, UploadId};
-use mediaflow_engine::store::Advance;
+use mediaflow_engine::store::{Advance, UploadState};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -211,6 +211,7 @@ async fn what_is_whole_becomes_an_asset_when_somebody_asks() {
     let grown = growth.seal().await.unwrap();
     growth.close(true).await;
     let advance = Advance {
+        state: UploadState::Open,
         bytes: 5,
         length: Some(5),
         progress: grown.to_text(),
