@@ -200,7 +200,7 @@ pub(super) async fn finish(
     Ok(())
 }
 
-fn record(row: &Row) -> Result<UploadRecord, StoreError> {
+pub(super) fn record(row: &Row) -> Result<UploadRecord, StoreError> {
     Ok(UploadRecord {
         id: id(row, "id")?,
         tenant: id(row, "tenant")?,

@@ -184,7 +184,7 @@ pub(super) fn finish(
     Ok(())
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<UploadRecord> {
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<UploadRecord> {
     let asset: Option<[u8; 16]> = row.get("asset")?;
     Ok(UploadRecord {
         id: id(row, "id")?,
