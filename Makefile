@@ -1,15 +1,17 @@
 # The commands of the README. Each installs what it needs and says what and why.
-.PHONY: run test brokers bench browser uploads fuzz simulate chaos lint docs
+.PHONY: run test brokers bench browser dashboard uploads fuzz simulate chaos lint docs
 
 # FILES="a.jpg b.png" ingests these; without it an empty data folder gets a few pictures made on the spot.
 FILES ?=
 
 run:
 	@scripts/install.sh build
+	@scripts/ui.sh
 	@scripts/run.sh $(FILES)
 
 test:
 	@scripts/install.sh build servers
+	@scripts/ui.sh
 	cargo test --workspace
 	@scripts/layering.sh
 
@@ -27,6 +29,13 @@ browser:
 	@scripts/install.sh build browser
 	cargo build -p mediaflow
 	@e2e/run target/debug/mediaflow $(FILES)
+
+# Uses the dashboard in Chromium as people do: every screen and action, failures, keys, a phone, a server that goes away.
+dashboard:
+	@scripts/install.sh build browser
+	@scripts/ui.sh
+	cargo build -p mediaflow
+	@e2e/dashboard target/debug/mediaflow
 
 # Uploads with tus clients that others wrote: tus-js-client and tuspy.
 uploads:
@@ -70,6 +79,7 @@ chaos:
 lint:
 	@scripts/install.sh build lint
 	cargo fmt --all --check
+	@scripts/ui.sh check
 	cargo clippy --workspace --all-targets -- -D warnings
 	# Advisories need a database from the internet; they are looked at when dependencies change.
 	.tools/bin/cargo-deny check --hide-inclusion-graph licenses bans sources

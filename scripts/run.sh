@@ -45,6 +45,7 @@ if alive; then
 Try next, in another terminal:
     $program ingest YOUR-PICTURES
     curl http://$listen/v1/assets?limit=3
+and in a browser http://$listen
 Ctrl-C stops the server; what it has accepted is kept in $data.
 NEXT
 fi

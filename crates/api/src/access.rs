@@ -6,6 +6,7 @@
 use crate::Shared;
 use crate::origin::host;
 use crate::problem::Problem;
+use crate::session::{is_own_page, key_in};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -89,20 +90,56 @@ impl Caller {
     }
 }
 
+/// What people do; workers do something else.
+const PEOPLE: [Scope; 4] = [Scope::Ingest, Scope::Read, Scope::Moderate, Scope::Admin];
+
+/// Who asks, and what that one may do.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) tenant: TenantId,
+    pub(crate) name: String,
+    /// With those that others imply.
+    pub(crate) scopes: Vec<&'static str>,
+    /// No key is needed.
+    pub(crate) is_open: bool,
+}
+
+impl Known {
+    fn of(key: &KeyRecord) -> Self {
+        let scopes = Scope::ALL.iter().filter(|scope| key.allows(**scope));
+        Self {
+            tenant: key.tenant,
+            name: key.name.clone(),
+            scopes: scopes.map(|scope| scope.as_str()).collect(),
+            is_open: false,
+        }
+    }
+}
+
+impl FromRequestParts<Shared> for Known {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Shared) -> Result<Self, Problem> {
+        context.access.who(parts).await
+    }
+}
+
 type Remembered = HashMap<KeyId, (Instant, Option<Arc<KeyRecord>>)>;
 
 /// Decides who may do what.
 pub(crate) struct Access {
     engine: Arc<Engine>,
     is_open: bool,
+    public_host: Option<String>,
     remembered: Mutex<Remembered>,
 }
 
 impl Access {
-    pub(crate) fn new(engine: Arc<Engine>, is_open: bool) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, is_open: bool, public_host: Option<String>) -> Self {
         Self {
             engine,
             is_open,
+            public_host,
             remembered: Mutex::default(),
         }
     }
@@ -113,8 +150,7 @@ impl Access {
         if self.is_open && value.is_none() {
             return open(parts);
         }
-        let value = value.map(|v| v.to_str().unwrap_or_default());
-        let (id, key) = self.known(value).await?;
+        let (id, key) = self.shown(parts).await?;
         if !key.allows(scope) {
             let text = format!("the API key has not the scope `{}`", scope.as_str());
             return Err(Problem::new(ErrorCode::AuthScope, text));
@@ -124,6 +160,43 @@ impl Access {
             name: key.name.clone(),
             key: Some(id),
         })
+    }
+
+    /// The key that a program shows, or that a browser keeps.
+    async fn shown(&self, parts: &Parts) -> Result<(KeyId, Arc<KeyRecord>), Problem> {
+        let value = parts.headers.get(header::AUTHORIZATION);
+        let kept = key_in(&parts.headers).filter(|_| value.is_none());
+        let Some(kept) = kept else {
+            return self
+                .known(value.map(|v| v.to_str().unwrap_or_default()))
+                .await;
+        };
+        if !is_own_page(parts, self.public_host.as_deref()) {
+            let text = "a browser's key is only taken from pages of this server";
+            return Err(Problem::new(ErrorCode::AuthMissing, text));
+        }
+        self.named(kept).await
+    }
+
+    /// Who shows a key, whatever it is for.
+    async fn who(&self, parts: &Parts) -> Result<Known, Problem> {
+        if self.is_open && !parts.headers.contains_key(header::AUTHORIZATION) {
+            let caller = open(parts)?;
+            return Ok(Known {
+                tenant: caller.tenant,
+                name: caller.name,
+                scopes: PEOPLE.map(Scope::as_str).to_vec(),
+                is_open: true,
+            });
+        }
+        let (_, key) = self.shown(parts).await?;
+        Ok(Known::of(&key))
+    }
+
+    /// Whose key this is.
+    pub(crate) async fn introduce(&self, token: &str) -> Result<Known, Problem> {
+        let (_, key) = self.named(token).await?;
+        Ok(Known::of(&key))
     }
 
     /// The key of a worker on a network of its own, and its name. Also an open server wants one, because tasks are no
@@ -148,7 +221,13 @@ impl Access {
         let token = header.split_once(' ');
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let (_, token) = token.ok_or_else(unknown)?;
-        let (id, secret) = parse(token.trim()).ok_or_else(unknown)?;
+        self.named(token.trim()).await
+    }
+
+    /// The key of this text.
+    async fn named(&self, token: &str) -> Result<(KeyId, Arc<KeyRecord>), Problem> {
+        let unknown = || Problem::plain(ErrorCode::AuthInvalid);
+        let (id, secret) = parse(token).ok_or_else(unknown)?;
         let key = self.look_up(id).await?.ok_or_else(unknown)?;
         let is_right: bool = Sha256::of(&secret).0.ct_eq(&key.secret_sha256.0).into();
         if !is_right || key.revoked_at.is_some() {

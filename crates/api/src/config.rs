@@ -34,6 +34,12 @@ impl Default for ApiConfig {
 }
 
 impl ApiConfig {
+    /// Whom browsers talk to, with the port, where that is said.
+    pub(crate) fn public_host(&self) -> Option<String> {
+        let (_, rest) = self.public_url.as_deref()?.split_once("://")?;
+        rest.split('/').next().map(str::to_owned)
+    }
+
     /// # Errors
     /// Names the setting and what it should be.
     pub fn check(&self) -> Result<(), String> {

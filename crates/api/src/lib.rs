@@ -25,6 +25,7 @@ mod problem;
 mod range;
 mod routes;
 mod send;
+mod session;
 pub mod signing;
 mod sse;
 mod tus;
@@ -101,7 +102,11 @@ pub fn probes(parts: ApiParts) -> axum::Router {
 
 fn shared(parts: ApiParts) -> Shared {
     Arc::new(Context {
-        access: access::Access::new(Arc::clone(&parts.engine), parts.is_open),
+        access: access::Access::new(
+            Arc::clone(&parts.engine),
+            parts.is_open,
+            parts.config.public_host(),
+        ),
         lookups: lookups::Lookups::new(parts.engine.store().on_event(), parts.engine.is_shared()),
         hot: hot::Hot::default(),
         streams: Arc::new(Semaphore::new(parts.config.event_streams_max)),

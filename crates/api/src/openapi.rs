@@ -1,8 +1,8 @@
 //! The API's description, made from the code that answers.
 
 use crate::routes::{
-    assets, captions, delivery, direct, events, health, moderation, original, queues, switches,
-    tasks, tenants, tus, upload, workers,
+    arrivals, assets, captions, delivery, direct, events, failures, health, moderation, original,
+    queues, recipes, session, switches, tasks, tenants, tus, upload, workers,
 };
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -22,7 +22,7 @@ use utoipa::{Modify, OpenApi};
         upload::post, direct::begin, direct::get, direct::end, direct::complete, tus::collection, tus::one, assets::search, assets::get, assets::patch, assets::delete, assets::reprocess, original::get,
         captions::put, captions::delete,
         moderation::decide, tasks::of_asset, tasks::list, tasks::replay, tasks::replay_all, events::of_asset,
-        events::all, queues::list, switches::list, switches::history, switches::set, tenants::list, tenants::create,
+        events::all, failures::list, arrivals::list, recipes::list, recipes::of_asset, session::get, session::sign_in, session::sign_out, queues::list, queues::history, switches::list, switches::history, switches::set, tenants::list, tenants::create,
         tenants::change, workers::list, workers::drain, workers::resume, workers::stop, delivery::get, health::landing, health::alive, health::ready, health::metrics, route,
     ),
     modifiers(&Bearer),

@@ -4,7 +4,7 @@
 //! inside it. The interface is split by who uses it: [`Intake`] and [`Uploading`] take uploads in, [`Work`] is for workers,
 //! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Captioning`] for captions, [`Review`] is for people who decide and replay, [`Upkeep`] for the
 //! background services, [`Relaying`] for telling others what happened, [`Keys`] for access, [`Cluster`] for processes that share a
-//! store, [`Control`] for operators, and [`Signals`] for whoever waits for any of it.
+//! store, [`Control`] for operators, [`Overview`] for people who look, and [`Signals`] for whoever waits for any of it.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,7 @@ mod intake;
 mod keys;
 mod load;
 pub mod moving;
+mod overview;
 mod paths;
 mod postgres;
 mod query;
@@ -52,6 +53,7 @@ pub use error::StoreError;
 pub use intake::{Accept, Accepted, Idempotency, Intake};
 pub use keys::{KeyRecord, Keys, NewKey, Scope};
 pub use load::{Obstacle, QueueLoad, Recent, Stuck, obstacle};
+pub use overview::{FAILED_MAX, FailureGroup, Overview, QueueMinute};
 pub use postgres::{Clock, PostgresOptions, PostgresStore};
 pub use relaying::Relaying;
 pub use review::{Generation, ReplayFilter, Review};
@@ -87,6 +89,7 @@ pub trait Store:
     + Keys
     + Cluster
     + Control
+    + Overview
     + Signals
 {
 }
@@ -104,6 +107,7 @@ impl<
         + Keys
         + Cluster
         + Control
+        + Overview
         + Signals,
 > Store for T
 {

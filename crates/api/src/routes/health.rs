@@ -23,8 +23,11 @@ pub(crate) struct Landing {
     links: BTreeMap<&'static str, &'static str>,
 }
 
-/// What is here.
-#[utoipa::path(get, path = "/", operation_id = "describeServer", tag = "health", security(()), responses((status = 200, body = Landing)))]
+/// What is here; browsers, which ask for `text/html`, get the dashboard.
+#[utoipa::path(
+    get, path = "/", operation_id = "describeServer", tag = "health", security(()),
+    responses((status = 200, content((Landing = "application/json"), (String = "text/html")))),
+)]
 pub(crate) async fn landing() -> Json<Landing> {
     Json(Landing {
         name: "MediaFlow",
@@ -37,6 +40,10 @@ pub(crate) async fn landing() -> Json<Landing> {
             ("queues", "/v1/queues"),
             ("switches", "/v1/switches"),
             ("tenants", "/v1/tenants"),
+            ("failures", "/v1/failures"),
+            ("recipes", "/v1/recipes"),
+            ("uploads", "/v1/uploads"),
+            ("session", "/v1/session"),
             ("openapi", "/openapi.json"),
             ("health", "/healthz"),
             ("ready", "/readyz"),

@@ -1,15 +1,20 @@
 //! All paths, and what answers where there is none.
 
+pub(crate) mod arrivals;
 pub(crate) mod assets;
 pub(crate) mod captions;
+mod dashboard;
 pub(crate) mod delivery;
 pub(crate) mod direct;
 pub(crate) mod events;
+pub(crate) mod failures;
 pub(crate) mod health;
 pub(crate) mod moderation;
 mod moments;
 pub(crate) mod original;
 pub(crate) mod queues;
+pub(crate) mod recipes;
+pub(crate) mod session;
 mod streams;
 pub(crate) mod switches;
 pub(crate) mod tasks;
@@ -31,7 +36,8 @@ use std::str::FromStr;
 
 pub(crate) fn router(context: Shared) -> Router {
     Router::new()
-        .route("/", get(health::landing))
+        .route("/", get(dashboard::root))
+        .route("/ui/{file}", get(dashboard::file))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
@@ -51,7 +57,8 @@ pub(crate) fn router(context: Shared) -> Router {
             "/v1/assets/{id}/captions/{language}",
             put(captions::put).delete(captions::delete),
         )
-        .route("/v1/uploads", post(direct::begin))
+        .route("/v1/assets/{id}/recipe", get(recipes::of_asset))
+        .route("/v1/uploads", get(arrivals::list).post(direct::begin))
         .route("/v1/uploads/{id}", get(direct::get).delete(direct::end))
         .route("/v1/uploads/{id}/bytes", put(direct::put))
         .route("/v1/uploads/{id}/complete", post(direct::complete))
@@ -61,7 +68,16 @@ pub(crate) fn router(context: Shared) -> Router {
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/replay", post(tasks::replay_all))
         .route("/v1/tasks/{id}/replay", post(tasks::replay))
+        .route("/v1/failures", get(failures::list))
+        .route("/v1/recipes", get(recipes::list))
         .route("/v1/queues", get(queues::list))
+        .route("/v1/queues/history", get(queues::history))
+        .route(
+            "/v1/session",
+            get(session::get)
+                .post(session::sign_in)
+                .delete(session::sign_out),
+        )
         .route("/v1/switches", get(switches::list))
         .route("/v1/switches/history", get(switches::history))
         .route("/v1/switches/{name}", put(switches::set))

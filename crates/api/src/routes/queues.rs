@@ -115,3 +115,55 @@ pub(crate) async fn list(
         queues: queues.collect(),
     }))
 }
+
+/// The last hour, by minute.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MinuteList {
+    /// Oldest first. Minutes in which nothing happened are missing.
+    minutes: Vec<MinuteView>,
+    /// The server's clock.
+    now: String,
+}
+
+/// What came and went in a queue in one minute.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueMinute)]
+pub(crate) struct MinuteView {
+    /// When it began.
+    at: String,
+    queue: &'static str,
+    /// Tasks that became ready, again after a failed attempt or for the first time.
+    arrivals: u64,
+    /// Attempts that ended.
+    completions: u64,
+    /// What these attempts took, in seconds.
+    busy_seconds: f64,
+}
+
+/// What came and went in each minute of the last hour. The present minute grows still.
+#[utoipa::path(
+    get, path = "/v1/queues/history", operation_id = "listQueueHistory", tag = "queues",
+    responses(
+        (status = 200, body = MinuteList),
+        (status = "4XX", body = ProblemView<'_>, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn history(
+    State(context): State<Shared>,
+    _: MayOperate,
+    _: NoParams,
+) -> Result<Answer<MinuteList>, Problem> {
+    let now = context.engine.environment().now().to_string();
+    let minutes = context.engine.store().last_hour().await?;
+    let minutes = minutes.into_iter().map(|minute| MinuteView {
+        at: minute.at.to_string(),
+        queue: minute.queue.as_str(),
+        arrivals: minute.arrived,
+        completions: minute.done,
+        busy_seconds: minute.spent_ms as f64 / 1000.0,
+    });
+    Ok(Answer(MinuteList {
+        minutes: minutes.collect(),
+        now,
+    }))
+}

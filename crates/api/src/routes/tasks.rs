@@ -123,6 +123,8 @@ pub(crate) struct Which {
     since: Option<String>,
     /// `image.resize`, ...
     operation: Option<String>,
+    /// How many at most, 1 to 500: repeat until fewer than that were replayed, and see how far it is. All when missing.
+    limit: Option<u32>,
 }
 
 /// How many were replayed.
@@ -157,6 +159,16 @@ pub(crate) async fn replay_all(
         since: since.transpose()?,
         operation: which.operation,
     };
+    if let Some(limit) = which.limit {
+        if !(1..=REPLAY).contains(&limit) {
+            return Err(invalid(format!("`limit` must be a number from 1 to {REPLAY}")).into());
+        }
+        let store = context.engine.store();
+        let replayed = store.replay_all(caller.tenant, &filter, limit).await?;
+        return Ok(Answer(Count {
+            replayed: replayed.into(),
+        }));
+    }
     let mut replayed = 0;
     loop {
         let store = context.engine.store();

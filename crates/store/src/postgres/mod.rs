@@ -24,6 +24,7 @@ mod keys;
 mod live;
 mod migrate;
 mod output;
+mod overview;
 mod pins;
 #[cfg(test)]
 mod plans;

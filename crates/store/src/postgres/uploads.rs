@@ -213,7 +213,7 @@ pub(super) async fn finish(
     Ok(())
 }
 
-fn record(row: &Row) -> Result<UploadRecord, StoreError> {
+pub(super) fn record(row: &Row) -> Result<UploadRecord, StoreError> {
     let state = match maybe_json(row, "refusal")? {
         Some(refusal) => UploadState::Refused(refusal),
         None => named(row, "state", UploadState::parse)?,

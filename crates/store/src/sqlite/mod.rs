@@ -19,6 +19,7 @@ mod lock;
 mod memory;
 mod migrate;
 mod output;
+mod overview;
 mod phase;
 mod pieces;
 #[cfg(test)]

@@ -190,7 +190,7 @@ pub(super) fn finish(
     Ok(())
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<UploadRecord> {
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<UploadRecord> {
     let asset: Option<[u8; 16]> = row.get("asset")?;
     let state = match maybe_json(row, "refusal")? {
         Some(refusal) => UploadState::Refused(refusal),

@@ -23,6 +23,7 @@ mod lifecycle;
 mod moderating;
 mod moving;
 mod opening;
+mod overviewing;
 mod postgres;
 mod random;
 mod sharing;

@@ -1,0 +1,409 @@
+// The dashboard in Chromium. What a step says is what a person could see; console errors, refused content, requests to
+// other hosts and what axe calls serious fail the step in which they appear.
+import axe from "axe-core";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import { Served } from "./served.mjs";
+
+const [binary, folder, out] = process.argv.slice(2);
+const only = process.env.ONLY?.split(",");
+const media = (name) => join(folder, "media", name);
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"] });
+
+let failures = 0;
+const say = (ok, what) => {
+  if (!ok) failures += 1;
+  console.log(`  ${ok ? "ok  " : "FAIL"} ${what}`);
+};
+
+/** A page that notes everything that should not be. */
+async function open(server, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, ...options });
+  if (process.env.DIST) await beside(context, server);
+  const page = await context.newPage();
+  page.noise = [];
+  page.quiet = false;
+  page.on("console", (m) => m.type() === "error" && !page.quiet && !m.text().startsWith("Failed to load resource") && page.noise.push(m.text()));
+  page.on("response", (answer) => answer.status() >= 400 && !page.quiet && page.noise.push(`${answer.status()} ${answer.url()}`));
+  page.on("pageerror", (error) => page.noise.push(`${error.message} ${error.stack?.split("\n")[1] ?? ""}`));
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (/^https?:$/.test(url.protocol) && url.origin !== server.base) page.noise.push(`asks ${url.origin}`);
+  });
+  page.setDefaultTimeout(30_000);
+  page.to = async (path) => {
+    await page.goto(`${server.base}/#${path}`);
+  };
+  return page;
+}
+
+/** DIST=ui/dist shows what was built there in place of what is in the binary, under the same policy. */
+async function beside(context, server) {
+  const { headers } = await fetch(server.base, { headers: { Accept: "text/html" } });
+  const policy = { "content-security-policy": headers.get("content-security-policy").replace(/media-src [^;]*/, "media-src 'self' blob: data:") };
+  const types = { html: "text/html; charset=utf-8", js: "text/javascript", css: "text/css", svg: "image/svg+xml" };
+  const file = (name) => ({ body: readFileSync(join(process.env.DIST, name)), contentType: types[name.split(".").at(-1)] });
+  await context.route(`${server.base}/`, (route) => route.fulfill({ ...file("index.html"), headers: policy }));
+  await context.route(`${server.base}/ui/*`, (route) => route.fulfill(file(new URL(route.request().url()).pathname.slice(4))));
+}
+
+async function step(name, page, act) {
+  if (only && !only.some((one) => name.startsWith(one))) return;
+  try {
+    await act();
+    const noise = page.noise.splice(0);
+    say(noise.length === 0, `${name}${noise.length ? `: ${noise.join("; ")}` : ""}`);
+  } catch (error) {
+    page.noise.splice(0);
+    say(false, `${name}: ${error.message.split("\n").slice(0, 6).join(" | ")}`);
+    await page.screenshot({ path: join(out, `failed-${name.replace(/\W+/g, "-")}.png`) }).catch(() => undefined);
+  }
+}
+
+/** Takes a picture, and has axe look, in light and dark. */
+async function look(page, name) {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.waitForTimeout(150);
+    await page.screenshot({ path: join(out, `${name}-${colorScheme}.png`) });
+    // Outside of the page's own policy, which lets no script in.
+    await page.evaluate(axe.source);
+    const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+    const serious = found.violations.filter((v) => ["serious", "critical"].includes(v.impact));
+    const text = serious.map((v) => `${v.id} ${v.nodes.slice(0, 3).map((n) => `${n.target.join(" ")} ${n.any[0]?.message ?? ""}`).join(", ")}`).join("; ");
+    if (serious.length) throw new Error(`axe (${colorScheme}): ${text}`);
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+}
+
+const see = (page, text, options = {}) => page.getByText(text, options).first().waitFor();
+
+async function openServer() {
+  const server = await new Served(binary, join(folder, "open")).start();
+  const page = await open(server);
+  const ids = {};
+
+  await step("first load is small and fast", page, async () => {
+    const session = await page.context().newCDPSession(page);
+    await session.send("Network.enable");
+    let bytes = 0;
+    session.on("Network.loadingFinished", (event) => (bytes += event.encodedDataLength));
+    const began = Date.now();
+    await page.to("/");
+    await page.getByRole("heading", { name: "All is well" }).waitFor();
+    const ms = Date.now() - began;
+    console.log(`       ${Math.round(bytes / 1000)} kB over the wire, usable after ${ms} ms`);
+    if (bytes > 200_000) throw new Error(`${bytes} bytes`);
+    await session.detach();
+    const answer = await page.request.get(server.base, { headers: { Accept: "text/html" } });
+    if (/unsafe|\*/.test(answer.headers()["content-security-policy"])) throw new Error("the policy is weak");
+  });
+
+  await step("an empty server says what to do", page, async () => {
+    await page.getByRole("navigation").getByRole("link", { name: "Assets" }).click();
+    await see(page, "There are no assets yet.");
+    await page.keyboard.press("g");
+    await page.keyboard.press("n");
+    await page.getByRole("heading", { name: "All is well" }).waitFor();
+    await page.keyboard.press("?");
+    await page.getByRole("dialog", { name: "Keys" }).waitFor();
+    await page.keyboard.press("Escape");
+  });
+
+  await step("uploads: several at once, a folder, and a broken line", page, async () => {
+    await page.getByRole("link", { name: "Upload", exact: true }).click();
+    // The first bytes of the film do not arrive whole.
+    let broken = false;
+    page.quiet = true;
+    await page.route("**/v1/tus/*", async (route) => {
+      if (route.request().method() === "PATCH" && !broken) {
+        broken = true;
+        return route.abort("connectionreset");
+      }
+      return route.continue();
+    });
+    await page.getByText("What is said about them").click();
+    await page.getByLabel("Tags").fill("tour");
+    await page.getByLabel("Choose files").setInputFiles([media("film.mp4"), media("tone.flac"), media("valley.jpg"), media("badge.png"), media("broken.jpg")]);
+    await page.getByLabel("Choose a folder").setInputFiles(media("holiday"));
+    await see(page, "the connection broke; it goes on in");
+    await page.screenshot({ path: join(out, "upload-running.png") });
+    await see(page, "All done");
+    if (!broken) throw new Error("nothing was broken");
+    await page.unroute("**/v1/tus/*");
+    await page.waitForTimeout(200);
+    page.quiet = false;
+    const all = await server.json("/v1/assets?limit=50");
+    for (const one of all.items) ids[one.original.filename] = one.id;
+    if (all.items.length !== 11) throw new Error(`${all.items.length} assets`);
+    await server.until(ids["film.mp4"], (asset) => asset.state === "ready", 240_000);
+    await server.until(ids["tone.flac"], (asset) => asset.state === "ready");
+    for (const n of [1, 2, 3, 4, 5, 6]) await server.until(ids[`beach-${n}.jpg`], (asset) => asset.state === "ready");
+    await page.getByRole("listitem").filter({ hasText: "film.mp4" }).getByText("ready").waitFor();
+    await page.getByRole("listitem").filter({ hasText: "broken.jpg" }).getByText("failed", { exact: true }).waitFor();
+    await look(page, "upload");
+    const tags = (await server.json(`/v1/assets/${ids["film.mp4"]}`)).tags;
+    if (tags[0] !== "tour") throw new Error(`tags ${tags}`);
+    await server.json(`/v1/assets/${ids["film.mp4"]}/captions/en`, { method: "PUT", body: readFileSync(media("film.srt")) }).catch(() => undefined);
+  });
+
+  await step("Now says what is stuck, since when, why, and what to press", page, async () => {
+    await page.to("/");
+    await see(page, "1 image.resize task failed for good");
+    await see(page, /^for \d+/);
+    await page.getByRole("region", { name: "What needs attention" }).getByText("input.").first().waitFor();
+    await page.getByRole("link", { name: "Look" }).waitFor();
+    await page.waitForTimeout(2500);
+    await look(page, "now");
+    await page.setViewportSize({ width: 1360, height: 1700 });
+    await page.screenshot({ path: join(out, "now-whole.png"), fullPage: true });
+    await page.setViewportSize({ width: 1360, height: 900 });
+    await page.getByRole("button", { name: "Replay all" }).click();
+    await see(page, "1 task replayed");
+    await see(page, /failed for good \(attempt/);
+  });
+
+  await step("a switch that is off is told, and put on again with one press", page, async () => {
+    await page.to("/workers");
+    await page.getByRole("region", { name: "Switches" }).locator(".switch", { hasText: "claims.image" }).getByRole("button").click();
+    await page.getByRole("dialog").getByRole("button", { name: "Switch off" }).click();
+    await see(page, "Switch on");
+    await look(page, "workers");
+    const waiting = await server.upload(readFileSync(media("valley.jpg")), "waits.jpg");
+    await page.to("/");
+    await see(page, /image tasks? waits?: claims are switched off|image tasks wait: claims are switched off/);
+    await page.screenshot({ path: join(out, "now-paused.png") });
+    await page.getByRole("button", { name: "Switch on" }).click();
+    await server.until(waiting, (asset) => asset.state === "ready");
+    await page.getByText("claims are switched off").waitFor({ state: "detached" });
+  });
+
+  await step("assets are found as one types, chosen and acted on", page, async () => {
+    await page.to("/assets");
+    await page.getByRole("listitem").nth(11).waitFor();
+    await page.waitForTimeout(600);
+    await look(page, "assets");
+    await page.keyboard.press("/");
+    await page.waitForTimeout(300);
+    await page.keyboard.type("beach");
+    await see(page, "6 assets");
+    const boxes = page.getByRole("list", { name: "Assets" }).getByRole("checkbox");
+    await boxes.nth(0).click();
+    await boxes.nth(3).click({ modifiers: ["Shift"] });
+    const third = (await page.getByRole("article").nth(2).getByRole("link").getAttribute("href")).split("/").at(-1);
+    await see(page, "4 assets chosen");
+    await page.getByRole("button", { name: "Process again…" }).click();
+    await page.getByRole("dialog").getByText("4 assets get a new generation: 32 tasks").waitFor();
+    await look(page, "assets-preview");
+    await page.getByRole("button", { name: "Process again: 4" }).click();
+    await server.until(third, (asset) => asset.generation === 2 && asset.published_generation === 2);
+    await page.getByLabel("Choose beach-6.jpg").click();
+    await page.getByRole("button", { name: "Delete…" }).click();
+    await see(page, "This cannot be taken back.");
+    await page.getByRole("button", { name: "Delete: 1" }).click();
+    await see(page, "5 assets");
+    await page.getByLabel("State").selectOption("failed");
+    await see(page, "Nothing fits.");
+    await page.getByRole("button", { name: "Clear" }).click();
+    await see(page, "11 assets");
+  });
+
+  await step("a picture shows what was made and how", page, async () => {
+    await page.to(`/assets/${ids["valley.jpg"]}`);
+    await page.getByRole("region", { name: "Work" }).getByRole("button", { name: /^compress/ }).first().click();
+    await see(page, "attempt 1");
+    await page.getByRole("button", { name: /^Show large as avif/ }).click();
+    await see(page, "large.avif");
+    await page.getByRole("region", { name: "History" }).getByText("Generation 1 is complete and published").waitFor();
+    await page.waitForTimeout(500);
+    await look(page, "picture");
+    await page.screenshot({ path: join(out, "picture-whole.png"), fullPage: true });
+    await page.getByLabel("Which events").selectOption("failures");
+    await see(page, "Nothing fits.");
+  });
+
+  await step("a film plays, changes quality, and shows where one goes", page, async () => {
+    await page.to(`/assets/${ids["film.mp4"]}`);
+    const player = page.getByRole("region", { name: "Player" });
+    await player.getByRole("button", { name: "Play" }).click();
+    await page.waitForFunction(() => document.querySelector("video").currentTime > 0.5);
+    await player.getByLabel("Quality").selectOption({ index: 1 });
+    const scrub = await player.locator(".scrub").boundingBox();
+    await page.mouse.move(scrub.x + scrub.width * 0.7, scrub.y + 5);
+    await player.locator(".tile").waitFor();
+    await page.waitForTimeout(700);
+    await look(page, "film");
+    await page.mouse.click(scrub.x + scrub.width * 0.9, scrub.y + scrub.height / 2);
+    await page.waitForFunction(() => document.querySelector("video").currentTime > 7.5);
+    await page.waitForFunction(() => document.querySelector("video").ended, undefined, { timeout: 30_000 });
+    await page.screenshot({ path: join(out, "film-whole.png"), fullPage: true });
+  });
+
+  await step("captions are shown", page, async () => {
+    await page.to("/");
+    await page.to(`/assets/${ids["film.mp4"]}`);
+    const player = page.getByRole("region", { name: "Player" });
+    await player.getByLabel("Captions").selectOption("en");
+    await player.getByRole("button", { name: "Play" }).click();
+    await page.waitForFunction(() => Array.from(document.querySelector("video").textTracks).some((t) => t.mode === "showing" && t.activeCues?.[0]?.text === "Hello there"));
+    await page.screenshot({ path: join(out, "film-captions.png") });
+  });
+
+  await step("a sound shows its wave and plays", page, async () => {
+    await page.to(`/assets/${ids["tone.flac"]}`);
+    await page.locator(".wave rect").nth(100).waitFor();
+    await page.getByRole("button", { name: "Play", exact: true }).click();
+    await page.waitForFunction(() => document.querySelector("video").currentTime > 1);
+    await look(page, "sound");
+  });
+
+  await step("what failed shows why, and is tried again from its step", page, async () => {
+    await page.to(`/assets/${ids["broken.jpg"]}`);
+    await page.getByRole("region", { name: /^Step resize/ }).waitFor();
+    await page.locator("pre.error").first().waitFor();
+    await look(page, "failed");
+    await page.getByRole("button", { name: "Try it again, and what follows" }).click();
+    await see(page, "1 task of resize tried again");
+    await see(page, "attempt 3");
+  });
+
+  await step("dead letters are grouped, opened and replayed", page, async () => {
+    for (let n = 0; n < 3; n++) await server.upload(Buffer.concat([readFileSync(media("broken.jpg")), Buffer.from([n])]), `damaged-${n}.jpg`);
+    await page.to("/dead");
+    await page.getByRole("region", { name: "Groups" }).getByRole("cell", { name: "4", exact: true }).waitFor();
+    await page.getByRole("button", { name: /^input\./ }).first().click();
+    await see(page, "One of them, opened");
+    await page.locator("pre.error").first().waitFor();
+    await look(page, "dead");
+    await page.getByRole("button", { name: "Replay these 4…" }).click();
+    await see(page, "will fail again, unless something has changed since");
+    await page.getByRole("button", { name: "Replay 4", exact: true }).click();
+    await see(page, "4 tasks replayed");
+  });
+
+  await step("recipes are drawn", page, async () => {
+    await page.to("/recipes");
+    await page.getByRole("region", { name: "Recipe video" }).getByRole("button", { name: /^encode/ }).click();
+    await see(page, "video.encode");
+    await look(page, "recipes");
+  });
+
+  await step("a phone has everything", page, async () => {
+    const phone = await open(server, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+    for (const [name, path, wait] of [
+      ["now", "/", "What happens"],
+      ["assets", "/assets", "assets"],
+      ["film", `/assets/${ids["film.mp4"]}`, "Renditions"],
+      ["dead", "/dead", "Dead letters"],
+      ["upload", "/upload", "Drop files"],
+      ["workers", "/workers", "Switches"],
+    ]) {
+      await phone.to(path);
+      await see(phone, wait);
+      await phone.waitForTimeout(700);
+      const wide = await phone.evaluate(() => document.documentElement.scrollWidth);
+      const widest = () => Array.from(document.querySelectorAll("body *"), (e) => [Math.round(e.getBoundingClientRect().right), e.tagName, e.className]).filter(([right]) => right > 391);
+      if (wide > 391) throw new Error(`${name} is ${wide} pixels wide: ${JSON.stringify((await phone.evaluate(widest)).slice(0, 8))}`);
+      await phone.screenshot({ path: join(out, `phone-${name}.png`) });
+    }
+    page.noise.push(...phone.noise);
+    await phone.context().close();
+  });
+
+  await step("the server goes away and comes back", page, async () => {
+    await page.to("/");
+    await see(page, "● live");
+    page.quiet = true;
+    await server.stop();
+    await see(page, "The server has not answered for");
+    await page.screenshot({ path: join(out, "lost.png") });
+    await server.start();
+    await page.getByText("The server has not answered for").waitFor({ state: "detached" });
+    await see(page, "● live");
+    page.quiet = false;
+    const id = await server.upload(readFileSync(media("holiday/beach-1.jpg")), "after.jpg");
+    await page.locator(`a[href="#/assets/${id}"]`).first().waitFor();
+    await server.until(id, (asset) => asset.state === "ready");
+  });
+
+  await page.context().close();
+  await server.stop("SIGTERM");
+}
+
+async function lockedServer() {
+  const config = join(folder, "review.toml");
+  writeFileSync(config, '[moderation]\npolicy = "review"\n');
+  const server = new Served(binary, join(folder, "locked"), config);
+  server.token = server.key("admin");
+  const moderator = server.key("read,moderate");
+  const reader = server.key("read");
+  await server.start();
+  const page = await open(server);
+
+  await step("signing in: a wrong key, then a right one that scripts cannot see", page, async () => {
+    page.quiet = true;
+    await page.to("/");
+    await page.getByLabel("API key").fill("mf_wrong");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await see(page, "This key is not known");
+    page.quiet = false;
+    page.noise.splice(0);
+    await look(page, "sign-in");
+    await page.getByLabel("API key").fill(reader);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await see(page, "All is well");
+    if ((await page.evaluate(() => document.cookie)).includes("mf_")) throw new Error("scripts see the key");
+    await page.reload();
+    await see(page, "All is well");
+  });
+
+  await step("only what the key may do is shown", page, async () => {
+    const names = await page.getByRole("navigation").getByRole("listitem").allTextContents();
+    if (names.join() !== "Now,Assets,Dead letters,Recipes") throw new Error(names.join());
+    await page.to("/workers");
+    await see(page, "There is nothing here");
+    const id = await server.upload(readFileSync(media("badge.png")), "badge.png");
+    await page.to(`/assets/${id}`);
+    await see(page, "Nothing is made before somebody has decided.");
+    if (await page.getByRole("button", { name: /Delete|Process again/ }).count()) throw new Error("it may not delete");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("API key").waitFor();
+  });
+
+  await step("review goes by keys, and can be taken back", page, async () => {
+    for (const name of readdirSync(media("holiday")).sort()) await server.upload(readFileSync(media(join("holiday", name))), name);
+    await page.getByLabel("API key").fill(moderator);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.to("/review");
+    await see(page, "7 assets to decide");
+    await page.getByRole("region", { name: "To decide" }).getByRole("link", { name: "badge.png" }).waitFor();
+    await page.locator(".stage img").waitFor();
+    await look(page, "review");
+    await page.keyboard.press("x");
+    await see(page, "6 assets to decide");
+    await page.keyboard.press("z");
+    await see(page, "7 assets to decide");
+    await page.keyboard.press("a");
+    await page.keyboard.press("x");
+    await page.keyboard.press("s");
+    await see(page, "1 skipped");
+    await see(page, "held back");
+    await page.screenshot({ path: join(out, "review-held.png") });
+    const all = await server.json("/v1/assets?limit=50");
+    const id = (name) => all.items.find((one) => one.original.filename === name).id;
+    await server.until(id("badge.png"), (asset) => asset.state === "ready");
+    const rejected = await server.until(id("beach-1.jpg"), (asset) => asset.state === "rejected");
+    if (rejected.moderation.decided_by !== "read and moderate") throw new Error(JSON.stringify(rejected.moderation));
+    await see(page, "by read and moderate");
+  });
+
+  await page.context().close();
+  await server.stop("SIGTERM");
+}
+
+if (!process.env.SKIP_OPEN) await openServer();
+if (!process.env.SKIP_LOCKED) await lockedServer();
+await browser.close();
+console.log(failures ? `${failures} failed; screenshots are in ${out}` : `all well; screenshots are in ${out}`);
+process.exit(failures ? 1 : 0);

@@ -1,0 +1,162 @@
+// What is wrong, since when, why, and what helps: from what the API tells, most urgent first. Pure.
+
+import type { Failure, Queue, Readiness, Switch, Worker } from "./api/client.ts";
+import { lasting, many, obstacle, rate } from "./words.ts";
+
+export interface Remedy {
+  label: string;
+  /** Where to go. */
+  to?: string;
+  /** What to do. */
+  act?: { kind: "switch"; name: string } | { kind: "replay"; code: string; operation: string } | { kind: "resume"; worker: string };
+}
+
+export interface Trouble {
+  id: string;
+  bad: boolean;
+  what: string;
+  /** RFC 3339. */
+  since?: string;
+  why: string;
+  remedies: Remedy[];
+}
+
+export interface Known {
+  queues?: Queue[];
+  workers?: Worker[];
+  switches?: Switch[];
+  failures?: Failure[];
+  ready?: Readiness;
+  now: number;
+}
+
+/** Behind by so much is worth a word. */
+const BEHIND_S = 120;
+/** An attempt of such length is worth a look. */
+const LONG_S = 3600;
+
+export function troubles(known: Known): Trouble[] {
+  const found = [...unready(known), ...switched(known), ...queued(known), ...worked(known), ...failed(known)];
+  return found.sort((a, b) => Number(b.bad) - Number(a.bad));
+}
+
+function unready({ ready }: Known): Trouble[] {
+  return Object.entries(ready?.checks ?? {})
+    .filter(([, check]) => !check.ok)
+    .map(([name, check]) => ({
+      id: `ready.${name}`,
+      bad: true,
+      what: name.startsWith("service.") ? `The background service ${name.slice(8)} fails` : name === "disk" ? "The disk is nearly full" : `The ${name} is not well`,
+      why: check.reason ?? "the server's log says more",
+      remedies: [],
+    }));
+}
+
+function switched({ switches = [], queues = [] }: Known): Trouble[] {
+  return switches
+    .filter((s) => !s.on)
+    .map((s) => {
+      const queue = s.name.startsWith("claims.") ? queues.find((q) => q.queue === s.name.slice(7)) : undefined;
+      const waits = queue?.ready ?? 0;
+      return {
+        id: `switch.${s.name}`,
+        bad: waits > 0 || s.name === "uploads",
+        what: queue ? `${waits ? `${many(waits, `${queue.queue} task`)} wait${waits === 1 ? "s" : ""}: claims are` : `Claims of ${queue.queue} tasks are`} switched off` : "Uploads are switched off",
+        since: queue && waits ? before(queue.oldest_ready_seconds) : undefined,
+        why: "an operator turned the switch off",
+        remedies: [{ label: "Switch on", act: { kind: "switch", name: s.name } }, { label: "Who did?", to: "/workers" }],
+      };
+    });
+}
+
+const before = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
+
+function queued({ queues = [] }: Known): Trouble[] {
+  const found: Trouble[] = [];
+  for (const queue of queues) {
+    const stuck = queue.unplaceable.reduce((sum, one) => sum + one.tasks, 0);
+    for (const one of queue.unplaceable.filter((one) => one.reason !== "paused")) {
+      found.push({
+        id: `stuck.${queue.queue}.${one.reason}.${one.needs.join()}`,
+        bad: true,
+        what: `${many(one.tasks, `${queue.queue} task`)} that no worker can take`,
+        since: before(queue.oldest_ready_seconds),
+        why: obstacle(one.reason, one.needs),
+        remedies: [{ label: "Workers", to: "/workers" }],
+      });
+    }
+    if (!queue.paused && stuck < queue.ready && queue.oldest_ready_seconds > BEHIND_S) {
+      const falling = queue.arrivals_per_second > queue.completions_per_second;
+      found.push({
+        id: `behind.${queue.queue}`,
+        bad: queue.oldest_ready_seconds > 30 * 60,
+        what: `The ${queue.queue} queue is behind: ${many(queue.ready, "task")} wait${queue.ready === 1 ? "s" : ""}`,
+        since: before(queue.oldest_ready_seconds),
+        why: `${rate(queue.arrivals_per_second)} come, ${rate(queue.completions_per_second)} are done by ${many(queue.workers, "worker")} with ${many(queue.slots, "slot")}; ${
+          falling ? "it grows: add workers" : queue.drain_seconds == null ? "nobody works on it" : `empty in about ${lasting(queue.drain_seconds)}`
+        }`,
+        remedies: [{ label: "Workers", to: "/workers" }],
+      });
+    }
+  }
+  return found;
+}
+
+function worked({ workers = [], now }: Known): Trouble[] {
+  const found: Trouble[] = [];
+  for (const worker of workers) {
+    if (worker.state === "gone" && worker.tasks.length) {
+      found.push({
+        id: `gone.${worker.id}`,
+        bad: false,
+        what: `The worker ${worker.name} is gone with ${many(worker.tasks.length, "task")}`,
+        since: worker.seen_at,
+        why: "it was not heard of since; its tasks go to others when their leases have run out",
+        remedies: [{ label: "Workers", to: "/workers" }],
+      });
+    }
+    for (const task of worker.state === "gone" ? [] : worker.tasks) {
+      if (now - Date.parse(task.started_at) > LONG_S * 1000) {
+        found.push({
+          id: `long.${task.id}`,
+          bad: false,
+          what: `One attempt of ${task.operation} has run for ${lasting((now - Date.parse(task.started_at)) / 1000)}`,
+          since: task.started_at,
+          why: `on ${worker.name}; its time limit will end it if it hangs`,
+          remedies: [{ label: "Look", to: `/assets/${task.asset}` }],
+        });
+      }
+    }
+  }
+  const living = workers.filter((w) => w.state !== "gone");
+  if (living.length && living.every((w) => w.state !== "working")) {
+    found.push({
+      id: "drained",
+      bad: true,
+      what: "No worker takes anything: all of them drain",
+      why: "somebody asked them to",
+      remedies: [...living.filter((w) => w.state === "draining").slice(0, 1).map((w): Remedy => ({ label: `Resume ${w.name}`, act: { kind: "resume", worker: w.id } })), { label: "Workers", to: "/workers" }],
+    });
+  }
+  return found;
+}
+
+function failed({ failures = [] }: Known): Trouble[] {
+  return failures.map((group) => {
+    const dead = group.state === "dead";
+    const query = `?code=${encodeURIComponent(group.code)}&operation=${encodeURIComponent(group.operation)}`;
+    return {
+      id: `${group.state}.${group.code}.${group.operation}`,
+      bad: dead,
+      what: `${many(group.tasks, `${group.operation} task`)} ${dead ? "failed for good" : group.tasks === 1 ? "waits for another try" : "wait for another try"}`,
+      since: group.oldest_at,
+      why: group.code,
+      remedies: dead
+        ? [
+            { label: "Look", to: `/dead${query}` },
+            { label: "Replay all", act: { kind: "replay", code: group.code, operation: group.operation } },
+          ]
+        : [{ label: "Look", to: `/dead${query}&state=waiting` }],
+    };
+  });
+}
