@@ -298,7 +298,11 @@ fn bucket(
         max_retries: 0,
         ..RetryConfig::default()
     };
-    let wire = Wire::new(Arc::clone(budget), address.protocol == Protocol::S3)?;
+    let wire = Wire::new(
+        reqwest::Client::builder(),
+        Arc::clone(budget),
+        address.protocol == Protocol::S3,
+    )?;
     let sentence = |e: object_store::Error| format!("the object store: {e}");
     match address.protocol {
         Protocol::S3 => {
