@@ -20,6 +20,7 @@ const STEPS: &[Migration] = &[
     expand("uploads", include_str!("migrations/0005_uploads.sql")),
     expand("oldest", include_str!("migrations/0006_oldest.sql")),
     expand("pieces", include_str!("migrations/0007_pieces.sql")),
+    expand("history", include_str!("migrations/0010_history.sql")),
 ];
 
 /// Held while the shape changes. Any number will do that nobody else has.

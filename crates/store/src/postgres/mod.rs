@@ -24,10 +24,12 @@ mod keys;
 mod live;
 mod migrate;
 mod output;
+mod parts;
 mod pins;
 #[cfg(test)]
 mod plans;
 mod premises;
+mod pruning;
 mod queue;
 mod record;
 mod relay;

@@ -25,6 +25,7 @@ const STEPS: &[Migration] = &[
     expand("uploads", include_str!("migrations/0009_uploads.sql")),
     contract(10, "counts", include_str!("migrations/0010_counts.sql")),
     expand("pieces", include_str!("migrations/0011_pieces.sql")),
+    expand("history", include_str!("migrations/0014_history.sql")),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS schema_version (

@@ -24,6 +24,7 @@ mod pieces;
 #[cfg(test)]
 mod plans;
 mod premises;
+mod pruning;
 mod reader;
 mod record;
 mod relaying;

@@ -1,6 +1,6 @@
 //! Tests that no verb reads more the longer a database lives, and that a full disk harms nobody else.
 
-use super::{blobs, claim, events, migrate, search, upkeep, uploads, work};
+use super::{blobs, claim, events, migrate, pruning, search, upkeep, uploads, work};
 use crate::{MediaFilter, Search, StoreError, query};
 use mediaflow_core::{AssetState, TenantId, Timestamp};
 use rusqlite::Connection;
@@ -50,6 +50,7 @@ fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
         (work::REUSABLE, "renditions_derivation"),
         (events::FEED, "events_by_tenant"),
         (events::HISTORY, "events_by_asset"),
+        (pruning::OLD_TASKS, "tasks_by_step"),
     ];
     for (sql, index) in cases {
         let lines = plan(&conn, sql);

@@ -24,6 +24,7 @@ mod moderating;
 mod moving;
 mod opening;
 mod postgres;
+mod pruning;
 mod random;
 mod sharing;
 mod streaming;
