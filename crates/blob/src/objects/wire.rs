@@ -40,8 +40,13 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(budget: Arc<RetryBudget>, completes_once: bool) -> Result<Self, String> {
-        let client = reqwest::Client::builder()
+    /// `builder` says whom it trusts.
+    pub(super) fn new(
+        builder: reqwest::ClientBuilder,
+        budget: Arc<RetryBudget>,
+        completes_once: bool,
+    ) -> Result<Self, String> {
+        let client = builder
             .connect_timeout(CONNECT_MAX)
             .read_timeout(SILENCE_MAX)
             .build()
