@@ -26,6 +26,8 @@ export interface Known {
   workers?: Worker[];
   switches?: Switch[];
   failures?: Failure[];
+  /** What one task of a group said, by the id of its trouble. */
+  reasons?: Record<string, string>;
   ready?: Readiness;
   now: number;
 }
@@ -141,16 +143,17 @@ function worked({ workers = [], now }: Known): Trouble[] {
   return found;
 }
 
-function failed({ failures = [] }: Known): Trouble[] {
+function failed({ failures = [], reasons = {} }: Known): Trouble[] {
   return failures.map((group) => {
     const dead = group.state === "dead";
     const query = `?code=${encodeURIComponent(group.code)}&operation=${encodeURIComponent(group.operation)}`;
+    const id = `${group.state}.${group.code}.${group.operation}`;
     return {
-      id: `${group.state}.${group.code}.${group.operation}`,
+      id,
       bad: dead,
       what: `${many(group.tasks, `${group.operation} task`)} ${dead ? "failed for good" : group.tasks === 1 ? "waits for another try" : "wait for another try"}`,
       since: group.oldest_at,
-      why: group.code,
+      why: reasons[id] ? `${group.code}: ${reasons[id]}` : group.code,
       remedies: dead
         ? [
             { label: "Look", to: `/dead${query}` },

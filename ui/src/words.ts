@@ -17,7 +17,7 @@ export function bytes(n: number): string {
 export function lasting(seconds: number): string {
   if (!Number.isFinite(seconds)) return "?";
   if (seconds < 0.95) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 10) return `${seconds.toFixed(1).replace(".0", "")} s`;
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   if (seconds < 129_600) return `${Math.round(seconds / 3600)} h`;

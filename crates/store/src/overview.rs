@@ -107,7 +107,7 @@ pub trait Overview: Send + Sync {
     /// [`StoreError::AssetNotFound`].
     async fn recipe_of(&self, tenant: TenantId, asset: AssetId) -> Result<Arc<Recipe>, StoreError>;
 
-    /// Uploads over several requests that are not whole yet, up to `limit`.
+    /// Uploads that are not whole yet, over several requests or directly, up to `limit`.
     async fn uploads_under_way(
         &self,
         tenant: TenantId,

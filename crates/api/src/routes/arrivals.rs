@@ -4,9 +4,9 @@ use crate::Shared;
 use crate::access::MayRead;
 use crate::params::NoParams;
 use crate::problem::{Problem, ProblemView};
-use crate::tus::metadata;
 use axum::extract::State;
 use axum::response::Json as Answer;
+use mediaflow_engine::Upload;
 use mediaflow_engine::store::UploadRecord;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 /// Uploads that are told at most.
 const MOST: u32 = 200;
 
-/// Uploads over several requests that are not whole yet.
+/// Uploads over several requests, or directly to where blobs are, that are not whole yet.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ArrivalList {
     /// At most 200.
@@ -29,7 +29,7 @@ pub(crate) struct ArrivalView {
     id: String,
     /// As the client named it.
     filename: Option<String>,
-    /// What is durable.
+    /// What is durable; of a direct one nothing is known before it is whole.
     bytes: u64,
     /// All of it, once the client has said.
     length: Option<u64>,
@@ -39,11 +39,10 @@ pub(crate) struct ArrivalView {
 
 impl From<UploadRecord> for ArrivalView {
     fn from(upload: UploadRecord) -> Self {
-        let said = metadata::pairs(&upload.metadata).unwrap_or_default();
-        let filename = said.into_iter().find(|(name, _)| name == "filename");
+        let said: Option<Upload> = serde_json::from_str(&upload.said).ok();
         Self {
             id: upload.id.to_string(),
-            filename: filename.map(|(_, name)| name),
+            filename: said.and_then(|said| said.filename),
             bytes: upload.bytes,
             length: upload.length,
             expires_at: upload.expires_at.to_string(),
@@ -51,7 +50,7 @@ impl From<UploadRecord> for ArrivalView {
     }
 }
 
-/// List the uploads to `/v1/tus` that are not whole yet.
+/// List the uploads to `/v1/tus`, and those directly to where blobs are, that are not whole yet.
 #[utoipa::path(
     get, path = "/v1/uploads", operation_id = "listUploads", tag = "uploads",
     responses(

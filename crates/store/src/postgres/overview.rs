@@ -46,7 +46,8 @@ const FAILED: &str =
      WHERE t.tenant = $1 AND t.state = $2 AND t.state IN ('waiting', 'dead') AND t.error_code IS NOT NULL
        AND t.generation = a.generation AND a.state NOT IN ('rejected', 'deleted')
      ORDER BY t.id DESC LIMIT $3";
-const UNDER_WAY: &str = "SELECT * FROM uploads WHERE tenant = $1 AND asset IS NULL LIMIT $2";
+const UNDER_WAY: &str =
+    "SELECT * FROM uploads WHERE tenant = $1 AND asset IS NULL AND state <> 'refused' LIMIT $2";
 
 async fn last_hour(s: &Session) -> Result<Vec<QueueMinute>, StoreError> {
     let rows = s.query(MINUTES, &[&(minute(s.now) - MINUTES_KEPT)]).await?;

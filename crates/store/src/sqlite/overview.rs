@@ -91,5 +91,4 @@ pub(super) const FAILED: &str =
        AND a.state NOT IN ('rejected', 'deleted')
      ORDER BY t.id DESC LIMIT ?3";
 /// No more than all keys together may have open.
-pub(super) const UNDER_WAY: &str =
-    "SELECT * FROM uploads INDEXED BY uploads_open WHERE tenant = ?1 AND asset IS NULL LIMIT ?2";
+pub(super) const UNDER_WAY: &str = "SELECT * FROM uploads INDEXED BY uploads_open WHERE tenant = ?1 AND asset IS NULL AND state <> 'refused' LIMIT ?2";

@@ -2,7 +2,7 @@
 
 use crate::given::{Given, TENANT};
 use mediaflow_core::{ErrorCode, Failure, Queue, TaskState, TenantId};
-use mediaflow_store::{Advance, NewUpload, StoreError};
+use mediaflow_store::{Advance, NewUpload, StoreError, Way};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -92,6 +92,7 @@ async fn uploads_under_way_are_told_to_their_tenant(given: &mut Given) {
     let upload = NewUpload {
         tenant: TENANT,
         key: None,
+        way: Way::Tus,
         length: Some(100),
         concat: None,
         said: "{}".into(),
