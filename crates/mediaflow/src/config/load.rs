@@ -99,6 +99,10 @@ fn rooted(mut config: Config, file: &Path) -> Config {
     config.recipes.folder.as_mut().map(root);
     config.watermark.file.as_mut().map(root);
     config.via.key_file.as_mut().map(root);
+    for watch in &mut config.ingest.watch {
+        root(&mut watch.path);
+        watch.move_to.as_mut().map(root);
+    }
     config
 }
 
