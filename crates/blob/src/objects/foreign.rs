@@ -2,7 +2,7 @@
 
 use super::budget::RetryBudget;
 use super::config::{Address, Protocol};
-use super::{Bucket, ObjectStoreConfig, bucket};
+use super::{Bucket, ObjectStoreConfig, s3};
 use crate::BlobError;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -37,7 +37,7 @@ impl ForeignBucket {
         if address.protocol != Protocol::S3 {
             return Err(format!("`{}` must be an s3:// address", address.bucket));
         }
-        let bucket = bucket(&address, config, &Arc::new(RetryBudget::new()))?;
+        let (bucket, _) = s3(&address, config, &Arc::new(RetryBudget::new()), false)?;
         Ok(Self { bucket, address })
     }
 
