@@ -5,9 +5,9 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mediaflow_core::ErrorCode;
-use mediaflow_engine::EngineError;
 use mediaflow_engine::blob::BlobError;
 use mediaflow_engine::store::StoreError;
+use mediaflow_engine::{EngineError, RefusedAs};
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -78,7 +78,7 @@ impl Problem {
         let view = ProblemView {
             r#type: format!("urn:mediaflow:error:{code}"),
             title,
-            status: code.status(),
+            status: status(&self.error).as_u16(),
             detail: match code {
                 ErrorCode::Internal => "something went wrong on the server",
                 _ => &self.error.message,
@@ -93,7 +93,7 @@ impl Problem {
             _ => Body::from(json),
         };
         let mut response = Response::new(body);
-        *response.status_mut() = status(code);
+        *response.status_mut() = status(&self.error);
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, json);
@@ -132,8 +132,11 @@ pub(crate) fn written(mut response: Response, method: &Method, correlation: &str
     written
 }
 
-fn status(code: ErrorCode) -> StatusCode {
-    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+fn status(error: &EngineError) -> StatusCode {
+    let reason = error.reason.as_ref();
+    let wanted = reason.and_then(|reason| reason.downcast_ref::<RefusedAs>());
+    let status = wanted.map_or(error.code.status(), |wanted| wanted.0);
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 fn first_sentence(text: &str) -> &str {
@@ -143,7 +146,7 @@ fn first_sentence(text: &str) -> &str {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = status(self.error.code);
+        *response.status_mut() = status(&self.error);
         response.extensions_mut().insert(Unwritten(Arc::new(self)));
         response
     }

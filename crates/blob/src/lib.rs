@@ -22,7 +22,8 @@ pub use grown::{Grown, Growth};
 pub use incoming::{Announced, Incoming, Piece, Receiver};
 pub use key::BlobKey;
 pub use objects::{
-    AddressedBlobs, Addresses, ObjectBlobs, ObjectStoreConfig, ObjectVersion, Signed,
+    AddressedBlobs, Addresses, ForeignBucket, ForeignObject, ObjectBlobs, ObjectStoreConfig,
+    ObjectVersion, Signed,
 };
 pub use read::BlobReader;
 pub use write::{BlobWriter, Written};

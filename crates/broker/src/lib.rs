@@ -30,3 +30,4 @@ pub use error::BrokerError;
 pub use listener::{Delivery, Listener};
 pub use outlet::{Event, Outlet};
 pub use ring::Ring;
+pub use sqs::inbox::{Inbox, Letter};

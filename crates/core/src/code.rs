@@ -67,6 +67,14 @@ codes! {
     UploadIncomplete "upload.incomplete" 409 "The upload's bytes are not where they should come, or not all of them, or a part has another `etag` than was named. Send what is missing and complete it again.";
     UploadSize "upload.size" 422 "Other than as many bytes as were announced have come. Nothing was kept; begin a new upload.";
     UploadExists "upload.exists" 412 "These bytes have come before, and are not replaced. Complete the upload.";
+    ImportUrl "import.url" 422 "Files are imported from http and https addresses without a name or password in them, at the ports of `ingest.import.ports`.";
+    ImportAddress "import.address" 422 "The address leads into a network that is not public: this machine's, a private or a reserved one. Operators allow networks with `ingest.import.allow`.";
+    ImportRefused "import.refused" 502 "The other server does not give the file: it answers with an error that trying again does not mend, with too many redirects, or with something else than the file's bytes. The text has its answer.";
+    ImportFailed "import.failed" 502 "The other server could not be reached, broke off or was too slow, and kept doing so until the import was given up.";
+    ImportNotFound "import.not_found" 404 "There is no such import. It was ended, or is over since `retention.uploads_hours`.";
+    WatchUnreadable "watch.unreadable" 422 "A watched folder, or a file in it, cannot be read or taken away; the text tells why. Give MediaFlow's user the right to, and touch the file to have it taken.";
+    HookRefused "hook.refused" 403 "The operator's own rules refuse the file (`ingest.hook`); the text is theirs, and they may give the answer another status from 400 to 499.";
+    HookUnavailable "hook.unavailable" 503 "Who decides about files (`ingest.hook`) did not answer. Try again later.";
     SwitchOff "switch.off" 503 "An operator has switched uploads off for now (`mediaflow switches`). Reading goes on; try again later.";
     TenantNotFound "tenant.not_found" 404 "There is no such tenant.";
     SwitchNotFound "switch.not_found" 404 "There is no such switch.";

@@ -1,12 +1,13 @@
 //! Taking an upload in: stream to disk, hash, recognise, record. What was answered is never lost.
 
+use crate::hook::About;
 use crate::{Engine, EngineError, Recognised};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use mediaflow_blob::{BlobKey, BlobWriter, Written};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{
-    AssetId, AssetOptions, ErrorCode, Kind, Priority, RunSettings, Sha256, TenantId,
+    AssetId, AssetOptions, ErrorCode, KeyId, Kind, Priority, RunSettings, Sha256, TenantId,
 };
 use mediaflow_store::{Accept, Admission, FinishedUpload, Idempotency, NewBlob};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,9 @@ pub struct Upload {
     pub sha256: Option<Sha256>,
     /// The body's length, where it was announced.
     pub length: Option<u64>,
+    /// Who sends it; nobody where no keys are needed.
+    #[serde(default)]
+    pub key: Option<KeyId>,
     /// Makes a repeat return the first answer.
     pub idempotency_key: Option<String>,
     /// Follows the asset everywhere.
@@ -272,6 +276,25 @@ impl Engine {
             return Err(EngineError::new(ErrorCode::InputDigest, message));
         }
         let found = self.measure(&written, &head).await?;
+        let said = digest(upload, sha256);
+        let asked;
+        let upload = match &self.parts.hook {
+            None => upload,
+            Some(hook) => {
+                let about = About {
+                    tenant,
+                    upload,
+                    bytes: written.bytes,
+                    sha256,
+                    found: &found,
+                };
+                let environment = self.environment();
+                let asking = hook.ask(&about, environment.id(), environment.now());
+                asked = asking.await?;
+                self.check_options(&asked.options)?;
+                &asked
+            }
+        };
         let recipe = self
             .parts
             .recipes
@@ -315,10 +338,10 @@ impl Engine {
                 },
                 options: upload.options.clone(),
                 correlation_id: upload.correlation_id.clone(),
-                idempotency: upload.idempotency_key.clone().map(|key| Idempotency {
-                    key,
-                    digest: digest(upload, sha256),
-                }),
+                idempotency: upload
+                    .idempotency_key
+                    .clone()
+                    .map(|key| Idempotency { key, digest: said }),
                 upload: arrived_as,
             })
             .await?;
@@ -386,18 +409,23 @@ impl Engine {
         }
     }
 
+    pub(crate) fn check_idempotency_key(&self, key: Option<&str>) -> Result<(), EngineError> {
+        match key {
+            Some(key) if key.is_empty() || key.len() > 255 => Err(EngineError::new(
+                ErrorCode::RequestInvalid,
+                "`Idempotency-Key` must have 1 to 255 bytes",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn begin_key(
         &self,
         tenant: TenantId,
         key: Option<&str>,
     ) -> Result<Option<RunningKey<'_>>, EngineError> {
+        self.check_idempotency_key(key)?;
         let Some(key) = key else { return Ok(None) };
-        if key.is_empty() || key.len() > 255 {
-            return Err(EngineError::new(
-                ErrorCode::RequestInvalid,
-                "`Idempotency-Key` must have 1 to 255 bytes",
-            ));
-        }
         let entry = (tenant, key.to_owned());
         let mut running = self
             .running_keys

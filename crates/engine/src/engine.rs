@@ -4,7 +4,7 @@ use crate::config::{
     MetadataConfig, ModerationConfig, RetentionConfig, THRESHOLDS_DEFAULT, UploadLimits,
 };
 use crate::uploads::Growing;
-use crate::{Cdn, EngineError, Recipes, Recognise};
+use crate::{Cdn, EngineError, Fetcher, Hook, Recipes, Recognise, StorageSource, WatchConfig};
 use mediaflow_blob::Blobs;
 use mediaflow_broker::{Broker, Outlet};
 use mediaflow_core::run::WatermarkSettings;
@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// What an engine is made of.
 pub struct Parts {
@@ -44,6 +44,14 @@ pub struct Parts {
     pub metadata: MetadataConfig,
     /// `[retention]`.
     pub retention: RetentionConfig,
+    /// Asks other people's servers for files.
+    pub fetcher: Fetcher,
+    /// `[[ingest.watch]]`.
+    pub watches: Vec<WatchConfig>,
+    /// Buckets of others whose new objects are taken.
+    pub storage_sources: Vec<StorageSource>,
+    /// Who is asked before a file becomes an asset.
+    pub hook: Option<Hook>,
     /// The mark, already pinned by [`Engine::pin_watermark`].
     pub watermark: Option<WatermarkSettings>,
 }
@@ -56,6 +64,7 @@ pub struct Engine {
     pub(crate) untold_since: AtomicI64,
     pub(crate) receiving: Arc<Semaphore>,
     pub(crate) growing: Growing,
+    pub(crate) import_wanted: Notify,
     pub(crate) measuring: Semaphore,
     pub(crate) running_keys: Mutex<HashSet<(TenantId, String)>>,
 }
@@ -70,6 +79,7 @@ impl Engine {
             untold_since: AtomicI64::new(0),
             receiving,
             growing: Growing::default(),
+            import_wanted: Notify::new(),
             measuring: Semaphore::new(1),
             running_keys: Mutex::default(),
         }
@@ -126,6 +136,11 @@ impl Engine {
     /// `[limits.upload]`.
     pub fn limits(&self) -> &UploadLimits {
         &self.parts.limits
+    }
+
+    /// Folders whose files become assets.
+    pub fn watches(&self) -> &[WatchConfig] {
+        &self.parts.watches
     }
 
     /// Whether there is room for uploads.

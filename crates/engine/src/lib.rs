@@ -15,13 +15,17 @@ mod depot;
 mod engine;
 mod environment;
 mod error;
+mod hook;
+mod imports;
 pub mod metrics;
 mod options;
 mod recipes;
 mod recognise;
 pub mod services;
 mod stills;
+mod storage_events;
 mod uploads;
+mod watch;
 mod watermark;
 
 pub use accept::{Receipt, Upload};
@@ -35,10 +39,16 @@ pub use depot::Depot;
 pub use engine::{Engine, Parts};
 pub use environment::SystemEnvironment;
 pub use error::EngineError;
+pub use hook::{Hook, HookConfig, OnError, RefusedAs};
+pub use imports::{Fetcher, ImportConfig, IngestConfig, Lookup, Network, is_public};
 pub use recipes::{RecipeFileError, Recipes};
 pub use recognise::{Recognise, Recognised};
 pub use stills::{Moment, StillSource, Stills};
+pub use storage_events::{
+    Created, NoEvent, StorageEventsConfig, StorageSource, read as read_storage_events,
+};
 pub use uploads::{Append, Appended, Completion, Opening, Verify};
+pub use watch::{After, WatchConfig};
 
 pub use mediaflow_blob as blob;
 pub use mediaflow_broker as broker;

@@ -64,6 +64,10 @@ pub const TARGETS: &[Target] = &[
         feed: captions,
     },
     Target {
+        name: "storage_events",
+        feed: storage_events,
+    },
+    Target {
         name: "word",
         feed: word,
     },
@@ -146,6 +150,23 @@ pub fn captions(bytes: &[u8]) {
             assert_eq!(Captions::read(text.as_bytes()), Ok(captions), "{text}");
         }
         Err(error) => assert!(error.line > 0, "{error}"),
+    }
+}
+
+/// What a queue or a webhook tells of new objects: refused, or keys and buckets that have names.
+pub fn storage_events(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match mediaflow_engine::read_storage_events(text) {
+        Ok(created) => {
+            for object in created {
+                assert!(!object.key.is_empty() && !object.bucket.is_empty());
+                assert_ne!(object.version.as_deref(), Some(""));
+                assert_ne!(object.version.as_deref(), Some("null"));
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The command line as data. What each command does is in `commands`.
 
 use crate::commands::{
-    config, ingest, keys, migrate, migrations, queues, recipes, sign, switches, tenants, workers,
+    config, import, ingest, keys, migrate, migrations, queues, recipes, sign, switches, tenants,
+    watches, workers,
 };
 use crate::config::Config;
 use crate::roles::Role;
@@ -108,6 +109,8 @@ pub(crate) enum Command {
     },
     /// Upload files, follow the work, print every rendition
     Ingest(ingest::Ingest),
+    /// Have the server fetch files from other servers, follow the work, print every rendition
+    Import(import::Import),
     /// Make, list and revoke API keys
     Keys {
         #[command(subcommand)]
@@ -119,6 +122,8 @@ pub(crate) enum Command {
     Queues(queues::Queues),
     /// Turn uploads and queues on and off while everything runs
     Switches(switches::Switches),
+    /// Show watched folders, and which files of them are not taken
+    Watches(watches::Watches),
     /// Show who shares this installation; set shares and limits
     Tenants(tenants::Tenants),
     /// Print a signed, expiring URL of a private asset

@@ -21,6 +21,9 @@ pub enum StoreError {
     /// No such upload, or its time is over.
     #[error("there is no such upload; it may have expired")]
     UploadNotFound,
+    /// No such import, or it was forgotten.
+    #[error("there is no such import; it may have been forgotten")]
+    ImportNotFound,
     /// The key has this many uploads open, and no more are allowed.
     #[error("{0} uploads of this key are open, and no more may be; finish or delete some")]
     UploadsFull(u32),
@@ -81,6 +84,7 @@ impl StoreError {
             Self::CaptionsNotFound => ErrorCode::CaptionsNotFound,
             Self::TaskNotFound => ErrorCode::TaskNotFound,
             Self::UploadNotFound => ErrorCode::UploadNotFound,
+            Self::ImportNotFound => ErrorCode::ImportNotFound,
             Self::UploadsFull(_) => ErrorCode::LimitRate,
             Self::Conflict(_) => ErrorCode::ConflictState,
             Self::StaleFence => ErrorCode::FenceStale,

@@ -1,7 +1,7 @@
 //! The durable truth: assets, tasks, leases, renditions, events and keys in one transactional database.
 //!
 //! A store's functions are the domain's verbs. Each is one transaction, and the verb calls the core
-//! inside it. The interface is split by who uses it: [`Intake`] and [`Uploading`] take uploads in, [`Work`] is for workers,
+//! inside it. The interface is split by who uses it: [`Intake`] and [`Uploading`] take uploads in, [`Importing`] what is fetched, [`Work`] is for workers,
 //! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Captioning`] for captions, [`Review`] is for people who decide and replay, [`Upkeep`] for the
 //! background services and [`Pruning`] for what they keep short, [`Relaying`] for telling others what happened, [`Keys`] for access, [`Cluster`] for processes that share a
 //! store, [`Control`] for operators, [`Overview`] for people who look, and [`Signals`] for whoever waits for any of it.
@@ -17,6 +17,7 @@ mod error;
 mod fairness;
 mod frozen;
 mod giving;
+mod imports;
 mod intake;
 mod keys;
 mod load;
@@ -51,6 +52,9 @@ pub use control::{
     Admission, Change, Control, Limit, Switch, SwitchRecord, TenantChange, TenantRecord,
 };
 pub use error::StoreError;
+pub use imports::{
+    ImportChange, ImportFilter, ImportNext, ImportRecord, Importing, Mark, NewImport,
+};
 pub use intake::{Accept, Accepted, Idempotency, Intake};
 pub use keys::{KeyRecord, Keys, NewKey, Scope};
 pub use load::{Obstacle, QueueLoad, Recent, Stuck, obstacle};
@@ -81,6 +85,7 @@ use mediaflow_core::Timestamp;
 pub trait Store:
     Intake
     + Uploading
+    + Importing
     + Work
     + Catalog
     + Playback
@@ -100,6 +105,7 @@ pub trait Store:
 impl<
     T: Intake
         + Uploading
+        + Importing
         + Work
         + Catalog
         + Playback

@@ -186,6 +186,7 @@ pub(crate) async fn begin(
         priority: wanted.priority.unwrap_or_default(),
         sha256: wanted.sha256.as_ref().map(digest).transpose()?,
         length: Some(wanted.bytes),
+        key: caller.key_id(),
         idempotency_key: key(&headers)?,
         correlation_id: correlation.0.to_string(),
     };

@@ -9,18 +9,21 @@ pub(crate) mod direct;
 pub(crate) mod events;
 pub(crate) mod failures;
 pub(crate) mod health;
+pub(crate) mod imports;
 pub(crate) mod moderation;
 mod moments;
 pub(crate) mod original;
 pub(crate) mod queues;
 pub(crate) mod recipes;
 pub(crate) mod session;
+pub(crate) mod storage_events;
 mod streams;
 pub(crate) mod switches;
 pub(crate) mod tasks;
 pub(crate) mod tenants;
 pub(crate) mod tus;
 pub(crate) mod upload;
+pub(crate) mod watches;
 pub(crate) mod workers;
 
 use crate::problem::Problem;
@@ -31,7 +34,7 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, patch, post, put};
-use mediaflow_core::{AssetId, ErrorCode, TaskId, TenantId, WorkerId};
+use mediaflow_core::{AssetId, ErrorCode, TaskId, TenantId, UploadId, WorkerId};
 use std::str::FromStr;
 
 pub(crate) fn router(context: Shared) -> Router {
@@ -47,6 +50,11 @@ pub(crate) fn router(context: Shared) -> Router {
         .route(
             "/v1/assets/{id}",
             get(assets::get).patch(assets::patch).delete(assets::delete),
+        )
+        .route("/v1/assets/import", post(imports::post))
+        .route(
+            "/v1/imports/{id}",
+            get(imports::get).delete(imports::delete),
         )
         .route("/v1/assets/{id}/original", get(original::get))
         .route("/v1/assets/{id}/tasks", get(tasks::of_asset))
@@ -83,6 +91,8 @@ pub(crate) fn router(context: Shared) -> Router {
         .route("/v1/switches/{name}", put(switches::set))
         .route("/v1/tenants", get(tenants::list).post(tenants::create))
         .route("/v1/tenants/{id}", patch(tenants::change))
+        .route("/v1/storage-events", post(storage_events::post))
+        .route("/v1/watches", get(watches::list))
         .route("/v1/workers", get(workers::list))
         .route("/v1/workers/{id}/drain", post(workers::drain))
         .route("/v1/workers/{id}/resume", post(workers::resume))
@@ -137,4 +147,5 @@ ids! {
     TaskPath TaskId TaskNotFound;
     WorkerPath WorkerId WorkerNotFound;
     TenantPath TenantId TenantNotFound;
+    ImportPath UploadId ImportNotFound;
 }

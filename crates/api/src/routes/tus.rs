@@ -184,6 +184,7 @@ impl Asked {
         let length = length(sent, matches!(belongs, Some(Concat::Final(_))))?;
         let upload = Upload {
             length,
+            key: caller.key_id(),
             idempotency_key: key(sent)?,
             correlation_id: self.correlation().0.to_string(),
             ..Upload::default()

@@ -74,6 +74,7 @@ pub(crate) async fn post(
     let length = text(header::CONTENT_LENGTH).and_then(|v| v.parse::<u64>().ok());
     let upload = Upload {
         length,
+        key: caller.key_id(),
         idempotency_key: key(&headers)?,
         correlation_id: correlation.0.to_string(),
         ..Upload::default()

@@ -18,7 +18,10 @@ use mediaflow_engine::store::{
     Capacity, Claimed, Environment, NewBlob, NewRendition, Output, RenditionBlob, Report, Scope,
     SqliteStore, Store, StoreError,
 };
-use mediaflow_engine::{Cdn, Engine, Parts, Recipes, Recognise, Recognised, UploadLimits};
+use mediaflow_engine::{
+    Cdn, Engine, Fetcher, Hook, HookConfig, ImportConfig, Lookup, Parts, Recipes, Recognise,
+    Recognised, StorageSource, UploadLimits, WatchConfig,
+};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -89,6 +92,11 @@ pub(crate) struct Wish {
     pub(crate) is_open: bool,
     pub(crate) moderation: ModerationPolicy,
     pub(crate) limits: UploadLimits,
+    pub(crate) import: ImportConfig,
+    pub(crate) lookup: Option<Arc<dyn Lookup>>,
+    pub(crate) watches: Vec<WatchConfig>,
+    pub(crate) storage_sources: Vec<StorageSource>,
+    pub(crate) hook: HookConfig,
     pub(crate) cors: Vec<String>,
     /// Bytes are in one.
     pub(crate) bucket: bool,
@@ -105,6 +113,11 @@ impl Default for Wish {
                 bytes_max: 4 << 20,
                 ..UploadLimits::default()
             },
+            import: ImportConfig::default(),
+            lookup: None,
+            watches: Vec::new(),
+            storage_sources: Vec::new(),
+            hook: HookConfig::default(),
             cors: vec!["*".into()],
             bucket: false,
         }
@@ -112,6 +125,7 @@ impl Default for Wish {
 }
 
 pub(crate) struct Server {
+    pub(crate) engine: Arc<Engine>,
     pub(crate) router: Router,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) blobs: Blobs,
@@ -194,6 +208,13 @@ impl Server {
             metadata: Default::default(),
             retention: Default::default(),
             watermark: None,
+            fetcher: match wish.lookup {
+                Some(lookup) => Fetcher::with(&wish.import, lookup).unwrap(),
+                None => Fetcher::new(&wish.import).unwrap(),
+            },
+            watches: wish.watches,
+            storage_sources: wish.storage_sources,
+            hook: Hook::new(&wish.hook).unwrap(),
         };
         parts.moderation.policy = wish.moderation;
         let signer = Signer::new(vec![("k1".into(), vec![7; 32])]).unwrap();
@@ -211,6 +232,7 @@ impl Server {
             stopping: stopping.clone(),
         });
         Self {
+            engine,
             router,
             store,
             blobs,

@@ -7,6 +7,7 @@ mod addressed;
 mod budget;
 mod config;
 mod file;
+mod foreign;
 mod growth;
 mod incoming;
 mod presign;
@@ -20,6 +21,7 @@ use addressed::Through;
 pub use addressed::{AddressedBlobs, Addresses};
 pub use config::ObjectStoreConfig;
 use file::RangeFile;
+pub use foreign::{ForeignBucket, ForeignObject};
 pub(crate) use growth::ObjectGrowth;
 pub use sign::Signed;
 pub use version::ObjectVersion;
@@ -336,7 +338,11 @@ fn s3(
         .with_retry(never())
         // Not every store knows how to delete several, and here it is always one.
         .with_disable_bulk_delete(true)
-        .with_http_connector(Wire::new(reqwest::Client::builder(), Arc::clone(budget), true)?);
+        .with_http_connector(Wire::new(
+            reqwest::Client::builder(),
+            Arc::clone(budget),
+            true,
+        )?);
     if has_checksums {
         builder = builder.with_checksum_algorithm(Checksum::SHA256);
     }

@@ -74,6 +74,12 @@ impl Client {
         })
     }
 
+    /// Signs with this key and not with what the environment has.
+    pub(crate) fn with_key(mut self, id: &str, secret: &str) -> Self {
+        self.credentials = self.credentials.fixed(id, secret);
+        self
+    }
+
     /// In the JSON protocol.
     pub(crate) async fn call<T: for<'de> Deserialize<'de>>(
         &self,

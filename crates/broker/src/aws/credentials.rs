@@ -48,6 +48,20 @@ impl Source {
         }
     }
 
+    /// One that never changes.
+    pub(super) fn fixed(self, id: &str, secret: &str) -> Self {
+        let fixed = Credentials {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+            token: None,
+            expires: None,
+        };
+        Self {
+            known: Mutex::new(Some(fixed)),
+            ..self
+        }
+    }
+
     pub(super) async fn get(&self) -> Result<Credentials, BrokerError> {
         let mut known = self.known.lock().await;
         let soon = OffsetDateTime::now_utc() + EARLY;

@@ -2,6 +2,7 @@
 //! window waits for work and a dead-letter queue stays empty.
 
 pub(crate) mod events;
+pub(crate) mod inbox;
 mod queues;
 
 use crate::adapter::{Adapter, Halves, Received, Settle, Settled, Source, Verdict};

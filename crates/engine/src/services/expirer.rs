@@ -1,4 +1,5 @@
-//! Ends what has a retention time: originals of rejected assets, answers to idempotency keys, uploads that nobody goes on with.
+//! Ends what has a retention time: originals of rejected assets, answers to idempotency keys, uploads that nobody goes on with,
+//! what is remembered of imports.
 
 use super::Round;
 use crate::{Engine, EngineError};
@@ -22,5 +23,6 @@ pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
         );
     }
     let ended = engine.end_expired(UPLOADS_MAX).await?;
-    Ok(Round::of(ended, UPLOADS_MAX))
+    let forgotten = engine.store().forget_old_imports(UPLOADS_MAX).await?;
+    Ok(Round::of(ended.max(forgotten as usize), UPLOADS_MAX))
 }

@@ -5,10 +5,13 @@ mod announcer;
 mod collector;
 mod duty;
 mod expirer;
+mod importer;
 mod pruner;
 mod purger;
+mod storage_events;
 mod sweeper;
 mod teller;
+mod watcher;
 
 pub use announcer::announce;
 pub use collector::{Shelf, delete_condemned, delete_strays};
@@ -81,6 +84,28 @@ impl Services {
         services.every(engine, stop, "purger", purger::PAUSE, purger::round);
         services.every(engine, stop, "expirer", expirer::PAUSE, expirer::round);
         services.every(engine, stop, "pruner", pruner::PAUSE, pruner::round);
+        services.tasks.spawn(importer::run(
+            Arc::clone(engine),
+            Duty::new(importer::NAME, services.process),
+            services.board.clone(),
+            stop.clone(),
+        ));
+        if !engine.parts.watches.is_empty() {
+            services.tasks.spawn(watcher::run(
+                Arc::clone(engine),
+                Duty::new(watcher::NAME, services.process),
+                services.board.clone(),
+                stop.clone(),
+            ));
+        }
+        if !engine.storage_sources().is_empty() {
+            services.tasks.spawn(storage_events::run(
+                Arc::clone(engine),
+                Duty::new(storage_events::NAME, services.process),
+                services.board.clone(),
+                stop.clone(),
+            ));
+        }
         if engine.outlet().is_some() {
             services.every(engine, stop, "teller", teller::PAUSE, teller::round);
         }

@@ -346,6 +346,7 @@ pub(super) fn is_refusal(error: &EngineError) -> bool {
             | ErrorCode::LimitFrames
             | ErrorCode::LimitMetadata
             | ErrorCode::RecipeUnknown
+            | ErrorCode::HookRefused
             | ErrorCode::IdempotencyMismatch
             | ErrorCode::UploadSize
     )

@@ -186,7 +186,7 @@ impl Engine {
 }
 
 /// What the asset is to be, as it was said when the upload was opened.
-fn said(taken: &UploadRecord) -> Result<Upload, EngineError> {
+pub(crate) fn said(taken: &UploadRecord) -> Result<Upload, EngineError> {
     let upload: Upload = serde_json::from_str(&taken.said).map_err(|e| EngineError {
         code: ErrorCode::Internal,
         message: "what was said with the upload cannot be read".into(),

@@ -3,6 +3,7 @@
 mod classifier;
 pub(crate) mod config;
 mod doctor;
+pub(crate) mod import;
 pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod migrate;
@@ -17,6 +18,7 @@ pub(crate) mod sign;
 mod stopping;
 pub(crate) mod switches;
 pub(crate) mod tenants;
+pub(crate) mod watches;
 pub(crate) mod workers;
 
 use crate::cli::{Cli, Command};
@@ -68,6 +70,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             return Ok(mediaflow_media::image::heif::helper_main(args));
         }
         Command::Ingest(ingest) => block_on(ingest::run(ingest))?,
+        Command::Import(import) => block_on(import::run(import))?,
         Command::Keys { verb } => block_on(keys::run(load(place)?, verb))?,
         Command::Migrations { verb } => block_on(migrations::run(load(place)?, verb))?,
         Command::Migrate(migrate) => return block_on(migrate::run(migrate))?,
@@ -76,6 +79,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Workers(workers) => block_on(workers::run(workers))?,
         Command::Queues(queues) => block_on(queues::run(queues))?,
         Command::Switches(switches) => block_on(switches::run(switches))?,
+        Command::Watches(watches) => block_on(watches::run(watches))?,
         Command::Tenants(tenants) => block_on(tenants::run(tenants))?,
         Command::Doctor { via } => {
             let mut config = load(place)?;

@@ -13,7 +13,9 @@ use crate::stores::{open_blobs, open_store};
 use mediaflow_api::{ApiParts, Metrics, probes, router};
 use mediaflow_core::TenantId;
 use mediaflow_engine::services::{Services, announce};
-use mediaflow_engine::{Cdn, Engine, Parts, Recipes, Stills, SystemEnvironment};
+use mediaflow_engine::{
+    Cdn, Engine, Fetcher, Hook, Parts, Recipes, Stills, StorageSource, SystemEnvironment,
+};
 use mediaflow_media::image::heif::HeifHelper;
 use mediaflow_media::sandbox::{Posture, SandboxMode};
 use mediaflow_media::video::{Ffmpeg, FfmpegLimits};
@@ -57,6 +59,13 @@ async fn serve(config: Config) -> Result<(), Fault> {
         .map_err(Fault::unusable)?;
     let cors = config.delivery.cors().map_err(Fault::unusable)?;
     let cdn = Cdn::new(&config.cdn).map_err(Fault::unusable)?;
+    let own_blobs = config.blobs.as_deref();
+    let storage_sources = config.ingest.events.iter();
+    let storage_sources = storage_sources.map(|events| StorageSource::open(events, own_blobs));
+    let storage_sources = storage_sources.collect::<Result<_, _>>();
+    let storage_sources = storage_sources.map_err(Fault::unusable)?;
+    let hook = Hook::new(&config.ingest.hook).map_err(Fault::unusable)?;
+    let fetcher = Fetcher::new(&config.ingest.import).map_err(Fault::unusable)?;
     let broker = config.open_broker().map_err(Fault::unusable)?;
     let outlet = config.events.open().map_err(Fault::unusable)?;
     let heif = decoder(config.sandbox)?;
@@ -92,6 +101,10 @@ async fn serve(config: Config) -> Result<(), Fault> {
         metadata: config.metadata,
         retention: config.retention,
         watermark,
+        fetcher,
+        watches: config.ingest.watch,
+        storage_sources,
+        hook,
     }));
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let scratch = data.scratch()?;

@@ -100,6 +100,10 @@ fn rooted(mut config: Config, file: &Path) -> Config {
     config.watermark.file.as_mut().map(root);
     config.via.key_file.as_mut().map(root);
     config.via.ca_file.as_mut().map(root);
+    for watch in &mut config.ingest.watch {
+        root(&mut watch.path);
+        watch.move_to.as_mut().map(root);
+    }
     config
 }
 

@@ -16,8 +16,8 @@ use mediaflow_api::ApiConfig;
 use mediaflow_blob::ObjectStoreConfig;
 use mediaflow_engine::broker::Broker;
 use mediaflow_engine::{
-    CdnConfig, EventsConfig, MetadataConfig, ModerationConfig, RetentionConfig, UploadLimits,
-    WatermarkConfig,
+    CdnConfig, EventsConfig, IngestConfig, MetadataConfig, ModerationConfig, RetentionConfig,
+    UploadLimits, WatermarkConfig,
 };
 use mediaflow_media::image::ImageLimits;
 use mediaflow_media::sandbox::SandboxMode;
@@ -68,6 +68,7 @@ pub(crate) struct Config {
     pub(crate) api: ApiConfig,
     pub(crate) worker: WorkerConfig,
     pub(crate) limits: Limits,
+    pub(crate) ingest: IngestConfig,
     pub(crate) recipes: RecipesConfig,
     pub(crate) moderation: ModerationConfig,
     pub(crate) watermark: WatermarkConfig,
@@ -95,6 +96,7 @@ impl Default for Config {
             api: ApiConfig::default(),
             worker: WorkerConfig::default(),
             limits: Limits::default(),
+            ingest: IngestConfig::default(),
             recipes: RecipesConfig::default(),
             moderation: ModerationConfig::default(),
             watermark: WatermarkConfig::default(),
@@ -236,6 +238,7 @@ impl Config {
         self.api.check()?;
         self.limits.upload.check()?;
         self.worker.check()?;
+        self.ingest.check()?;
         self.moderation.check()?;
         self.watermark.check()?;
         self.delivery.check()?;

@@ -58,7 +58,12 @@ impl Page<'_> {
         if !settings.is_empty() {
             text.push_str("\n| setting | default | |\n|---|---|---|\n");
         }
+        let mut lists = Vec::new();
         for (name, own, resolved) in settings {
+            let items = self.resolve(&resolved["items"]);
+            if items.get("properties").is_some() {
+                lists.push((name, items));
+            }
             let default = shown(defaults.get(name));
             let meaning = match own["description"].as_str() {
                 Some(meaning) => one_line(meaning),
@@ -67,6 +72,9 @@ impl Page<'_> {
             let choices = self.choices(resolved);
             let _ = writeln!(text, "| `{name}` | {default} | {meaning}{choices} |");
         }
+        for (name, items) in lists {
+            self.entries(text, &format!("{path}.{name}"), items);
+        }
         for (name, _, resolved) in sections {
             let path = if path.is_empty() {
                 name.clone()
@@ -74,6 +82,32 @@ impl Page<'_> {
                 format!("{path}.{name}")
             };
             self.section(text, &path, resolved, &defaults[name]);
+        }
+    }
+
+    /// A table of what each entry of a list has.
+    fn entries(&self, text: &mut String, path: &str, schema: &Value) {
+        let about = about(path, schema);
+        let about = about
+            .strip_prefix(&format!("`[[{path}]]`: "))
+            .unwrap_or(&about);
+        let _ = write!(text, "\n## `[[{path}]]`\n\n{}\n", capital(about));
+        text.push_str("\n| setting | default | |\n|---|---|---|\n");
+        let empty = Map::new();
+        let required = schema["required"].as_array().map(Vec::as_slice);
+        let required = required.unwrap_or_default();
+        for (name, own) in schema["properties"].as_object().unwrap_or(&empty) {
+            let resolved = self.resolve(own);
+            let default = match required.iter().any(|r| r == name) {
+                true => "needed".to_owned(),
+                false => shown(own.get("default")),
+            };
+            let meaning = own["description"]
+                .as_str()
+                .or(resolved["description"].as_str());
+            let meaning = one_line(meaning.unwrap_or_default());
+            let choices = self.choices(resolved);
+            let _ = writeln!(text, "| `{name}` | {default} | {meaning}{choices} |");
         }
     }
 
@@ -115,7 +149,11 @@ impl Page<'_> {
 fn about(path: &str, schema: &Value) -> String {
     let text = one_line(schema["description"].as_str().unwrap_or_default());
     let own = text.strip_prefix(&format!("`[{path}]`: ")).unwrap_or(&text);
-    let mut letters = own.chars();
+    capital(own)
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
     match letters.next() {
         Some(first) => first.to_uppercase().chain(letters).collect(),
         None => String::new(),

@@ -13,6 +13,11 @@ fn every_marked_example_about_uploads_runs() {
     check("docs/uploads.md");
 }
 
+#[test]
+fn every_marked_example_about_sources_runs() {
+    check("docs/sources.md");
+}
+
 fn check(page: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let script = root.join("scripts/check-readme");

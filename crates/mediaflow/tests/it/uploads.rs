@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 const SEED: u64 = 0x7475_7375_706c_6f61;
 
 /// A picture with so much behind it; what comes after its end is nothing to decoders.
-fn large(bytes: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn large(bytes: usize, seed: u64) -> Vec<u8> {
     let mut random = Random(seed);
     let mut large = pictures::photo(64, 48, 1);
     while large.len() < bytes {
@@ -87,7 +87,7 @@ async fn became(server: &Server, path: &str) -> Value {
     server.get(&asset).await
 }
 
-async fn is_right(server: &Server, asset: &Value, content: &[u8]) {
+pub(crate) async fn is_right(server: &Server, asset: &Value, content: &[u8]) {
     let sha256 = hex::encode(Sha256::digest(content));
     assert_eq!(asset["original"]["sha256"], sha256.as_str());
     assert_eq!(asset["original"]["bytes"], content.len());

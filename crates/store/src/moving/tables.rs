@@ -249,12 +249,13 @@ pub const LEFT_BEHIND: &[&str] = &[
     "ready_deltas",
     "unfinished",
     "unfinished_deltas",
-    // Bytes that are not whole yet do not move; their clients begin again.
+    // Bytes that are not whole yet do not move; their clients begin again. What is fetched is asked for again.
     "uploads",
     // Of a day.
     "key_usage",
     // They live for minutes.
     "upload_tokens",
+    "imports",
     // Of the last hour.
     "queue_minutes",
 ];

@@ -21,6 +21,7 @@ const STEPS: &[Migration] = &[
     expand("oldest", include_str!("migrations/0006_oldest.sql")),
     expand("pieces", include_str!("migrations/0007_pieces.sql")),
     expand("direct", include_str!("migrations/0008_direct.sql")),
+    expand("imports", include_str!("migrations/0009_imports.sql")),
     expand("history", include_str!("migrations/0010_history.sql")),
 ];
 

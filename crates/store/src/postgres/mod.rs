@@ -18,6 +18,7 @@ mod events;
 mod flush;
 mod frozen;
 mod hand;
+mod imports;
 mod indexing;
 mod intake;
 mod keys;

@@ -88,7 +88,11 @@ const HELD: &str = "SELECT u.id, u.fence FROM uploads u JOIN unnest($1::uuid[], 
 const FINISH: &str = "UPDATE uploads u SET asset = w.asset, bytes = w.bytes, length = w.bytes, progress = '', expires_at = w.until
      FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) w (id, asset, bytes, until) WHERE u.id = w.id";
 
-async fn open(s: &Session, id: UploadId, new: &NewUpload) -> Result<UploadRecord, StoreError> {
+pub(super) async fn open(
+    s: &Session,
+    id: UploadId,
+    new: &NewUpload,
+) -> Result<UploadRecord, StoreError> {
     s.phase.may_take_in()?;
     let key = new.key.map_or(Uuid::nil(), |key| key.0);
     let most = i64::from(new.open_max);

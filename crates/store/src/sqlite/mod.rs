@@ -12,6 +12,7 @@ mod cluster;
 mod effects;
 mod events;
 mod frozen;
+mod imports;
 mod intake;
 mod keys;
 mod live;

@@ -1,8 +1,6 @@
 //! Tests that no verb reads more the longer a database lives, and that a full disk harms nobody else.
 
-use super::{
-    blobs, claim, events, migrate, overview, pruning, search, upkeep, uploads, work,
-};
+use super::{blobs, claim, events, migrate, overview, pruning, search, upkeep, uploads, work};
 use crate::{MediaFilter, Search, StoreError, query};
 use mediaflow_core::{AssetState, TenantId, Timestamp};
 use rusqlite::Connection;

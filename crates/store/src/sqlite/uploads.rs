@@ -126,7 +126,7 @@ const OPEN: &str = "SELECT count(*) FROM (
 pub(super) const EXPIRED: &str =
     "SELECT id FROM uploads WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2";
 
-fn open(s: &Session<'_>, new: &NewUpload) -> Result<UploadRecord, StoreError> {
+pub(super) fn open(s: &Session<'_>, new: &NewUpload) -> Result<UploadRecord, StoreError> {
     s.phase.may_take_in()?;
     let key = new.key.map_or(Uuid::nil(), |key| key.0);
     let open: u32 = s.conn.prepare_cached(OPEN)?.query_row(

@@ -17,6 +17,7 @@ mod failing;
 mod finding;
 mod given;
 mod happy;
+mod importing;
 mod intake;
 mod leases;
 mod lifecycle;

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The schema as each release left it.
-const SQLITE: [&str; 13] = [
+const SQLITE: [&str; 14] = [
     include_str!("../../src/sqlite/migrations/0001_initial.sql"),
     include_str!("../../src/sqlite/migrations/0002_streams.sql"),
     include_str!("../../src/sqlite/migrations/0003_quality.sql"),
@@ -25,6 +25,7 @@ const SQLITE: [&str; 13] = [
     include_str!("../../src/sqlite/migrations/0010_counts.sql"),
     include_str!("../../src/sqlite/migrations/0011_pieces.sql"),
     include_str!("../../src/sqlite/migrations/0012_direct.sql"),
+    include_str!("../../src/sqlite/migrations/0013_imports.sql"),
     include_str!("../../src/sqlite/migrations/0014_history.sql"),
 ];
 /// The step from which on counts are kept by the program, and no more by triggers.
@@ -134,7 +135,7 @@ fn what_the_release_before_postgres_had_migrations_wrote_is_kept() {
                  CREATE INDEX tasks_ready ON tasks (queue, lane, rank) WHERE state = 'ready';
                  ALTER TABLE tenants DROP COLUMN name, DROP COLUMN running_max, DROP COLUMN waiting_max;
                  ALTER TABLE workers DROP COLUMN network, DROP COLUMN capabilities;
-                 DROP TABLE pieces, outlets, installation, arrivals, uploads, upload_tokens, key_usage;
+                 DROP TABLE pieces, outlets, installation, arrivals, uploads, imports, upload_tokens, key_usage;
                  ALTER TABLE api_keys DROP COLUMN limits; DELETE FROM schema_version WHERE version > 1;
                  ALTER TABLE schema_version DROP COLUMN name, DROP COLUMN applied_at, DROP COLUMN needs",
             )

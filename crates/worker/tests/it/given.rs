@@ -9,8 +9,8 @@ use mediaflow_engine::store::{
     AssetRecord, Environment, EventRecord, Servable, SqliteStore, Store,
 };
 use mediaflow_engine::{
-    Cdn, Engine, EngineError, MetadataConfig, ModerationConfig, Parts, Receipt, Recipes,
-    RetentionConfig, SystemEnvironment, Upload, UploadLimits, WatermarkConfig,
+    Cdn, Engine, EngineError, Fetcher, ImportConfig, MetadataConfig, ModerationConfig, Parts,
+    Receipt, Recipes, RetentionConfig, SystemEnvironment, Upload, UploadLimits, WatermarkConfig,
 };
 use mediaflow_media::image::encode::{Metadata, jpeg, png, webp};
 use mediaflow_media::image::heif::HeifHelper;
@@ -112,6 +112,10 @@ impl Setup {
                 ..RetentionConfig::default()
             },
             watermark,
+            fetcher: Fetcher::new(&ImportConfig::default()).unwrap(),
+            watches: Vec::new(),
+            storage_sources: Vec::new(),
+            hook: None,
         }));
         let stop = CancellationToken::new();
         let _ = Services::start(&engine, &stop).board();

@@ -8,10 +8,14 @@ use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(500);
 /// A server that is being restarted is waited for this long.
-const ABSENCE_MAX: Duration = Duration::from_secs(30);
+pub(in crate::commands) const ABSENCE_MAX: Duration = Duration::from_secs(30);
 
 /// The asset as it is when its work has ended, or waits for a person.
-pub(super) async fn follow(client: &Client, id: &str, bar: &ProgressBar) -> Result<Value, Trouble> {
+pub(in crate::commands) async fn follow(
+    client: &Client,
+    id: &str,
+    bar: &ProgressBar,
+) -> Result<Value, Trouble> {
     let style = ProgressStyle::with_template("{prefix:.bold} {spinner} {msg}");
     bar.set_style(style.expect("the template is tested by every run"));
     let mut last = "0".to_owned();
@@ -51,7 +55,7 @@ fn is_settled(asset: &Value) -> bool {
     !matches!(state, "uploaded" | "processing")
 }
 
-fn is_final(trouble: &Trouble) -> bool {
+pub(in crate::commands) fn is_final(trouble: &Trouble) -> bool {
     matches!(trouble, Trouble::Refused { again: None, .. })
 }
 

@@ -4,11 +4,11 @@
 //! more memory than one of ten.
 
 mod files;
-mod follow;
+pub(super) mod follow;
 mod journal;
 mod resumable;
-mod show;
-mod upload;
+pub(super) mod show;
+pub(super) mod upload;
 
 use crate::client::{Client, Server, Trouble};
 use crate::fault::Fault;
@@ -67,16 +67,16 @@ pub(crate) struct Ingest {
 
 /// How it went with one input.
 #[derive(Debug)]
-struct Outcome {
+pub(super) struct Outcome {
     /// As the user named it.
-    name: String,
+    pub(super) name: String,
     /// The asset as the API shows it, or why there is none.
-    asset: Result<Value, Trouble>,
+    pub(super) asset: Result<Value, Trouble>,
     /// From the first byte to the end.
-    took: Duration,
+    pub(super) took: Duration,
 }
 
-fn priority(name: &str) -> Result<Priority, String> {
+pub(super) fn priority(name: &str) -> Result<Priority, String> {
     Priority::parse(name).ok_or_else(|| "priorities are high, normal, low".to_owned())
 }
 

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 /// Prints outcomes as they come and counts them.
-pub(super) struct Report {
+pub(in crate::commands) struct Report {
     json: bool,
     client: Client,
     began: Instant,
@@ -21,7 +21,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(json: bool, client: Client) -> Self {
+    pub(in crate::commands) fn new(json: bool, client: Client) -> Self {
         Self {
             json,
             client,
@@ -34,7 +34,7 @@ impl Report {
         }
     }
 
-    pub(super) fn add(&mut self, outcome: &Outcome) -> Result<(), Fault> {
+    pub(in crate::commands) fn add(&mut self, outcome: &Outcome) -> Result<(), Fault> {
         self.count(outcome);
         let text = if self.json {
             let open = if self.files == 1 { "[\n" } else { ",\n" };
@@ -49,7 +49,7 @@ impl Report {
     ///
     /// # Errors
     /// With exit code 1 when anything failed or was refused.
-    pub(super) fn end(self) -> Result<(), Fault> {
+    pub(in crate::commands) fn end(self) -> Result<(), Fault> {
         let text = match (self.json, self.files) {
             (true, 0) => "[]\n".to_owned(),
             (true, _) => "\n]\n".to_owned(),
@@ -103,6 +103,10 @@ impl Report {
                 asset["error"]["message"].as_str().unwrap_or_default()
             ),
             "deleted" => format!("{name}: deleted by somebody, {id}\n"),
+            "importing" => format!(
+                "{name}: begun, {}\n",
+                self.client.url(&format!("v1/imports/{id}"))
+            ),
             _ => format!(
                 "{name}: accepted, {}\n",
                 self.client.url(&format!("v1/assets/{id}"))

@@ -21,7 +21,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub(super) const PIECE_BYTES: usize = 256 << 10;
 
 /// A bar for one file: bytes, rate, and the time that is left.
-pub(super) fn bar() -> ProgressBar {
+pub(in crate::commands) fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template(
         "{prefix:.bold} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
     );
