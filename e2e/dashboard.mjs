@@ -179,6 +179,41 @@ async function openServer() {
     await page.getByText("claims are switched off").waitFor({ state: "detached" });
   });
 
+  await step("whatever else goes wrong is told, with what helps", page, async () => {
+    // What would take a cluster and hours is answered in the server's place.
+    const ago = (seconds) => new Date(Date.now() - seconds * 1000).toISOString();
+    const queue = { ready: 0, running: 0, waiting: 0, dead: 0, oldest_ready_seconds: 0, arrivals_per_second: 0, completions_per_second: 0, work_seconds: 0, workers: 1, slots: 2, drain_seconds: 0, paused: false, unplaceable: [] };
+    const worker = { id: "w", version: "1", queues: ["image"], capabilities: [], cpu: 2, memory_bytes: 4e9, started_at: ago(9000), seen_at: ago(1), tasks: [] };
+    const task = { id: "t", asset: ids["valley.jpg"], operation: "video.encode", started_at: ago(5000) };
+    const answers = {
+      "**/v1/queues": { queues: [
+        { ...queue, queue: "image", ready: 5120, oldest_ready_seconds: 400, arrivals_per_second: 9, completions_per_second: 4, drain_seconds: 900 },
+        { ...queue, queue: "video", ready: 12, oldest_ready_seconds: 700, unplaceable: [{ reason: "no_worker.capability", needs: ["av1"], tasks: 12 }] },
+        { ...queue, queue: "network" },
+      ] },
+      "**/v1/workers": { workers: [
+        { ...worker, id: "a", name: "farm-1:7", state: "working", tasks: [task] },
+        { ...worker, id: "b", name: "farm-2:7", state: "gone", seen_at: ago(90), tasks: [{ ...task, id: "u" }] },
+      ] },
+      "**/readyz": { status: "not_ready", checks: { store: { ok: true, reason: null }, disk: { ok: false, reason: "400 MB are free, and 512 MiB must be" }, "service.sweeper": { ok: false, reason: "its last round failed" } } },
+    };
+    for (const [path, json] of Object.entries(answers)) await page.route(path, (route) => route.fulfill({ json }));
+    await page.to("/upload");
+    await page.to("/");
+    for (const text of [
+      "12 video tasks that no worker can take",
+      "no living worker has what it needs: av1",
+      "The image queue is behind: 5,120 tasks wait",
+      "9.0/s come, 4.0/s are done by 1 worker with 2 slots; it grows: add workers",
+      "The worker farm-2:7 is gone with 1 task",
+      "One attempt of video.encode has run for 83 min",
+      "The disk is nearly full",
+      "The background service sweeper fails",
+    ]) await see(page, text);
+    await look(page, "now-troubles");
+    for (const path of Object.keys(answers)) await page.unroute(path);
+  });
+
   await step("assets are found as one types, chosen and acted on", page, async () => {
     await page.to("/assets");
     await page.getByRole("listitem").nth(11).waitFor();
