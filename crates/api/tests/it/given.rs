@@ -133,7 +133,6 @@ pub(crate) struct Server {
     pub(crate) signer: Signer,
     pub(crate) stopping: CancellationToken,
     pub(crate) folder: tempfile::TempDir,
-    engine: Arc<Engine>,
     originals: PathBuf,
 }
 
@@ -240,7 +239,6 @@ impl Server {
             signer,
             stopping,
             folder,
-            engine,
             originals,
         }
     }

@@ -82,7 +82,7 @@ impl AddressedBlobs {
             .build()
             .map_err(|e| format!("no HTTP client: {e}"))?;
         Ok(Self {
-            wire: Wire::new(builder(), Arc::clone(&budget), false)?,
+            wire: Wire::trusting(builder(), Arc::clone(&budget), false)?,
             client,
             budget,
             parts: Arc::new(Semaphore::new(PARTS_SENT_MAX)),

@@ -338,11 +338,7 @@ fn s3(
         .with_retry(never())
         // Not every store knows how to delete several, and here it is always one.
         .with_disable_bulk_delete(true)
-        .with_http_connector(Wire::new(
-            reqwest::Client::builder(),
-            Arc::clone(budget),
-            true,
-        )?);
+        .with_http_connector(Wire::new(Arc::clone(budget), true)?);
     if has_checksums {
         builder = builder.with_checksum_algorithm(Checksum::SHA256);
     }
@@ -365,7 +361,7 @@ fn s3(
 }
 
 fn bucket(address: &Address, budget: &Arc<RetryBudget>) -> Result<Arc<dyn Bucket>, String> {
-    let wire = Wire::new(reqwest::Client::builder(), Arc::clone(budget), false)?;
+    let wire = Wire::new(Arc::clone(budget), false)?;
     match address.protocol {
         Protocol::Azure => {
             let builder = MicrosoftAzureBuilder::from_env().with_container_name(&address.bucket);

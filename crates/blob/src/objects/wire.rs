@@ -40,8 +40,12 @@ pub(super) struct Wire {
 }
 
 impl Wire {
+    pub(super) fn new(budget: Arc<RetryBudget>, completes_once: bool) -> Result<Self, String> {
+        Self::trusting(reqwest::Client::builder(), budget, completes_once)
+    }
+
     /// `builder` says whom it trusts.
-    pub(super) fn new(
+    pub(super) fn trusting(
         builder: reqwest::ClientBuilder,
         budget: Arc<RetryBudget>,
         completes_once: bool,

@@ -35,12 +35,11 @@ fn below(folder: &Path) -> BTreeSet<String> {
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => open.push(path),
-                false => {
-                    drop(found.insert(path.file_name().unwrap().to_string_lossy().into_owned()))
-                }
+            if path.is_dir() {
+                open.push(path);
+                continue;
             }
+            found.insert(path.file_name().unwrap().to_string_lossy().into_owned());
         }
     }
     found
