@@ -41,6 +41,9 @@ pub(crate) struct Via {
     /// A file with the worker's key, unless MEDIAFLOW_API_KEY has it; wins over `via.key_file`
     #[arg(long, value_name = "FILE", env = "MEDIAFLOW_KEY_FILE")]
     key_file: Option<PathBuf>,
+    /// A PEM file with roots that vouch for the API, instead of this machine's; wins over `via.ca_file`
+    #[arg(long, value_name = "FILE", env = "MEDIAFLOW_CA_FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 impl Via {
@@ -48,6 +51,7 @@ impl Via {
     pub(crate) fn apply(self, config: &mut Config) {
         config.via.url = self.via.or(config.via.url.take());
         config.via.key_file = self.key_file.or(config.via.key_file.take());
+        config.via.ca_file = self.ca_file.or(config.via.ca_file.take());
     }
 }
 

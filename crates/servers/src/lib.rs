@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 mod kafka;
 mod postgres;
 mod process;

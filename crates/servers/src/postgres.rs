@@ -1,5 +1,6 @@
 //! PostgreSQL.
 
+use crate::certificate;
 use crate::process::{Missing, Program, Server, find, free_port};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -36,38 +37,9 @@ impl Postgres {
     #[must_use]
     pub fn start_encrypted() -> (Self, PathBuf) {
         let folder = Self::made();
-        let (key, certificate) = (
-            folder.path().join("key.pem"),
-            folder.path().join("cert.pem"),
-        );
-        let mut request =
-            as_other(&find("openssl", &[], INSTALL).unwrap_or_else(|none| panic!("{none}")));
-        request.args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-        ]);
-        request.args(["-nodes", "-days", "2", "-subj", "/CN=mediaflow"]);
-        request.args([
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-        ]);
-        request
-            .arg("-keyout")
-            .arg(&key)
-            .arg("-out")
-            .arg(&certificate);
-        let made = request.output().expect("openssl can be started");
-        assert!(
-            made.status.success(),
-            "openssl: {}",
-            String::from_utf8_lossy(&made.stderr)
-        );
+        let (key, certificate) = certificate::made_in(folder.path());
+        give_away(&key);
+        give_away(&certificate);
         let settings = [
             "ssl=on".to_owned(),
             format!("ssl_key_file={}", key.display()),

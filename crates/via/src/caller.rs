@@ -6,7 +6,7 @@ use mediaflow_proto::worker::v1::worker_client::WorkerClient;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
 /// A call takes no longer; the streams do.
@@ -24,6 +24,9 @@ pub struct ViaOptions {
     pub key: String,
     /// Whether bytes come through the API too, because the worker does not reach their bucket.
     pub through_api: bool,
+    /// Certificates in PEM, one of which must have signed the API's; none for the roots that this machine trusts. Where bytes
+    /// come from another server, these roots count as well.
+    pub roots: Vec<u8>,
 }
 
 /// Why the API does not take this worker.
@@ -77,8 +80,11 @@ impl Caller {
         let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|e| wrong(&e.to_string()))?;
         let endpoint = match url.starts_with("https://") {
             true => {
-                let tls = ClientTlsConfig::new().with_native_roots();
-                endpoint.tls_config(tls)
+                let tls = ClientTlsConfig::new();
+                endpoint.tls_config(match options.roots.is_empty() {
+                    true => tls.with_native_roots(),
+                    false => tls.ca_certificate(Certificate::from_pem(&options.roots)),
+                })
             }
             false => Ok(endpoint),
         };

@@ -54,7 +54,7 @@ impl Via {
         tokio::spawn(listen(caller.clone(), bell));
         Ok(Self {
             caller,
-            bytes: AddressedBlobs::new().map_err(ViaError::Unusable)?,
+            bytes: AddressedBlobs::new(&options.roots).map_err(ViaError::Unusable)?,
             held: Arc::default(),
             ready,
         })

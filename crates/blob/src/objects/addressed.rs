@@ -68,18 +68,21 @@ pub struct AddressedBlobs {
 }
 
 impl AddressedBlobs {
-    /// Asks nobody yet. Must be called in a runtime, which does the work of calls that block.
+    /// Asks nobody yet. Must be called in a runtime, which does the work of calls that block. `roots` are certificates in PEM whose
+    /// word is trusted beside those of this machine, perhaps none.
     ///
     /// # Errors
     /// A sentence for the operator.
-    pub fn new() -> std::result::Result<Self, String> {
+    pub fn new(roots: &[u8]) -> std::result::Result<Self, String> {
         let budget = Arc::new(RetryBudget::new());
-        let client = reqwest::Client::builder()
+        let roots = reqwest::Certificate::from_pem_bundle(roots).map_err(|e| e.to_string())?;
+        let builder = || reqwest::Client::builder().tls_certs_merge(roots.clone());
+        let client = builder()
             .connect_timeout(CONNECT_MAX)
             .build()
             .map_err(|e| format!("no HTTP client: {e}"))?;
         Ok(Self {
-            wire: Wire::new(Arc::clone(&budget), false)?,
+            wire: Wire::trusting(builder(), Arc::clone(&budget), false)?,
             client,
             budget,
             parts: Arc::new(Semaphore::new(PARTS_SENT_MAX)),

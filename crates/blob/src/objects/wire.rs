@@ -41,7 +41,16 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(budget: Arc<RetryBudget>, completes_once: bool) -> Result<Self, String> {
-        let client = reqwest::Client::builder()
+        Self::trusting(reqwest::Client::builder(), budget, completes_once)
+    }
+
+    /// `builder` says whom it trusts.
+    pub(super) fn trusting(
+        builder: reqwest::ClientBuilder,
+        budget: Arc<RetryBudget>,
+        completes_once: bool,
+    ) -> Result<Self, String> {
+        let client = builder
             .connect_timeout(CONNECT_MAX)
             .read_timeout(SILENCE_MAX)
             .build()

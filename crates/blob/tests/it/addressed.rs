@@ -41,7 +41,7 @@ fn through(valid: Duration) -> (Blobs, Arc<Signer>, Given) {
         valid,
         asked: AtomicU32::new(0),
     });
-    let shared = AddressedBlobs::new().unwrap();
+    let shared = AddressedBlobs::new(&[]).unwrap();
     (
         shared.through(Arc::clone(&signer) as _).into(),
         signer,

@@ -99,6 +99,7 @@ fn rooted(mut config: Config, file: &Path) -> Config {
     config.recipes.folder.as_mut().map(root);
     config.watermark.file.as_mut().map(root);
     config.via.key_file.as_mut().map(root);
+    config.via.ca_file.as_mut().map(root);
     config
 }
 

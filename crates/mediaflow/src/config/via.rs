@@ -2,9 +2,11 @@
 
 use crate::fault::Fault;
 use mediaflow_via::ViaOptions;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the key is looked for before the file.
 const KEY: &str = "MEDIAFLOW_API_KEY";
@@ -20,6 +22,10 @@ pub(crate) struct ViaConfig {
     /// `MEDIAFLOW_API_KEY`. A relative path begins at the configuration file's folder. `--key-file` and `MEDIAFLOW_KEY_FILE`
     /// win over it.
     pub(crate) key_file: Option<PathBuf>,
+    /// A PEM file with the roots of which one must vouch for the API, where that is not for the roots of this machine to do: a
+    /// certificate authority of your own. A relative path begins at the configuration file's folder. `--ca-file` and
+    /// `MEDIAFLOW_CA_FILE` win over it.
+    pub(crate) ca_file: Option<PathBuf>,
     /// Whether bytes come and go through the API too. Otherwise a bucket's own signed addresses are used where the API has
     /// a bucket, and the worker must reach that.
     pub(crate) through_api: bool,
@@ -29,7 +35,7 @@ impl ViaConfig {
     /// How the API is reached; none where this process asks none.
     ///
     /// # Errors
-    /// A sentence for the operator: there is no key.
+    /// A sentence for the operator: there is no key, or a file cannot be used.
     pub(crate) fn options(&self) -> Result<Option<ViaOptions>, Fault> {
         let Some(url) = &self.url else {
             return Ok(None);
@@ -49,6 +55,19 @@ impl ViaConfig {
             url: url.clone(),
             key: key.trim().to_owned(),
             through_api: self.through_api,
+            roots: self.ca_file.as_deref().map_or(Ok(Vec::new()), roots)?,
         }))
+    }
+}
+
+/// The file as it is, when it has certificates and nothing that looks like one and is none.
+fn roots(file: &Path) -> Result<Vec<u8>, Fault> {
+    let unusable = |why: String| Fault::unusable(format!("via.ca_file {}: {why}", file.display()));
+    let pem = std::fs::read(file).map_err(|e| unusable(e.to_string()))?;
+    let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    match certificates {
+        Err(error) => Err(unusable(error.to_string())),
+        Ok(none) if none.is_empty() => Err(unusable("there is no certificate in it".to_owned())),
+        Ok(_) => Ok(pem),
     }
 }

@@ -11,6 +11,7 @@ mod classifier;
 mod cluster;
 mod crowd;
 mod films;
+mod front;
 mod full;
 mod given;
 mod hostile;

@@ -14,7 +14,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) fn mediaflow() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mediaflow"));
     for name in [
-        "CONFIG", "DATA", "LISTEN", "SERVER", "API_KEY", "VIA", "KEY_FILE",
+        "CONFIG", "DATA", "LISTEN", "SERVER", "API_KEY", "VIA", "KEY_FILE", "CA_FILE",
     ] {
         command.env_remove(format!("MEDIAFLOW_{name}"));
     }

@@ -1,6 +1,7 @@
 //! Workers on networks of their own: their configuration knows an address and a key, and nothing else.
 
 use crate::films::film;
+use crate::front::Front;
 use crate::given;
 use crate::pictures::photo;
 use crate::server::{Server, mediaflow, run, stderr, stdout};
@@ -218,6 +219,57 @@ async fn bytes_go_to_the_bucket_by_signed_addresses_or_through_the_api() {
 
     let _through = Outpost::start(&api.server.base, &api.worker, "through_api = true");
     let picture = api.server.upload("", photo(640, 480, 3)).await;
+    let picture = api.server.asset_in(&picture, "ready").await;
+    is_whole(&api.server, &picture).await;
+    assert!(passes_bytes(&api.server).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_way_is_encrypted_and_the_api_is_who_it_says() {
+    let api = Api::alone();
+    let front = Front::of(&api.server.base).await;
+    let impostor = Front::of(&api.server.base).await;
+    let folder = given::config("");
+    given::write(folder.path(), "key", api.worker.as_bytes());
+    let doctor = |more: &[&str]| {
+        let asked = ["doctor", "--via", &front.base, "--key-file", "key"];
+        stdout(&run(folder.path(), &[&asked, more].concat()))
+    };
+    let own = front.certificate.to_str().unwrap();
+    let taken = doctor(&["--ca-file", own]);
+    assert!(taken.contains("takes the key `outpost`"), "{taken}");
+    for (more, why) in [
+        (vec![], "nobody vouches for it"),
+        (
+            vec!["--ca-file", impostor.certificate.to_str().unwrap()],
+            "another one",
+        ),
+    ] {
+        let said = doctor(&more);
+        assert!(said.contains("certificate"), "{why}: {said}");
+    }
+    let none = run(
+        folder.path(),
+        &[
+            "doctor",
+            "--via",
+            &front.base,
+            "--key-file",
+            "key",
+            "--ca-file",
+            "key",
+        ],
+    );
+    assert!(
+        stderr(&none).contains("no certificate in it"),
+        "{}",
+        stderr(&none)
+    );
+
+    // Calls, the stream of what is ready and bytes both ways, all of them through the front.
+    let ca_file = format!("ca_file = \"{own}\"\nthrough_api = true");
+    let _outpost = Outpost::start(&front.base, &api.worker, &ca_file);
+    let picture = api.server.upload("", photo(640, 480, 5)).await;
     let picture = api.server.asset_in(&picture, "ready").await;
     is_whole(&api.server, &picture).await;
     assert!(passes_bytes(&api.server).await);
