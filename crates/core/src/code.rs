@@ -99,6 +99,7 @@ codes! {
     ConflictState "conflict.state" 409 "The asset or task is in a state that does not allow this.";
     ConflictRunning "conflict.running" 409 "A request with the same `Idempotency-Key` is still running.";
     IdempotencyMismatch "idempotency.mismatch" 422 "The `Idempotency-Key` was used before with other content.";
+    EventsPruned "events.pruned" 410 "The events after this place are past `retention.events_days`, so that some would be left out. The text says after which number those follow that are kept; look at the assets themselves for what came before.";
     Cancelled "cancelled" 409 "The work was stopped, because its result was no longer wanted.";
     FenceStale "fence.stale" 409 "The task was claimed again or cancelled since this attempt began; its result is not taken.";
     RequestInvalid "request.invalid" 400 "The request has a parameter or a body that cannot be understood; the text names it.";

@@ -232,6 +232,11 @@ pub struct RetentionConfig {
     pub idempotency_hours: u64,
     /// Unfinished uploads to which nothing is added any more, and the addresses of finished ones, in hours.
     pub uploads_hours: u64,
+    /// Events, in days; for ever when missing. In PostgreSQL they go in parts, up to an eighth of it later. None goes before the outlet of `[events]` was
+    /// told of it.
+    pub events_days: Option<u64>,
+    /// Tasks and attempts of generations that a newer one replaced, and of deleted assets, in days; for ever when missing.
+    pub tasks_days: Option<u64>,
 }
 
 impl Default for RetentionConfig {
@@ -241,7 +246,27 @@ impl Default for RetentionConfig {
             unreferenced_s: 3600,
             idempotency_hours: 24,
             uploads_hours: 24,
+            events_days: None,
+            tasks_days: None,
         }
+    }
+}
+
+impl RetentionConfig {
+    /// # Errors
+    /// Names the setting and what it should be.
+    pub fn check(&self) -> Result<(), String> {
+        for (name, days) in [
+            ("events_days", self.events_days),
+            ("tasks_days", self.tasks_days),
+        ] {
+            if days == Some(0) {
+                return Err(format!(
+                    "retention.{name} must be at least 1; without it they are kept for ever"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

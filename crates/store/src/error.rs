@@ -39,6 +39,11 @@ pub enum StoreError {
     /// A cursor or filter that this store did not make or cannot use.
     #[error("{0}")]
     InvalidQuery(String),
+    /// Events right after the place that was asked for were pruned. What is kept follows after this one.
+    #[error(
+        "the events after that place are past their retention; those that are kept follow after {0}"
+    )]
+    Pruned(u64),
     /// Another process holds this database.
     #[error("{0}")]
     Locked(String),
@@ -81,6 +86,7 @@ impl StoreError {
             Self::StaleFence => ErrorCode::FenceStale,
             Self::IdempotencyMismatch => ErrorCode::IdempotencyMismatch,
             Self::InvalidQuery(_) => ErrorCode::RequestInvalid,
+            Self::Pruned(_) => ErrorCode::EventsPruned,
             Self::Full(_) => ErrorCode::LimitStorage,
             Self::Closed(_) => ErrorCode::StoreClosed,
             Self::BlobCondemned

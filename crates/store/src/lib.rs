@@ -3,7 +3,7 @@
 //! A store's functions are the domain's verbs. Each is one transaction, and the verb calls the core
 //! inside it. The interface is split by who uses it: [`Intake`] and [`Uploading`] take uploads in, [`Work`] is for workers,
 //! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Captioning`] for captions, [`Review`] is for people who decide and replay, [`Upkeep`] for the
-//! background services, [`Relaying`] for telling others what happened, [`Keys`] for access, [`Cluster`] for processes that share a
+//! background services and [`Pruning`] for what they keep short, [`Relaying`] for telling others what happened, [`Keys`] for access, [`Cluster`] for processes that share a
 //! store, [`Control`] for operators, [`Overview`] for people who look, and [`Signals`] for whoever waits for any of it.
 
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ pub mod moving;
 mod overview;
 mod paths;
 mod postgres;
+mod pruning;
 mod query;
 mod record;
 mod relaying;
@@ -55,6 +56,7 @@ pub use keys::{KeyRecord, Keys, NewKey, Scope};
 pub use load::{Obstacle, QueueLoad, Recent, Stuck, obstacle};
 pub use overview::{FAILED_MAX, FailureGroup, Overview, QueueMinute};
 pub use postgres::{Clock, PostgresOptions, PostgresStore};
+pub use pruning::{Pruning, Walked};
 pub use relaying::Relaying;
 pub use review::{Generation, ReplayFilter, Review};
 pub use schema::{MigrationRecord, MigrationState};
@@ -85,6 +87,7 @@ pub trait Store:
     + Captioning
     + Review
     + Upkeep
+    + Pruning
     + Relaying
     + Keys
     + Cluster
@@ -103,6 +106,7 @@ impl<
         + Captioning
         + Review
         + Upkeep
+        + Pruning
         + Relaying
         + Keys
         + Cluster

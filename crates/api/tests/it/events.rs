@@ -142,6 +142,31 @@ async fn the_feed_of_all_is_resumed_by_position() {
 }
 
 #[tokio::test]
+async fn who_was_away_for_longer_than_events_are_kept_is_told() {
+    let server = Server::new();
+    let id = server.ready("photo", "").await;
+    let end = server.store.feed_end().await.unwrap();
+    let pruned = server.store.prune_events(Duration::ZERO, &[]).await;
+    assert!(!pruned.unwrap());
+    let wanted = ["accept: text/event-stream"];
+    for path in [
+        "/v1/events?after=1",
+        &format!("/v1/assets/{id}/events?after=1"),
+    ] {
+        server.get(path).await.problem(410, "events.pruned");
+        let stream = server.get_with(path, &wanted).await;
+        stream.problem(410, "events.pruned");
+    }
+    let rest = server.get("/v1/events").await.json();
+    assert_eq!(rest["items"].as_array().unwrap().len(), 1, "the newest");
+    assert_eq!(rest["next_cursor"], end.to_string());
+    server
+        .get(&format!("/v1/events?after={}", end - 1))
+        .await
+        .json();
+}
+
+#[tokio::test]
 async fn a_stream_tells_what_was_and_then_what_happens() {
     let server = Server::new();
     let id = server.upload("photo", "").await;

@@ -5,6 +5,7 @@ mod announcer;
 mod collector;
 mod duty;
 mod expirer;
+mod pruner;
 mod purger;
 mod sweeper;
 mod teller;
@@ -79,6 +80,7 @@ impl Services {
         );
         services.every(engine, stop, "purger", purger::PAUSE, purger::round);
         services.every(engine, stop, "expirer", expirer::PAUSE, expirer::round);
+        services.every(engine, stop, "pruner", pruner::PAUSE, pruner::round);
         if engine.outlet().is_some() {
             services.every(engine, stop, "teller", teller::PAUSE, teller::round);
         }

@@ -229,6 +229,7 @@ impl Config {
         }
         self.open_broker()?;
         self.events.check()?;
+        self.retention.check()?;
         self.postgres.check()?;
         self.object_store.check()?;
         self.log.check()?;

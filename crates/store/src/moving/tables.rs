@@ -153,6 +153,13 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "history",
+        order: None,
+        columns: &[
+            ("one", Int), ("pruned", Int),
+        ],
+    },
+    Table {
         name: "outlets",
         order: None,
         columns: &[

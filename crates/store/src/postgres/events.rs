@@ -8,11 +8,16 @@ use mediaflow_core::{AssetId, EventType, TenantId};
 use tokio_postgres::Row;
 
 pub(super) const HISTORY: &str = "SELECT e.*, a.correlation_id FROM assets a LEFT JOIN LATERAL (
-        SELECT * FROM events WHERE asset = a.id AND sequence > $3 ORDER BY sequence LIMIT $4) e ON true
+        SELECT * FROM events WHERE asset = a.id AND sequence > $3
+            AND (position IS NULL OR position > (SELECT pruned FROM history)) ORDER BY sequence LIMIT $4) e ON true
      WHERE a.id = $1 AND a.tenant = $2 ORDER BY e.sequence";
 pub(super) const FEED: &str =
     "SELECT e.*, a.correlation_id FROM events e JOIN assets a ON a.id = e.asset
-     WHERE e.tenant = $1 AND e.position > $2 ORDER BY e.position LIMIT $3";
+     WHERE e.tenant = $1 AND e.position > greatest($2, (SELECT pruned FROM history)) ORDER BY e.position LIMIT $3";
+/// After which number of an asset nothing is missing, of those after a given one.
+const KEPT: &str = "SELECT coalesce((SELECT min(e.sequence) - 1 FROM events e WHERE e.asset = a.id AND e.sequence > $2
+            AND (e.position IS NULL OR e.position > (SELECT pruned FROM history))), r.sequence) AS after
+     FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.generation WHERE a.id = $1";
 
 /// One asset's history after `sequence`.
 pub(super) async fn history(
@@ -32,6 +37,12 @@ pub(super) async fn history(
     let items = numbered
         .map(event)
         .collect::<Result<Vec<_>, StoreError>>()?;
+    if after > 0 && items.first().is_none_or(|e| e.sequence > after + 1) {
+        let kept: u64 = number(&s.one(KEPT, &[&asset.0, &from]).await?, "after")?;
+        if kept > after {
+            return Err(StoreError::Pruned(kept));
+        }
+    }
     let next = items.last().map_or(after, |e| e.sequence);
     Ok(EventPage { items, next })
 }
@@ -47,10 +58,20 @@ pub(super) async fn feed(
     after: u64,
     limit: u32,
 ) -> Result<EventPage, StoreError> {
-    let rows = s
-        .query(FEED, &[&tenant.0, &clamp(after), &i64::from(limit)])
+    let (from, most) = (clamp(after), i64::from(limit));
+    // In this order: what was pruned after the first question is known by the second.
+    let feed: Params<'_> = &[&tenant.0, &from, &most];
+    let answers = s
+        .all(&[(FEED, feed), ("SELECT pruned FROM history", &[])])
         .await?;
-    let items = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
+    let pruned = number(&answers[1][0], "pruned")?;
+    if (1..pruned).contains(&after) {
+        return Err(StoreError::Pruned(pruned));
+    }
+    let items = answers[0]
+        .iter()
+        .map(event)
+        .collect::<Result<Vec<_>, _>>()?;
     let next = items.last().map_or(after, |e| e.position);
     Ok(EventPage { items, next })
 }

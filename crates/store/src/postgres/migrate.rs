@@ -21,6 +21,7 @@ const STEPS: &[Migration] = &[
     expand("oldest", include_str!("migrations/0006_oldest.sql")),
     expand("pieces", include_str!("migrations/0007_pieces.sql")),
     expand("direct", include_str!("migrations/0008_direct.sql")),
+    expand("history", include_str!("migrations/0010_history.sql")),
 ];
 
 /// Held while the shape changes. Any number will do that nobody else has.

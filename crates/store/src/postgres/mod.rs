@@ -25,10 +25,12 @@ mod live;
 mod migrate;
 mod output;
 mod overview;
+mod parts;
 mod pins;
 #[cfg(test)]
 mod plans;
 mod premises;
+mod pruning;
 mod queue;
 mod record;
 mod relay;

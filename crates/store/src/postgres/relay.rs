@@ -128,14 +128,15 @@ async fn give(s: &mut Session) -> Result<(u64, i64), StoreError> {
     Ok((number(row, "position")?, number(row, "given")?))
 }
 
+/// The time tells in which part of the table an event is.
 const GIVE: &str = "WITH fresh AS (
-        SELECT e.asset, e.sequence, row_number() OVER (ORDER BY e.n) AS place
-        FROM (SELECT n, asset, sequence FROM events WHERE position IS NULL ORDER BY n LIMIT $1) e),
+        SELECT e.asset, e.sequence, e.at, row_number() OVER (ORDER BY e.n) AS place
+        FROM (SELECT n, asset, sequence, at FROM events WHERE position IS NULL ORDER BY n LIMIT $1) e),
     moved AS (
         UPDATE relay SET position = position + (SELECT count(*) FROM fresh)
         WHERE EXISTS (SELECT 1 FROM fresh) RETURNING position),
     numbered AS (
         UPDATE events e SET position = r.position + f.place FROM fresh f, relay r
-        WHERE e.asset = f.asset AND e.sequence = f.sequence)
+        WHERE e.asset = f.asset AND e.sequence = f.sequence AND e.at = f.at)
     SELECT coalesce((SELECT position FROM moved), (SELECT position FROM relay)) AS position,
            (SELECT count(*) FROM fresh) AS given";

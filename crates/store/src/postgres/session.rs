@@ -146,6 +146,11 @@ impl Session {
         Ok(self.conn().execute(&statement, params).await?)
     }
 
+    /// Runs statements that change the database's shape, which nobody prepares.
+    pub(super) async fn batch(&self, sql: &str) -> Result<(), StoreError> {
+        Ok(self.conn().batch_execute(sql).await?)
+    }
+
     /// All rows that a list's statement finds, which is planned for its values and not kept.
     pub(super) async fn list(&self, query: &Query) -> Result<Vec<Row>, StoreError> {
         let (sql, params) = bound(query);

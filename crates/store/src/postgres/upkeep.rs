@@ -151,7 +151,7 @@ impl Upkeep for PostgresStore {
     }
 }
 
-fn before(now: Timestamp, age: Duration) -> i64 {
+pub(super) fn before(now: Timestamp, age: Duration) -> i64 {
     now.0.saturating_sub(clamp(age.as_millis()))
 }
 

@@ -1,5 +1,6 @@
 //! Histories: of one asset by its own numbers, of everything by position.
 
+use super::pruning::pruned;
 use super::rows::{id, json, named, time};
 use crate::{EventPage, EventRecord, StoreError};
 use mediaflow_core::{AssetId, EventType, TenantId};
@@ -11,6 +12,9 @@ pub(super) const HISTORY: &str =
 pub(super) const FEED: &str =
     "SELECT e.*, a.correlation_id FROM events e INDEXED BY events_by_tenant CROSS JOIN assets a ON a.id = e.asset
      WHERE e.tenant = ?1 AND e.position > ?2 ORDER BY e.position LIMIT ?3";
+/// After which number of an asset nothing is missing, of those after a given one.
+const KEPT: &str = "SELECT coalesce((SELECT min(sequence) - 1 FROM events WHERE asset = a.id AND sequence > ?2), r.sequence)
+     FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.generation WHERE a.id = ?1";
 
 pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<EventRecord> {
     Ok(EventRecord {
@@ -46,6 +50,13 @@ pub(super) fn history(
     let items = statement
         .query_map(params![asset.as_bytes(), after, limit], event)?
         .collect::<Result<Vec<_>, _>>()?;
+    if after > 0 && items.first().is_none_or(|e| e.sequence > after + 1) {
+        let mut kept = conn.prepare_cached(KEPT)?;
+        let kept = kept.query_row(params![asset.as_bytes(), after], |row| row.get(0))?;
+        if kept > after {
+            return Err(StoreError::Pruned(kept));
+        }
+    }
     let next = items.last().map_or(after, |e| e.sequence);
     Ok(EventPage { items, next })
 }
@@ -61,6 +72,10 @@ pub(super) fn feed(
     let items = statement
         .query_map(params![tenant.as_bytes(), after, limit], event)?
         .collect::<Result<Vec<_>, _>>()?;
+    let pruned = pruned(conn)?;
+    if (1..pruned).contains(&after) {
+        return Err(StoreError::Pruned(pruned));
+    }
     let next = items.last().map_or(after, |e| e.position);
     Ok(EventPage { items, next })
 }

@@ -26,6 +26,7 @@ const STEPS: &[Migration] = &[
     contract(10, "counts", include_str!("migrations/0010_counts.sql")),
     expand("pieces", include_str!("migrations/0011_pieces.sql")),
     expand("direct", include_str!("migrations/0012_direct.sql")),
+    expand("history", include_str!("migrations/0014_history.sql")),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS schema_version (

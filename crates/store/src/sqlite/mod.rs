@@ -25,6 +25,7 @@ mod pieces;
 #[cfg(test)]
 mod plans;
 mod premises;
+mod pruning;
 mod reader;
 mod record;
 mod relaying;

@@ -1,6 +1,8 @@
 //! Tests that no verb reads more the longer a database lives, and that a full disk harms nobody else.
 
-use super::{blobs, claim, events, migrate, overview, search, upkeep, uploads, work};
+use super::{
+    blobs, claim, events, migrate, overview, pruning, search, upkeep, uploads, work,
+};
 use crate::{MediaFilter, Search, StoreError, query};
 use mediaflow_core::{AssetState, TenantId, Timestamp};
 use rusqlite::Connection;
@@ -53,6 +55,7 @@ fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
         (overview::MINUTES, "PRIMARY KEY"),
         (overview::FAILED, "tasks_by_state"),
         (overview::UNDER_WAY, "uploads_open"),
+        (pruning::OLD_TASKS, "tasks_by_step"),
     ];
     for (sql, index) in cases {
         let lines = plan(&conn, sql);

@@ -150,7 +150,7 @@ impl Upkeep for SqliteStore {
     }
 }
 
-fn before(now: Timestamp, age: Duration) -> i64 {
+pub(super) fn before(now: Timestamp, age: Duration) -> i64 {
     now.0
         .saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
 }

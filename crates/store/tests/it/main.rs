@@ -25,6 +25,7 @@ mod moving;
 mod opening;
 mod overviewing;
 mod postgres;
+mod pruning;
 mod random;
 mod sharing;
 mod streaming;

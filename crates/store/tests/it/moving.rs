@@ -298,7 +298,8 @@ async fn every_column_moves_or_is_named_as_one_that_does_not(given: &mut Given) 
             "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
         }
         Database::Postgres(_) => {
-            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'
+                 AND table_name NOT IN (SELECT inhrelid::regclass::text FROM pg_inherits)"
         }
     };
     let found = look.ask::<2>(sql).await.into_iter();
