@@ -66,8 +66,8 @@ const ASSETS: &str = "UPDATE assets a SET state = w.state, in_review = w.in_revi
             rejected_at = CASE WHEN NOT w.is_news THEN a.rejected_at WHEN w.state = 'rejected' THEN $6::bigint END
      FROM unnest($1::uuid[], $2::text[], $3::bool[], $4::bigint[], $5::bool[]) w (id, state, in_review, published, is_news)
      WHERE a.id = w.id";
-/// Puts tasks into the queue at their tenant's virtual time. The tenant pays for them here, so that whoever asks for much
-/// waits behind whoever asks for little.
+/// Puts tasks into the queue at their tenant's virtual time, which orders them within their line. The tenant pays for them here, unless
+/// another transaction has its row at this moment: then they stand where that one's began, and nobody waits for its COMMIT.
 const READY: &str = "WITH wanted AS (
         SELECT t.id, t.tenant, t.queue, t.cpu_ms, w.place, t.number
         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY w (asset, generation, step, place)
@@ -82,16 +82,24 @@ const READY: &str = "WITH wanted AS (
         SELECT id, tenant, (sum(charge) OVER (PARTITION BY tenant ORDER BY place, number, id
                                               ROWS UNBOUNDED PRECEDING))::bigint - charge AS before
         FROM charged),
+    payers AS (SELECT tenant, sum(charge)::bigint AS charge FROM charged GROUP BY tenant),
+    free AS MATERIALIZED (
+        SELECT id FROM tenants WHERE id IN (SELECT tenant FROM payers) FOR UPDATE SKIP LOCKED),
     paid AS (
         UPDATE tenants n SET vtime = greatest(n.vtime, (SELECT vtime FROM clock)) + c.charge
-        FROM (SELECT tenant, sum(charge)::bigint AS charge FROM charged GROUP BY tenant) c
+        FROM payers c JOIN free f ON f.id = c.tenant
         WHERE n.id = c.tenant RETURNING n.id, n.vtime - c.charge AS base),
+    based AS (
+        SELECT id, base FROM paid
+        UNION ALL
+        SELECT n.id, greatest(n.vtime, (SELECT vtime FROM clock)) FROM payers c JOIN tenants n ON n.id = c.tenant
+        WHERE NOT EXISTS (SELECT 1 FROM free f WHERE f.id = n.id)),
     arrived AS (
         INSERT INTO queue_minutes (minute, queue, arrived, done, estimated_ms, spent_ms)
         SELECT $5::bigint / 60000, queue, count(*), 0, 0, 0 FROM wanted GROUP BY queue)
     UPDATE tasks t SET state = 'ready', rank = p.base + w.before, queued_at = $5, retry_at = NULL, lease_until = NULL,
             finished_at = NULL
-    FROM placed w JOIN paid p ON p.id = w.tenant WHERE t.id = w.id RETURNING t.id, t.asset, t.queue, t.lane";
+    FROM placed w JOIN based p ON p.id = w.tenant WHERE t.id = w.id RETURNING t.id, t.asset, t.queue, t.lane";
 const GIVEN_BACK: &str = "SELECT id, asset, queue, lane FROM tasks WHERE id = ANY($1)";
 
 type Values = Vec<Box<dyn ToSql + Sync + Send>>;
@@ -184,7 +192,6 @@ pub(super) async fn flush(
         values
     });
     standing(&mut batch, lives, now);
-    // Last: everyone waits for the tenant's row.
     let (released, queued) = (&changes.released, &changes.queued);
     batch.add(released.len() + queued.len(), READY, || {
         let mut values = steps(released);

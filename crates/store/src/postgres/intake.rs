@@ -76,7 +76,7 @@ pub(super) fn take_all<'a>(
     core: &'a Arc<Core>,
     uploads: &'a [Upload],
 ) -> BoxFuture<'a, Result<Vec<Done<Accepted>>, StoreError>> {
-    session::write(core, Repeat::BeforeCommit, move |s, _| {
+    session::write_often(core, Repeat::BeforeCommit, move |s, _| {
         take_in(s, uploads).boxed()
     })
     .boxed()

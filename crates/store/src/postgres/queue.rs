@@ -1,14 +1,16 @@
-//! What arrives at the same moment is done together: one transaction at a time, of all that waits.
+//! What arrives at the same moment is done together: all that waits in one transaction, and no more than two of these at a time.
 
 use super::Core;
 use crate::StoreError;
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// Most items in one transaction: bounds how long the first of them waits.
 const BATCH_MAX: usize = 128;
+/// Transactions at the same time: while one is committed the next is at work.
+const SERVERS: usize = 2;
 /// Most items that wait; beyond it callers wait to be let in.
 const WAITING_MAX: usize = 4096;
 
@@ -50,27 +52,30 @@ impl<I: Send + Sync + 'static, A: Send + 'static> Queue<I, A> {
 impl<I: Send + Sync + 'static, A: Send + 'static> Served<I, A> {
     /// Serves the line in the background for as long as the store is open.
     pub(super) fn start(self, core: &Arc<Core>, run: Run<I, A>) {
-        tokio::spawn(serve(Arc::downgrade(core), self.0, run));
+        let arriving = Arc::new(Mutex::new(self.0));
+        for _ in 0..SERVERS {
+            tokio::spawn(serve(Arc::downgrade(core), Arc::clone(&arriving), run));
+        }
     }
 }
 
 async fn serve<I: Send + Sync, A: Send>(
     core: Weak<Core>,
-    mut arriving: mpsc::Receiver<Waiting<I, A>>,
+    arriving: Arc<Mutex<mpsc::Receiver<Waiting<I, A>>>>,
     run: Run<I, A>,
 ) {
     let mut waiting = VecDeque::new();
     loop {
+        // Whoever waits for the first of a batch has the line; what is left for later does not wait for it.
         if waiting.is_empty() {
+            let mut arriving = arriving.lock().await;
             let Some(first) = arriving.recv().await else {
                 return;
             };
             waiting.push_back(first);
-        }
-        while waiting.len() < BATCH_MAX
-            && let Ok(next) = arriving.try_recv()
-        {
-            waiting.push_back(next);
+            fill(&mut waiting, &mut arriving);
+        } else if let Ok(mut arriving) = arriving.try_lock() {
+            fill(&mut waiting, &mut arriving);
         }
         let Some(core) = core.upgrade() else { return };
         let (items, callers): (Vec<I>, Vec<_>) =
@@ -87,6 +92,15 @@ async fn serve<I: Send + Sync, A: Send>(
             }
             Err(error) => alone(&core, items, callers, run, error).await,
         }
+    }
+}
+
+/// Takes what is there already.
+fn fill<I, A>(waiting: &mut VecDeque<Waiting<I, A>>, arriving: &mut mpsc::Receiver<Waiting<I, A>>) {
+    while waiting.len() < BATCH_MAX
+        && let Ok(next) = arriving.try_recv()
+    {
+        waiting.push_back(next);
     }
 }
 

@@ -86,7 +86,7 @@ async fn run(core: Weak<Core>, mut wanted: watch::Receiver<u64>) {
 async fn number_all(core: &Arc<Core>) -> Result<(), StoreError> {
     loop {
         let (position, given) =
-            session::write(core, Repeat::Always, |s, _| give(s).boxed()).await?;
+            session::write_often(core, Repeat::Always, |s, _| give(s).boxed()).await?;
         if given > 0 {
             core.tell.news();
         }

@@ -39,7 +39,7 @@ pub(super) fn end_all<'a>(
     core: &'a Arc<Core>,
     reports: &'a [Reported],
 ) -> BoxFuture<'a, Result<Vec<Done<Vec<Claimed>>>, StoreError>> {
-    session::write(core, Repeat::Always, move |s, _| decide(s, reports).boxed()).boxed()
+    session::write_often(core, Repeat::Always, move |s, _| decide(s, reports).boxed()).boxed()
 }
 
 async fn decide(

@@ -22,6 +22,11 @@ const TRIES_MAX: u32 = 6;
 const NOW: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now,
             (SELECT phase FROM installation) AS phase";
 
+const BEGIN: &str = "BEGIN";
+/// Every statement is planned once for all values. PostgreSQL would plan those that find what is ready for each time anew, because
+/// with the values it hopes for less, and that was measured to take longer than to run them.
+const BEGIN_PLANNED: &str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan";
+
 /// A verb at work. It borrows its session, and what its caller lent it for longer than that, which is all that the
 /// second argument of a verb tells the compiler.
 pub(super) type Working<'s, T> = BoxFuture<'s, Result<T, StoreError>>;
@@ -70,12 +75,11 @@ impl Session {
     }
 
     /// Begins a transaction and reads the time.
-    async fn begin(&mut self) -> Result<(), StoreError> {
+    async fn begin(&mut self, begin: &str) -> Result<(), StoreError> {
         self.in_transaction = true;
         let statement = self.conn().prepare_cached(NOW).await?;
         let conn = self.conn();
-        let (begun, row) =
-            tokio::join!(conn.batch_execute("BEGIN"), conn.query_one(&statement, &[]));
+        let (begun, row) = tokio::join!(conn.batch_execute(begin), conn.query_one(&statement, &[]));
         begun?;
         let row = row?;
         self.now = match self.core.clock {
@@ -223,12 +227,30 @@ pub(super) async fn write<'e, T>(
     repeat: Repeat,
     verb: impl for<'s> Fn(&'s mut Session, Lent<'s, 'e>) -> Working<'s, T>,
 ) -> Result<T, StoreError> {
+    transact(core, BEGIN, repeat, verb).await
+}
+
+/// The same for a verb that is called all the time, and whose statements find their rows by keys.
+pub(super) async fn write_often<'e, T>(
+    core: &Arc<Core>,
+    repeat: Repeat,
+    verb: impl for<'s> Fn(&'s mut Session, Lent<'s, 'e>) -> Working<'s, T>,
+) -> Result<T, StoreError> {
+    transact(core, BEGIN_PLANNED, repeat, verb).await
+}
+
+async fn transact<'e, T>(
+    core: &Arc<Core>,
+    begin: &str,
+    repeat: Repeat,
+    verb: impl for<'s> Fn(&'s mut Session, Lent<'s, 'e>) -> Working<'s, T>,
+) -> Result<T, StoreError> {
     let mut tries = 0;
     let mut broke = false;
     loop {
         tries += 1;
         let mut session = Session::open(core).await?;
-        let done = match session.begin().await {
+        let done = match session.begin(begin).await {
             Ok(()) => verb(&mut session, PhantomData).await,
             Err(error) => Err(error),
         };

@@ -2,7 +2,7 @@
 
 use super::report::Reported;
 use super::rows::{blob, get, named, number, sha};
-use super::{PostgresStore, Repeat, Session, claim};
+use super::{PostgresStore, Repeat, Session, claim, session};
 use crate::{
     BlobRow, Capacity, Claimed, Lease, RenditionRecord, Report, Reusable, StoreError, Work,
 };
@@ -20,7 +20,7 @@ impl Work for PostgresStore {
         request: uuid::Uuid,
         capacity: &Capacity,
     ) -> Result<Vec<Claimed>, StoreError> {
-        self.write(Repeat::Always, move |s, _| {
+        session::write_often(&self.core, Repeat::Always, move |s, _| {
             claim::claim(s, request, capacity).boxed()
         })
         .await

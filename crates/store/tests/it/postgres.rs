@@ -95,6 +95,29 @@ async fn no_task_is_given_to_two_processes() {
     assert_eq!(given.len(), 20 * STEPS);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_who_has_the_tenants_row() {
+    let world = Arc::<FakeWorld>::default();
+    let url = SERVER.database("row");
+    let store = open(&url, &world).await;
+    store.accept(upload(0)).await.unwrap();
+    let other = crate::stores::connect(&url).await;
+    let lock = "BEGIN; SELECT id FROM tenants FOR UPDATE";
+    other.batch_execute(lock).await.unwrap();
+    let worked = async {
+        store.accept(upload(1)).await.unwrap();
+        let capacity = Capacity {
+            slots: vec![(Queue::BUSY, 3), (Queue::WAITING, 3)],
+            ..roomy()
+        };
+        for task in store.claim(world.id(), &capacity).await.unwrap() {
+            store.report(task.lease, done(&task), None).await.unwrap();
+        }
+    };
+    let patience = std::time::Duration::from_secs(60);
+    tokio::time::timeout(patience, worked).await.unwrap();
+}
+
 /// Steps of [`TRIVIAL`] that workers do.
 const STEPS: usize = 6;
 
