@@ -100,7 +100,8 @@ impl Engine {
     /// `import.not_found`.
     pub async fn end_import(&self, tenant: TenantId, id: UploadId) -> Result<(), EngineError> {
         let import = self.parts.store.import(tenant, id).await?;
-        self.drop_upload(&import).await?;
-        Ok(self.parts.store.forget_import(id).await?)
+        // First, or the importer would ask for it once more when its try is stopped.
+        self.parts.store.forget_import(id).await?;
+        self.drop_upload(&import).await
     }
 }

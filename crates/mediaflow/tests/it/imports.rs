@@ -206,7 +206,7 @@ async fn the_command_imports_and_waits() {
     let shown: Value = serde_json::from_str(&stdout(&done)).unwrap();
     assert_eq!(shown[0]["state"], "ready");
     assert_eq!(shown[0]["title"], "Sea");
-    assert_eq!(shown[0]["filename"], "photo.jpg");
+    assert_eq!(shown[0]["original"]["filename"], "photo.jpg");
     let refused = command(&["http://127.0.0.1:1/", "http://10.0.0.1/"]);
     assert_eq!(refused.status.code(), Some(1));
     let said = stdout(&refused);

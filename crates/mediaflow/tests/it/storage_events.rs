@@ -104,7 +104,7 @@ async fn names(server: &Server) -> Vec<String> {
     let page = server.get("/v1/assets?limit=200").await;
     let items = page["items"].as_array().unwrap().iter();
     let mut names: Vec<_> = items
-        .map(|a| a["filename"].as_str().unwrap().to_owned())
+        .map(|a| a["original"]["filename"].as_str().unwrap().to_owned())
         .collect();
     names.sort();
     names
