@@ -37,10 +37,11 @@ dashboard:
 	cargo build -p mediaflow
 	@e2e/dashboard target/debug/mediaflow
 
-# Uploads with tus clients that others wrote: tus-js-client and tuspy.
+# Uploads with clients that others wrote: tus-js-client, tuspy, Uppy in Chromium, boto3 and curl; and schemathesis over the whole API.
 uploads:
 	@scripts/install.sh build uploads
 	cargo build -p mediaflow
+	cargo build -p mediaflow-servers --example s3
 	@e2e/uploads target/debug/mediaflow
 
 # Searches for inputs that break a parser: `make fuzz TARGET=image MINUTES=10`. `make test` runs each for a moment.

@@ -78,8 +78,9 @@ for_browser() {
 }
 
 for_uploads() {
-    want npm "installs tus-js-client" command -v npm
-    want python3-venv "runs tuspy" /usr/bin/python3 -c "import ensurepip"
+    want npm "installs tus-js-client and Uppy" command -v npm
+    want chromium "runs Uppy" command -v chromium
+    want python3-venv "runs tuspy, boto3 and schemathesis" /usr/bin/python3 -c "import ensurepip"
 }
 
 for_lint() {

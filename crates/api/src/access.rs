@@ -7,12 +7,13 @@ use crate::Shared;
 use crate::origin::host;
 use crate::problem::Problem;
 use crate::session::{is_own_page, key_in};
+use crate::tokens::{PREFIX, Token};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use mediaflow_core::{ErrorCode, KeyId, Sha256, TenantId};
-use mediaflow_engine::Engine;
-use mediaflow_engine::store::{KeyRecord, NewKey, Scope, StoreError};
+use mediaflow_core::{ErrorCode, KeyId, Sha256, TenantId, TokenId, UploadId};
+use mediaflow_engine::store::{KeyLimits, KeyRecord, NewKey, Scope, StoreError};
+use mediaflow_engine::{Bounds, Engine, Upload};
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use std::collections::HashMap;
@@ -40,20 +41,41 @@ pub struct MintedKey {
 /// # Panics
 /// When the operating system gives no randomness.
 pub fn mint(id: KeyId, name: &str, scopes: &[Scope], tenant: TenantId) -> MintedKey {
-    let mut secret = [0; 32];
-    OsRng
-        .try_fill_bytes(&mut secret)
-        .expect("without randomness nothing can be secret");
-    let body = format!("mf_{}_{}", id.0.simple(), hex::encode(secret));
+    let Minted {
+        text,
+        secret_sha256,
+    } = mint_as(KEY_PREFIX, id.0);
     MintedKey {
-        text: format!("{body}{}", checksum(&body)),
+        text,
         stored: NewKey {
             id,
             tenant,
             name: name.to_owned(),
             scopes: scopes.to_vec(),
-            secret_sha256: Sha256::of(&secret),
+            secret_sha256,
+            limits: KeyLimits::default(),
         },
+    }
+}
+
+/// How keys begin.
+const KEY_PREFIX: &str = "mf_";
+
+/// A secret with its name.
+pub(crate) struct Minted {
+    pub(crate) text: String,
+    pub(crate) secret_sha256: Sha256,
+}
+
+pub(crate) fn mint_as(prefix: &str, id: Uuid) -> Minted {
+    let mut secret = [0; 32];
+    OsRng
+        .try_fill_bytes(&mut secret)
+        .expect("without randomness nothing can be secret");
+    let body = format!("{prefix}{}_{}", id.simple(), hex::encode(secret));
+    Minted {
+        text: format!("{body}{}", checksum(&body)),
+        secret_sha256: Sha256::of(&secret),
     }
 }
 
@@ -61,17 +83,17 @@ fn checksum(body: &str) -> String {
     hex::encode(&Sha256::of(body.as_bytes()).0[..4])
 }
 
-/// Id and secret of a well-formed key.
-fn parse(text: &str) -> Option<(KeyId, [u8; 32])> {
+/// Id and secret of what is well formed.
+fn parse(prefix: &str, text: &str) -> Option<(Uuid, [u8; 32])> {
     let (body, check) = text.split_at_checked(text.len().checked_sub(8)?)?;
     if checksum(body) != check {
         return None;
     }
-    let (id, secret) = body.strip_prefix("mf_")?.split_once('_')?;
+    let (id, secret) = body.strip_prefix(prefix)?.split_once('_')?;
     let mut bytes = [0; 32];
     hex::decode_to_slice(secret, &mut bytes).ok()?;
     let id = (id.len() == 32).then(|| Uuid::try_parse(id))?.ok()?;
-    Some((KeyId(id), bytes))
+    Some((id, bytes))
 }
 
 /// Who asks.
@@ -81,9 +103,54 @@ pub(crate) struct Caller {
     /// For the record of decisions.
     pub(crate) name: String,
     key: Option<KeyId>,
+    limits: KeyLimits,
+    token: Option<Token>,
 }
 
 impl Caller {
+    /// The upload token that was shown instead of a key.
+    pub(crate) fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+
+    /// What a file that it sends may be.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let bounds = Bounds::of(self.key, &self.limits);
+        match &self.token {
+            Some(token) => {
+                let (bytes_max, types) = token.terms.file();
+                bounds.within(bytes_max, types)
+            }
+            None => bounds,
+        }
+    }
+
+    /// How many uploads it may have open, where that is less than all may.
+    pub(crate) fn open_max(&self) -> Option<u32> {
+        self.limits.open_max
+    }
+
+    /// The upload as it is when what is not the caller's to say was said.
+    pub(crate) fn shaped(&self, upload: Upload) -> Upload {
+        let upload = Upload {
+            bounds: self.bounds(),
+            ..upload
+        };
+        match &self.token {
+            Some(token) => token.terms.fixed(upload),
+            None => upload,
+        }
+    }
+
+    /// # Errors
+    /// When its token is for another upload.
+    pub(crate) fn goes_on_with(&self, id: UploadId) -> Result<(), Problem> {
+        match &self.token {
+            Some(token) => token.goes_on_with(id),
+            None => Ok(()),
+        }
+    }
+
     /// Nobody's, where no keys are needed.
     pub(crate) fn key_id(&self) -> Option<KeyId> {
         self.key
@@ -159,6 +226,40 @@ impl Access {
             tenant: key.tenant,
             name: key.name.clone(),
             key: Some(id),
+            limits: key.limits.clone(),
+            token: None,
+        })
+    }
+
+    /// Who uploads: with a key, or with a token for one upload.
+    async fn allow_upload(&self, parts: &Parts) -> Result<Caller, Problem> {
+        let value = parts.headers.get(header::AUTHORIZATION);
+        let value = value.and_then(|v| v.to_str().ok()).and_then(bearer);
+        let Some(text) = value.filter(|text| text.starts_with(PREFIX)) else {
+            return self.allow(parts, Scope::Ingest).await;
+        };
+        let unknown = || Problem::plain(ErrorCode::TokenInvalid);
+        let (id, secret) = parse(PREFIX, text).ok_or_else(unknown)?;
+        let token = self.engine.store().token(TokenId(id)).await?;
+        let token = token.ok_or_else(unknown)?;
+        let is_right: bool = Sha256::of(&secret).0.ct_eq(&token.secret_sha256.0).into();
+        if !is_right {
+            return Err(unknown());
+        }
+        let limits = match token.key {
+            None => KeyLimits::default(),
+            Some(key) => {
+                let key = self.look_up(key).await?;
+                let key = key.filter(|k| k.revoked_at.is_none() && k.allows(Scope::Ingest));
+                key.ok_or_else(unknown)?.limits.clone()
+            }
+        };
+        Ok(Caller {
+            tenant: token.tenant,
+            name: "upload token".into(),
+            key: token.key,
+            limits,
+            token: Some(Token::of(&token, parts)?),
         })
     }
 
@@ -218,16 +319,15 @@ impl Access {
             return Err(Problem::plain(ErrorCode::AuthMissing));
         };
         let unknown = || Problem::plain(ErrorCode::AuthInvalid);
-        let token = header.split_once(' ');
-        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let (_, token) = token.ok_or_else(unknown)?;
-        self.named(token.trim()).await
+        let token = bearer(header).ok_or_else(unknown)?;
+        self.named(token).await
     }
 
     /// The key of this text.
     async fn named(&self, token: &str) -> Result<(KeyId, Arc<KeyRecord>), Problem> {
         let unknown = || Problem::plain(ErrorCode::AuthInvalid);
-        let (id, secret) = parse(token).ok_or_else(unknown)?;
+        let (id, secret) = parse(KEY_PREFIX, token).ok_or_else(unknown)?;
+        let id = KeyId(id);
         let key = self.look_up(id).await?.ok_or_else(unknown)?;
         let is_right: bool = Sha256::of(&secret).0.ct_eq(&key.secret_sha256.0).into();
         if !is_right || key.revoked_at.is_some() {
@@ -270,6 +370,11 @@ impl Access {
     }
 }
 
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, text) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
+}
+
 /// An open server trusts its own machine, but a browser there also runs pages of strangers: those come with
 /// another origin, or under a name that was made to point here.
 fn open(parts: &Parts) -> Result<Caller, Problem> {
@@ -284,6 +389,8 @@ fn open(parts: &Parts) -> Result<Caller, Problem> {
         tenant: TenantId::DEFAULT,
         name: "local".into(),
         key: None,
+        limits: KeyLimits::default(),
+        token: None,
     })
 }
 
@@ -328,6 +435,17 @@ scopes! {
     MayAdmin Admin;
 }
 
+/// Who may upload: with the scope `ingest`, or with an upload token.
+pub(crate) struct MayUpload(pub(crate) Caller);
+
+impl FromRequestParts<Shared> for MayUpload {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Shared) -> Result<Self, Problem> {
+        context.access.allow_upload(parts).await.map(Self)
+    }
+}
+
 /// Who may do what concerns all tenants: a caller with the scope `admin` whose key is of the first tenant, which is the
 /// operator's.
 pub(crate) struct MayOperate(pub(crate) Caller);
@@ -357,8 +475,8 @@ mod tests {
     #[test]
     fn a_key_reads_back_as_what_is_stored() {
         let key = minted();
-        let (id, secret) = parse(&key.text).unwrap();
-        assert_eq!(id, key.stored.id);
+        let (id, secret) = parse(KEY_PREFIX, &key.text).unwrap();
+        assert_eq!(KeyId(id), key.stored.id);
         assert_eq!(Sha256::of(&secret), key.stored.secret_sha256);
         assert_eq!(key.text.len(), 3 + 32 + 1 + 64 + 8);
         assert_ne!(minted().text, minted().text);
@@ -371,10 +489,10 @@ mod tests {
             let other = if text.as_bytes()[i] == b'1' { "2" } else { "1" };
             let mut wrong = text.clone();
             wrong.replace_range(i..=i, other);
-            assert!(parse(&wrong).is_none(), "{wrong}");
+            assert!(parse(KEY_PREFIX, &wrong).is_none(), "{wrong}");
         }
         for bad in ["", "mf_", "mf__", "é1234567", &text[..text.len() - 1]] {
-            assert!(parse(bad).is_none(), "{bad}");
+            assert!(parse(KEY_PREFIX, bad).is_none(), "{bad}");
         }
     }
 

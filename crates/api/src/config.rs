@@ -13,7 +13,8 @@ pub struct ApiConfig {
     pub public_url: Option<String>,
     /// How long the signed URLs in answers about private assets work, in seconds.
     pub signed_url_s: u64,
-    /// Sites whose pages may upload to `/v1/tus` and `/v1/uploads`, for example `https://example.com`; `*` stands for all. They need an API key.
+    /// Sites whose pages may upload to `/v1/tus`, `/v1/uploads` and `POST /v1/assets`, for example `https://example.com`; `*` stands for all. They need an
+    /// upload token, or an API key.
     pub upload_origins: Vec<String>,
     /// Event streams that may be open at the same time; one more is answered 429.
     pub event_streams_max: usize,

@@ -88,11 +88,21 @@ fn is_below(path: &str, door: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// `POST /v1/assets`, or a browser that asks whether it may. What else is at this address is for no page.
+fn is_upload(request: &Request) -> bool {
+    let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let is_post = match asked {
+        Some(asked) if request.method() == Method::OPTIONS => asked == "POST",
+        _ => request.method() == Method::POST,
+    };
+    is_post && request.uri().path() == "/v1/assets"
+}
+
 pub(crate) async fn allow(State(context): State<Shared>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let (origins, door) = if path.starts_with("/media/") {
         (&context.cors, MEDIA)
-    } else if UPLOADED_TO.iter().any(|door| is_below(path, door)) {
+    } else if UPLOADED_TO.iter().any(|door| is_below(path, door)) || is_upload(&request) {
         (&context.upload_cors, UPLOADS)
     } else {
         return next.run(request).await;

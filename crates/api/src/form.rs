@@ -1,11 +1,12 @@
 //! A form with a file on its way in.
 
 use crate::Context;
+use crate::access::Caller;
 use crate::arriving::{Arriving, Budget, Interrupted};
 use crate::params::Params;
 use crate::problem::invalid;
 use crate::routes::upload::said;
-use mediaflow_core::{ErrorCode, TenantId};
+use mediaflow_core::ErrorCode;
 use mediaflow_engine::{EngineError, Receipt, Upload};
 use multer::{Field, Multipart};
 use std::time::Duration;
@@ -43,15 +44,14 @@ impl<'a> Form<'a> {
 
     pub(crate) async fn accept(
         mut self,
-        tenant: TenantId,
+        caller: &Caller,
         mut upload: Upload,
         body: Arriving,
     ) -> Result<Receipt, EngineError> {
         let engine = &self.context.engine;
-        let bytes_max = engine.limits().bytes_max;
+        let (bytes_max, says) = engine.bytes_max(&upload.bounds);
         if upload.length.take() > Some(bytes_max.saturating_add(BETWEEN_BYTES_MAX)) {
-            let text =
-                format!("the body is larger than {bytes_max} bytes (limits.upload.bytes_max)");
+            let text = format!("the body is larger than {bytes_max} bytes ({says})");
             return Err(EngineError::new(ErrorCode::LimitBytes, text));
         }
         let mut parts = Multipart::new(body, std::mem::take(&mut self.boundary));
@@ -60,23 +60,26 @@ impl<'a> Form<'a> {
         };
         upload.filename = file.file_name().map(str::to_owned);
         // What was said before the file is refused before it is read.
-        let upload = said(self.params.clone(), upload)?;
+        let upload = caller.shaped(said(self.params.clone(), upload)?);
         self.budget.lift();
         engine
-            .accept_then(tenant, upload, file, |upload| self.rest(parts, upload))
+            .accept_then(caller.tenant, upload, file, |upload| {
+                self.rest(caller, parts, upload)
+            })
             .await
     }
 
     /// The parts after the file.
     async fn rest(
         mut self,
+        caller: &Caller,
         mut parts: Multipart<'static>,
         upload: Upload,
     ) -> Result<Upload, EngineError> {
         if self.fields_until_file(&mut parts).await?.is_some() {
             return Err(invalid("the form has more than one part `file`"));
         }
-        said(self.params, upload)
+        said(self.params, upload).map(|upload| caller.shaped(upload))
     }
 
     async fn fields_until_file(

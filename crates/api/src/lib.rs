@@ -28,6 +28,7 @@ mod send;
 mod session;
 pub mod signing;
 mod sse;
+mod tokens;
 mod tus;
 mod view;
 mod worker;

@@ -10,6 +10,7 @@ use mediaflow_engine::store::StoreError;
 use mediaflow_engine::{EngineError, RefusedAs};
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::SystemTime;
 use utoipa::ToSchema;
 
 /// An error on its way out.
@@ -109,6 +110,9 @@ impl Problem {
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Bearer realm=\"mediaflow\""),
             )),
+            _ if code == ErrorCode::LimitQuota => {
+                drop(headers.insert(header::RETRY_AFTER, until_midnight().into()));
+            }
             429 | 503 => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"))),
             _ => {}
         }
@@ -130,6 +134,13 @@ pub(crate) fn written(mut response: Response, method: &Method, correlation: &str
         written.headers_mut().insert(header::ALLOW, allow.clone());
     }
     written
+}
+
+/// Seconds until the next day begins in UTC.
+fn until_midnight() -> u64 {
+    const DAY: u64 = 86_400;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    DAY - now.map_or(0, |now| now.as_secs() % DAY)
 }
 
 fn status(error: &EngineError) -> StatusCode {

@@ -58,6 +58,8 @@ codes! {
     LimitMetadata "limit.metadata" 422 "Title, tags, metadata or a text block inside the file exceed their limits.";
     LimitTasks "limit.tasks" 422 "The recipe would expand to more tasks than `limits.tasks_max`.";
     LimitRate "limit.rate" 429 "Too much is waiting already. Try again after the time in `Retry-After`.";
+    LimitType "limit.type" 415 "What sends the file may not send files of this type: the limits of the API key, or the upload token, list what it may send.";
+    LimitQuota "limit.quota" 429 "The API key has sent as much as it may in a day (`mediaflow keys limit`). The day ends at midnight in UTC; `Retry-After` tells when that is.";
     UploadNotFound "upload.not_found" 404 "There is no such upload. It was deleted, or its time is over (`retention.uploads_hours` without progress); begin a new one.";
     UploadOffset "upload.offset" 409 "The bytes do not begin where the upload ends. Ask with HEAD how far it is, and go on from there.";
     UploadTaken "upload.taken" 423 "A newer request for the same upload has taken it over. What had arrived until then is kept; ask with HEAD how far it is.";
@@ -119,6 +121,9 @@ codes! {
     AuthMissing "auth.missing" 401 "The request needs an API key: `Authorization: Bearer mf_...`.";
     AuthInvalid "auth.invalid" 401 "The API key is unknown or was revoked.";
     AuthScope "auth.scope" 403 "The API key has not the scope that this needs.";
+    TokenInvalid "token.invalid" 401 "The upload token is unknown, or its time is over, or the key that minted it was revoked. Ask for a new one.";
+    TokenUsed "token.used" 403 "The upload token was used for another upload: each is for one.";
+    TokenOrigin "token.origin" 403 "The upload token is for pages of another site than the one that sent it.";
     SignatureInvalid "signature.invalid" 403 "The signed URL is wrong or has expired.";
     Internal "internal" 500 "A bug of ours. The log has the details under the correlation id.";
 }

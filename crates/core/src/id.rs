@@ -85,6 +85,11 @@ id!(
     UploadId
 );
 
+id!(
+    /// Lets somebody without a key make one upload (its public part).
+    TokenId
+);
+
 impl TenantId {
     /// The tenant that owns everything until there are several: the nil UUID.
     pub const DEFAULT: Self = Self(Uuid::nil());

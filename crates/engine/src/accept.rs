@@ -1,7 +1,7 @@
 //! Taking an upload in: stream to disk, hash, recognise, record. What was answered is never lost.
 
 use crate::hook::About;
-use crate::{Engine, EngineError, Recognised};
+use crate::{Bounds, Engine, EngineError, Recognised};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use mediaflow_blob::{BlobKey, BlobWriter, Written};
@@ -41,6 +41,9 @@ pub struct Upload {
     /// Who sends it; nobody where no keys are needed.
     #[serde(default)]
     pub key: Option<KeyId>,
+    /// What it may be beyond what all may.
+    #[serde(default)]
+    pub bounds: Bounds,
     /// Makes a repeat return the first answer.
     pub idempotency_key: Option<String>,
     /// Follows the asset everywhere.
@@ -128,8 +131,13 @@ impl Engine {
     {
         self.check_options(&upload.options)?;
         let running = self.begin_key(tenant, upload.idempotency_key.as_deref())?;
+        self.check_length(upload.length, &upload.bounds)?;
         self.check_room()?;
         self.check_admission(tenant).await?;
+        if arrived_as.is_none() {
+            self.check_day(tenant, &upload.bounds, upload.length)
+                .await?;
+        }
         let _place = self.receiving_place()?;
         let received = self.receive(&upload, body).await?;
         let mut upload = complete(upload).await?;
@@ -190,25 +198,19 @@ impl Engine {
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: std::error::Error + Send + Sync + 'static,
     {
-        let limits = &self.parts.limits;
+        let idle = Duration::from_secs(self.parts.limits.idle_s_max);
+        let (most, says) = self.bytes_max(&upload.bounds);
         let too_large = || {
-            let message = format!(
-                "the body is larger than {} bytes (limits.upload.bytes_max)",
-                limits.bytes_max
-            );
+            let message = format!("the body is larger than {most} bytes ({says})");
             EngineError::new(ErrorCode::LimitBytes, message)
         };
-        if upload.length.is_some_and(|n| n > limits.bytes_max) {
-            return Err(too_large());
-        }
         let mut body = pin!(body);
         let key = BlobKey::original(self.parts.environment.id());
         let mut writer = self.parts.blobs.writer(key);
         let mut head = BytesMut::new();
         let mut total: u64 = 0;
         loop {
-            let next =
-                tokio::time::timeout(Duration::from_secs(limits.idle_s_max), body.next()).await;
+            let next = tokio::time::timeout(idle, body.next()).await;
             let piece = match next {
                 Err(_) => {
                     return Err(EngineError::new(
@@ -227,11 +229,14 @@ impl Engine {
                 Ok(Some(Ok(piece))) => piece,
             };
             total += piece.len() as u64;
-            if total > limits.bytes_max {
+            if total > most {
                 return Err(too_large());
             }
             let missing = HEAD_BYTES.saturating_sub(head.len());
             head.extend_from_slice(&piece[..piece.len().min(missing)]);
+            if missing > 0 && head.len() == HEAD_BYTES && !upload.bounds.types.is_empty() {
+                self.recognise_within(&head, false, &upload.bounds)?;
+            }
             writer.write(piece).await?;
         }
         if total == 0 {
@@ -247,7 +252,8 @@ impl Engine {
             ));
         }
         // Refused before the sync, which is what costs.
-        self.recognise(&head, total == head.len() as u64)?;
+        let is_whole = total == head.len() as u64;
+        self.recognise_within(&head, is_whole, &upload.bounds)?;
         Ok(Received {
             writer,
             head: head.freeze(),
@@ -276,6 +282,7 @@ impl Engine {
             return Err(EngineError::new(ErrorCode::InputDigest, message));
         }
         let found = self.measure(&written, &head).await?;
+        upload.bounds.check_type(found.media_type)?;
         let said = digest(upload, sha256);
         let asked;
         let upload = match &self.parts.hook {
@@ -343,6 +350,7 @@ impl Engine {
                     .clone()
                     .map(|key| Idempotency { key, digest: said }),
                 upload: arrived_as,
+                counted: upload.bounds.day.map(|day| day.key),
             })
             .await?;
         let receipt = Receipt {

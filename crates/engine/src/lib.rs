@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod bounds;
 mod captions;
 mod cdn;
 mod change;
@@ -29,6 +30,7 @@ mod watch;
 mod watermark;
 
 pub use accept::{Receipt, Upload};
+pub use bounds::{Bounds, DayBounds, is_type};
 pub use cdn::{Cdn, CdnError};
 pub use cloud_event::CloudEvent;
 pub use config::{

@@ -7,7 +7,7 @@ use crate::data::DataFolder;
 use mediaflow_api::access::mint;
 use mediaflow_core::{KeyId, TenantId};
 use mediaflow_engine::SystemEnvironment;
-use mediaflow_store::{Environment as _, Scope, Store, StoreError};
+use mediaflow_store::{Environment as _, KeyLimits, NewKey, Scope, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -30,8 +30,13 @@ pub(crate) enum KeyRequest {
         name: String,
         scopes: Vec<Scope>,
         tenant: TenantId,
+        limits: KeyLimits,
     },
     List,
+    Limit {
+        id: KeyId,
+        limits: KeyLimits,
+    },
     Revoke {
         id: KeyId,
     },
@@ -43,6 +48,7 @@ pub(crate) enum KeyRequest {
 pub(crate) enum KeyAnswer {
     Created { id: KeyId, token: String },
     Keys(Vec<KeyLine>),
+    Limited(bool),
     Revoked(bool),
     Refused(String),
 }
@@ -54,8 +60,18 @@ pub(crate) struct KeyLine {
     pub(crate) name: String,
     pub(crate) tenant: TenantId,
     pub(crate) scopes: Vec<Scope>,
+    pub(crate) limits: KeyLimits,
+    /// What it has sent today, where that is limited.
+    pub(crate) today: Option<Today>,
     pub(crate) created_at: String,
     pub(crate) revoked_at: Option<String>,
+}
+
+/// Bytes and files since midnight in UTC, open uploads included.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Today {
+    pub(crate) bytes: u64,
+    pub(crate) files: u64,
 }
 
 /// Does what is asked, in the process that has the store open.
@@ -65,7 +81,9 @@ pub(crate) async fn perform(store: &dyn Store, request: KeyRequest) -> KeyAnswer
             name,
             scopes,
             tenant,
-        } => create(store, &name, &scopes, tenant).await,
+            limits,
+        } => create(store, &name, &scopes, tenant, limits).await,
+        KeyRequest::Limit { id, limits } => limit(store, id, limits).await,
         KeyRequest::List => list(store).await,
         KeyRequest::Revoke { id } => revoke(store, id).await,
     };
@@ -77,6 +95,7 @@ async fn create(
     name: &str,
     scopes: &[Scope],
     tenant: TenantId,
+    limits: KeyLimits,
 ) -> Result<KeyAnswer, StoreError> {
     if tenant != TenantId::DEFAULT && !store.tenants().await?.iter().any(|t| t.id == tenant) {
         let text = format!("there is no tenant {tenant}; `mediaflow tenants create` makes one");
@@ -84,7 +103,11 @@ async fn create(
     }
     let id = KeyId(SystemEnvironment.id());
     let minted = mint(id, name, scopes, tenant);
-    store.add_key(minted.stored).await?;
+    let stored = NewKey {
+        limits,
+        ..minted.stored
+    };
+    store.add_key(stored).await?;
     let token = minted.text;
     Ok(KeyAnswer::Created { id, token })
 }
@@ -95,16 +118,36 @@ async fn list(store: &dyn Store) -> Result<KeyAnswer, StoreError> {
     let others = others.filter(|id| *id != TenantId::DEFAULT);
     let mut lines = Vec::new();
     for tenant in std::iter::once(TenantId::DEFAULT).chain(others) {
-        lines.extend(store.keys(tenant).await?.into_iter().map(|key| KeyLine {
-            id: key.id,
-            name: key.name,
-            tenant,
-            scopes: key.scopes,
-            created_at: key.created_at.to_string(),
-            revoked_at: key.revoked_at.map(|t| t.to_string()),
-        }));
+        for key in store.keys(tenant).await? {
+            let today = match key.limits.counts() {
+                true => {
+                    let used = store.usage(tenant, key.id).await?;
+                    let (bytes, files) = (used.bytes, used.files);
+                    Some(Today { bytes, files })
+                }
+                false => None,
+            };
+            lines.push(KeyLine {
+                id: key.id,
+                name: key.name,
+                tenant,
+                scopes: key.scopes,
+                limits: key.limits,
+                today,
+                created_at: key.created_at.to_string(),
+                revoked_at: key.revoked_at.map(|t| t.to_string()),
+            });
+        }
     }
     Ok(KeyAnswer::Keys(lines))
+}
+
+async fn limit(store: &dyn Store, id: KeyId, limits: KeyLimits) -> Result<KeyAnswer, StoreError> {
+    let Some(key) = store.key(id).await? else {
+        return Ok(KeyAnswer::Limited(false));
+    };
+    let limited = store.limit_key(key.tenant, id, limits).await?;
+    Ok(KeyAnswer::Limited(limited))
 }
 
 async fn revoke(store: &dyn Store, id: KeyId) -> Result<KeyAnswer, StoreError> {

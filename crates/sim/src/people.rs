@@ -121,6 +121,7 @@ impl World {
             },
             correlation_id: upload.name.clone(),
             upload: None,
+            counted: None,
             idempotency: upload.key.clone().map(|key| Idempotency {
                 key,
                 digest: sha256,

@@ -97,6 +97,7 @@ fn upload(n: usize, recipe: &Arc<Recipe>) -> Accept {
         correlation_id: text,
         idempotency: None,
         upload: None,
+        counted: None,
     }
 }
 

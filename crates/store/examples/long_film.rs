@@ -181,6 +181,7 @@ async fn film(segments: u32) {
         correlation_id: "bench".into(),
         idempotency: None,
         upload: None,
+        counted: None,
     });
     let asset = accepted.await.expect("accepted").asset;
     let capacity = Capacity {

@@ -3,7 +3,7 @@
 use crate::{BlobRow, FinishedUpload, NewBlob, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::operation::Facts;
-use mediaflow_core::{AssetId, AssetOptions, Kind, Recipe, RunSettings, Sha256, TenantId};
+use mediaflow_core::{AssetId, AssetOptions, KeyId, Kind, Recipe, RunSettings, Sha256, TenantId};
 use std::sync::Arc;
 
 /// A request that may be repeated without being done twice.
@@ -44,6 +44,8 @@ pub struct Accept {
     pub idempotency: Option<Idempotency>,
     /// What the bytes arrived as, where that took several requests; it is done in the same transaction.
     pub upload: Option<FinishedUpload>,
+    /// The key whose use of its day this counts for.
+    pub counted: Option<KeyId>,
 }
 
 /// The answer to an accept.

@@ -1,6 +1,6 @@
 //! API keys. Only digests are stored.
 
-use crate::StoreError;
+use crate::{KeyLimits, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::{KeyId, Sha256, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,8 @@ pub struct NewKey {
     pub scopes: Vec<Scope>,
     /// Of the secret part.
     pub secret_sha256: Sha256,
+    /// What uploads with it may be.
+    pub limits: KeyLimits,
 }
 
 /// A stored key.
@@ -76,6 +78,8 @@ pub struct KeyRecord {
     pub scopes: Vec<Scope>,
     /// Of the secret part; compare in constant time.
     pub secret_sha256: Sha256,
+    /// What uploads with it may be.
+    pub limits: KeyLimits,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was revoked, if it was.

@@ -3,7 +3,7 @@
 //! A store's functions are the domain's verbs. Each is one transaction, and the verb calls the core
 //! inside it. The interface is split by who uses it: [`Intake`] and [`Uploading`] take uploads in, [`Importing`] what is fetched, [`Work`] is for workers,
 //! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Captioning`] for captions, [`Review`] is for people who decide and replay, [`Upkeep`] for the
-//! background services and [`Pruning`] for what they keep short, [`Relaying`] for telling others what happened, [`Keys`] for access, [`Cluster`] for processes that share a
+//! background services and [`Pruning`] for what they keep short, [`Relaying`] for telling others what happened, [`Keys`], [`Limiting`] and [`Tokens`] for access, [`Cluster`] for processes that share a
 //! store, [`Control`] for operators, [`Overview`] for people who look, and [`Signals`] for whoever waits for any of it.
 
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ mod giving;
 mod imports;
 mod intake;
 mod keys;
+mod limits;
 mod load;
 pub mod moving;
 mod overview;
@@ -35,6 +36,7 @@ mod signals;
 mod sqlite;
 mod standing;
 mod streams;
+mod tokens;
 mod upkeep;
 mod uploads;
 mod verdict;
@@ -57,6 +59,7 @@ pub use imports::{
 };
 pub use intake::{Accept, Accepted, Idempotency, Intake};
 pub use keys::{KeyRecord, Keys, NewKey, Scope};
+pub use limits::{KeyLimits, Limiting, Usage};
 pub use load::{Obstacle, QueueLoad, Recent, Stuck, obstacle};
 pub use overview::{FAILED_MAX, FailureGroup, Overview, QueueMinute};
 pub use postgres::{Clock, PostgresOptions, PostgresStore};
@@ -70,6 +73,7 @@ pub use streams::{
     NewSegment, NewTrack, Playback, Quality, Segment, StreamFile, Streams, StreamsStatus, Track,
     TrackKind, TrackStatus, master_edition,
 };
+pub use tokens::{NewToken, TokenRecord, Tokens};
 pub use upkeep::{Condemned, Purge, StoreHealth, Swept, Upkeep};
 pub use uploads::{
     Advance, FinishedUpload, NewUpload, Refusal, UploadRecord, UploadState, Uploading, Way,
@@ -95,6 +99,8 @@ pub trait Store:
     + Pruning
     + Relaying
     + Keys
+    + Limiting
+    + Tokens
     + Cluster
     + Control
     + Overview
@@ -115,6 +121,8 @@ impl<
         + Pruning
         + Relaying
         + Keys
+        + Limiting
+        + Tokens
         + Cluster
         + Control
         + Overview

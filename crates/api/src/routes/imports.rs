@@ -157,11 +157,13 @@ pub(crate) async fn post(
         key: caller.key_id(),
         idempotency_key: key(&headers)?,
         correlation_id: correlation.0.to_string(),
+        ..Upload::default()
     };
     let opening = Opening {
         tenant: caller.tenant,
         key: caller.key_id(),
-        upload,
+        upload: caller.shaped(upload),
+        open_max: caller.open_max(),
         concat: None,
         metadata: String::new(),
     };

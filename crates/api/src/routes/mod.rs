@@ -14,6 +14,7 @@ pub(crate) mod moderation;
 mod moments;
 pub(crate) mod original;
 pub(crate) mod queues;
+mod received;
 pub(crate) mod recipes;
 pub(crate) mod session;
 pub(crate) mod storage_events;
@@ -21,6 +22,7 @@ mod streams;
 pub(crate) mod switches;
 pub(crate) mod tasks;
 pub(crate) mod tenants;
+pub(crate) mod tokens;
 pub(crate) mod tus;
 pub(crate) mod upload;
 pub(crate) mod watches;
@@ -65,10 +67,11 @@ pub(crate) fn router(context: Shared) -> Router {
             "/v1/assets/{id}/captions/{language}",
             put(captions::put).delete(captions::delete),
         )
+        .route("/v1/upload-tokens", post(tokens::mint))
         .route("/v1/assets/{id}/recipe", get(recipes::of_asset))
         .route("/v1/uploads", get(arrivals::list).post(direct::begin))
         .route("/v1/uploads/{id}", get(direct::get).delete(direct::end))
-        .route("/v1/uploads/{id}/bytes", put(direct::put))
+        .route("/v1/uploads/{id}/bytes", put(received::put))
         .route("/v1/uploads/{id}/complete", post(direct::complete))
         .route("/v1/tus", any(tus::collection))
         .route("/v1/tus/{id}", any(tus::one))

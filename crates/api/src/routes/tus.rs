@@ -4,12 +4,13 @@
 //! is made of the asset's.
 
 use crate::Shared;
-use crate::access::{Caller, MayIngest};
+use crate::access::{Caller, MayUpload};
 use crate::arriving::Arriving;
 use crate::observe::Correlation;
 use crate::problem::{Problem, invalid};
 use crate::routes::upload::{Accepted, key, said};
 use crate::send::value;
+use crate::tokens::Ticket;
 use crate::tus::checksum::{ALGORITHMS, Judge, Trailers};
 use crate::tus::headers::{self, Concat};
 use crate::tus::metadata;
@@ -103,6 +104,7 @@ pub(crate) async fn one(
         let id = id
             .parse()
             .map_err(|_| Problem::plain(ErrorCode::UploadNotFound))?;
+        caller.goes_on_with(id)?;
         match method {
             Method::HEAD => asked.state(caller, id).await,
             Method::PATCH => asked.add(caller, id, body).await,
@@ -145,8 +147,8 @@ impl Asked {
     }
 
     async fn caller(&mut self) -> Result<Caller, Problem> {
-        let MayIngest(caller) =
-            MayIngest::from_request_parts(&mut self.parts, &self.context).await?;
+        let MayUpload(caller) =
+            MayUpload::from_request_parts(&mut self.parts, &self.context).await?;
         Ok(caller)
     }
 
@@ -189,72 +191,77 @@ impl Asked {
             correlation_id: self.correlation().0.to_string(),
             ..Upload::default()
         };
-        let upload = said(params, upload)?;
+        let upload = caller.shaped(said(params, upload)?);
         let trailers = Trailers::default();
         let judge = Judge::of(sent, &trailers)?;
         let announced = headers::bytes(sent, &header::CONTENT_LENGTH)?;
         let is_all = has_body && belongs.is_none() && judge.is_none() && announced == length;
         let body = Arriving::new(body, sent).telling(&trailers);
-        if is_all && length.is_some_and(|n| n > 0) {
-            let accepted = self
-                .context
-                .engine
-                .accept(caller.tenant, upload, body)
-                .await?;
-            return Ok(self.accepted_at_once(&accepted));
-        }
-        let opening = Opening {
-            tenant: caller.tenant,
-            key: caller.key_id(),
-            upload,
-            concat: concat.map(str::to_owned),
-            metadata: metadata.to_owned(),
-        };
-        if let Some(Concat::Final(parts)) = belongs {
-            if has_body {
-                return Err(invalid("an upload of others has no bytes of its own").into());
-            }
-            return self.join(opening, parts).await;
-        }
-        let opened = self.context.engine.open_upload(opening).await?;
-        let location = value(format!("/v1/tus/{}", opened.id));
-        let mut response = StatusCode::CREATED.into_response();
-        if !has_body {
-            let headers = response.headers_mut();
-            headers.insert(header::LOCATION, location);
-            headers.insert(headers::OFFSET, value("0".into()));
-            headers.insert(headers::EXPIRES, value(opened.expires_at.http_date()));
-            return Ok(response);
-        }
-        let append = Append {
-            start: 0,
-            length: None,
-            verify: judge.map(|judge| Box::new(judge) as _),
-            body,
-        };
-        let id = opened.id;
-        let appended = match self.append(&caller, id, append).await {
-            Ok(appended) => appended,
-            Err(problem) => {
-                // Nobody knows its address.
-                let ended = self
+        let beginning = async {
+            if is_all && length.is_some_and(|n| n > 0) {
+                let accepted = self
                     .context
                     .engine
-                    .end_upload(caller.tenant, id, Way::Tus)
-                    .await;
-                if let Err(error) = ended {
-                    tracing::debug!(%id, %error, "an upload that failed is gone, or will be");
-                }
-                return Err(problem);
+                    .accept(caller.tenant, upload, body)
+                    .await?;
+                let name = UploadId(accepted.asset.0);
+                return Ok((name, self.accepted_at_once(&accepted)));
             }
+            let opening = Opening {
+                tenant: caller.tenant,
+                key: caller.key_id(),
+                upload,
+                open_max: caller.open_max(),
+                concat: concat.map(str::to_owned),
+                metadata: metadata.to_owned(),
+            };
+            if let Some(Concat::Final(parts)) = belongs {
+                if has_body {
+                    return Err(invalid("an upload of others has no bytes of its own").into());
+                }
+                return self.join(opening, parts).await;
+            }
+            let opened = self.context.engine.open_upload(opening).await?;
+            let location = value(format!("/v1/tus/{}", opened.id));
+            let mut response = StatusCode::CREATED.into_response();
+            if !has_body {
+                let headers = response.headers_mut();
+                headers.insert(header::LOCATION, location);
+                headers.insert(headers::OFFSET, value("0".into()));
+                headers.insert(headers::EXPIRES, value(opened.expires_at.http_date()));
+                return Ok((opened.id, response));
+            }
+            let append = Append {
+                start: 0,
+                length: None,
+                verify: judge.map(|judge| Box::new(judge) as _),
+                body,
+            };
+            let id = opened.id;
+            let appended = match self.append(&caller, id, append).await {
+                Ok(appended) => appended,
+                Err(problem) => {
+                    // Nobody knows its address.
+                    let ended = self
+                        .context
+                        .engine
+                        .end_upload(caller.tenant, id, Way::Tus)
+                        .await;
+                    if let Err(error) = ended {
+                        tracing::debug!(%id, %error, "an upload that failed is gone, or will be");
+                    }
+                    return Err(problem);
+                }
+            };
+            let mut response = match &appended.receipt {
+                Some(receipt) => self.view(StatusCode::CREATED, receipt, &appended.correlation_id),
+                None => response,
+            };
+            told(&mut response, &appended);
+            response.headers_mut().insert(header::LOCATION, location);
+            Ok::<_, Problem>((id, response))
         };
-        let mut response = match &appended.receipt {
-            Some(receipt) => self.view(StatusCode::CREATED, receipt, &appended.correlation_id),
-            None => response,
-        };
-        told(&mut response, &appended);
-        response.headers_mut().insert(header::LOCATION, location);
-        Ok(response)
+        Ticket::with(&self.context.engine, &caller, beginning).await
     }
 
     fn accepted_at_once(&self, receipt: &Receipt) -> Response {
@@ -272,13 +279,17 @@ impl Asked {
         response
     }
 
-    async fn join(&self, opening: Opening, parts: Vec<UploadId>) -> Result<Response, Problem> {
+    async fn join(
+        &self,
+        opening: Opening,
+        parts: Vec<UploadId>,
+    ) -> Result<(UploadId, Response), Problem> {
         let (opened, receipt) = self.context.engine.join_uploads(opening, &parts).await?;
         self.context.metrics.uploaded(receipt.bytes);
         let mut response = self.view(StatusCode::CREATED, &receipt, &opened.correlation_id);
         let location = value(format!("/v1/tus/{}", opened.id));
         response.headers_mut().insert(header::LOCATION, location);
-        Ok(response)
+        Ok((opened.id, response))
     }
 
     async fn state(&self, caller: Caller, id: UploadId) -> Result<Response, Problem> {

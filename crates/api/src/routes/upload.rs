@@ -1,13 +1,14 @@
 //! `POST /v1/assets`: the bytes as the body, or in a form.
 
 use crate::Shared;
-use crate::access::MayIngest;
+use crate::access::MayUpload;
 use crate::arriving::Arriving;
 use crate::form::Form;
 use crate::observe::Correlation;
 use crate::params::Params;
 use crate::problem::{Problem, invalid};
 use crate::send::value;
+use crate::tokens::Ticket;
 use crate::view::Binary;
 use crate::view::asset::Links;
 use axum::Json;
@@ -15,7 +16,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use mediaflow_core::{AssetOptions, Focus, Priority, Visibility};
+use mediaflow_core::{AssetOptions, Focus, Priority, UploadId, Visibility};
 use mediaflow_engine::{EngineError, Receipt, Upload};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -64,7 +65,7 @@ pub(crate) struct Accepted {
 )]
 pub(crate) async fn post(
     State(context): State<Shared>,
-    MayIngest(caller): MayIngest,
+    MayUpload(caller): MayUpload,
     correlation: Correlation,
     headers: HeaderMap,
     params: Params,
@@ -83,16 +84,24 @@ pub(crate) async fn post(
     let boundary = boundary.map(multer::parse_boundary).transpose();
     let boundary = boundary.map_err(|_| invalid("`Content-Type` has no boundary"))?;
     let body = Arriving::new(body, &headers);
-    let receipt = match boundary {
-        None => {
-            let upload = said(params, upload)?;
-            context.engine.accept(caller.tenant, upload, body).await?
-        }
-        Some(boundary) => {
-            let form = Form::new(&context, body.budget(), boundary, params);
-            form.accept(caller.tenant, upload, body).await?
-        }
+    if let Some(named) = text(header::CONTENT_TYPE).filter(|t| is_media(t)) {
+        caller.bounds().check_type(essence(named))?;
+    }
+    let accepting = async {
+        let receipt = match boundary {
+            None => {
+                let upload = caller.shaped(said(params, upload)?);
+                context.engine.accept(caller.tenant, upload, body).await?
+            }
+            Some(boundary) => {
+                let form = Form::new(&context, body.budget(), boundary, params);
+                let upload = caller.shaped(upload);
+                form.accept(&caller, upload, body).await?
+            }
+        };
+        Ok::<_, Problem>((UploadId(receipt.asset.0), receipt))
     };
+    let receipt = Ticket::with(&context.engine, &caller, accepting).await?;
     context.metrics.uploaded(receipt.bytes);
     Ok(accepted(&receipt, &correlation))
 }
@@ -118,8 +127,18 @@ impl Accepted {
 }
 
 fn is_form(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("multipart/form-data")
+    essence(content_type).eq_ignore_ascii_case("multipart/form-data")
+}
+
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// Whether a client that says this means it: what else programs send by themselves tells nothing of the file.
+fn is_media(content_type: &str) -> bool {
+    ["image/", "video/", "audio/"]
+        .iter()
+        .any(|top| content_type.starts_with(top))
 }
 
 pub(crate) fn accepted(receipt: &Receipt, correlation: &Correlation) -> Response {

@@ -26,6 +26,7 @@ mod problems;
 mod search;
 mod session;
 mod tasks;
+mod tokens;
 mod tus;
 mod uploads;
 mod watches;

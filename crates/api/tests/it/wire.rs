@@ -1,6 +1,8 @@
 //! What only a real connection shows.
 
-use crate::given::Server;
+use crate::given::{Server, TENANT};
+use mediaflow_api::access::mint;
+use mediaflow_engine::store::{Environment as _, KeyLimits, Scope};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -51,6 +53,50 @@ async fn a_client_that_asks_first_is_refused_before_it_sends() {
         let answer = until(&mut connection, "correlation_id").await;
         assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
         assert!(!answer.contains("100 Continue"));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_told_of_limits_before_it_sends() {
+    let server = Server::new();
+    let mut key = mint(server.world.id().into(), "phones", &[Scope::Ingest], TENANT);
+    key.stored.limits = KeyLimits {
+        file_bytes_max: Some(1000),
+        types: vec!["image/*".into()],
+        open_max: Some(0),
+        day_files_max: Some(0),
+        ..KeyLimits::default()
+    };
+    server.store.add_key(key.stored).await.unwrap();
+    for (line, status) in [
+        ("POST /v1/assets HTTP/1.1\r\nContent-Length: 1001", "413"),
+        (
+            "POST /v1/assets HTTP/1.1\r\nContent-Length: 5\r\nContent-Type: video/mp4",
+            "415",
+        ),
+        ("POST /v1/assets HTTP/1.1\r\nContent-Length: 5", "429"),
+        (
+            "POST /v1/tus HTTP/1.1\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 9\r\nContent-Length: 5\r\nContent-Type: application/offset+octet-stream",
+            "429",
+        ),
+    ] {
+        let mut connection = connected(&server).await;
+        let head = format!(
+            "{line}\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nExpect: 100-continue\r\n\r\n",
+            key.text
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let answer = until(&mut connection, "correlation_id").await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{line}: {answer}"
+        );
+        assert!(!answer.contains("100 Continue"));
+        assert_eq!(
+            status == "429",
+            answer.contains("retry-after: "),
+            "{answer}"
+        );
     }
 }
 

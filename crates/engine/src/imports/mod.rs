@@ -39,6 +39,7 @@ impl Engine {
             tenant,
             key,
             upload,
+            open_max,
             ..
         } = opening;
         let parsed = self.parts.fetcher.check(url)?;
@@ -46,6 +47,8 @@ impl Engine {
         self.check_idempotency_key(upload.idempotency_key.as_deref())?;
         self.check_room()?;
         self.check_admission(tenant).await?;
+        self.check_day(tenant, &upload.bounds, None).await?;
+        let limit = self.parts.limits.open_max;
         let correlation_id = upload.correlation_id.clone();
         let mark = upload.idempotency_key.clone();
         let said = Upload {
@@ -70,7 +73,7 @@ impl Engine {
                 metadata: String::new(),
                 correlation_id,
                 kept: self.uploads_kept(),
-                open_max: self.parts.limits.open_max,
+                open_max: open_max.map_or(limit, |most| most.min(limit)),
             },
             source: SOURCE.to_owned(),
             reference: url.to_owned(),

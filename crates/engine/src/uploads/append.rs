@@ -2,7 +2,7 @@
 
 use super::{overtaken, taken_over};
 use crate::accept::HEAD_BYTES;
-use crate::{Engine, EngineError, Receipt};
+use crate::{Bounds, Engine, EngineError, Receipt};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use mediaflow_blob::{Grown, Growth};
@@ -88,7 +88,8 @@ impl Engine {
         let held = self.growing.hold(id).await;
         let taken = self.parts.store.take_upload(tenant, id).await?;
         let taken = taken.coming(Way::Tus)?;
-        let length = self.length_of(&taken, &append)?;
+        let bounds = super::said(&taken)?.bounds;
+        let length = self.length_of(&taken, &append, &bounds)?;
         let mut progress = Progress {
             recorded: taken.bytes,
             grown: Grown::from_text(&taken.progress)?,
@@ -100,7 +101,13 @@ impl Engine {
             let grown = progress.grown.clone();
             let mut growth = self.parts.blobs.grow(id.0, taken.fence, grown).await?;
             let added = self
-                .add(&mut growth, &taken, append, &mut progress, &held.stop)
+                .add(
+                    &mut growth,
+                    (&taken, &bounds),
+                    append,
+                    &mut progress,
+                    &held.stop,
+                )
                 .await;
             growth.close(added.is_ok()).await;
             if let Err(error) = added {
@@ -147,6 +154,7 @@ impl Engine {
         &self,
         taken: &UploadRecord,
         append: &Append<S>,
+        bounds: &Bounds,
     ) -> Result<Option<u64>, EngineError> {
         if append.start != taken.bytes {
             let text = format!(
@@ -164,7 +172,7 @@ impl Engine {
                 "the upload's length was said before, or is less than has arrived",
             ));
         }
-        self.check_length(Some(length))?;
+        self.check_length(Some(length), bounds)?;
         Ok(Some(length))
     }
 
@@ -172,7 +180,7 @@ impl Engine {
     async fn add<S, E>(
         &self,
         growth: &mut Growth,
-        taken: &UploadRecord,
+        (taken, bounds): (&UploadRecord, &Bounds),
         append: Append<S>,
         progress: &mut Progress,
         stop: &CancellationToken,
@@ -195,7 +203,7 @@ impl Engine {
                 Err(error) => break Err(error),
             };
             arrived += piece.len() as u64;
-            if let Err(error) = self.check_arrived(arrived, progress.length) {
+            if let Err(error) = self.check_arrived(arrived, progress.length, bounds) {
                 arrived -= piece.len() as u64;
                 break Err(error);
             }
@@ -208,7 +216,7 @@ impl Engine {
                 if first.len() == HEAD_BYTES {
                     // What is not taken is refused before all of it was sent.
                     if !taken.is_partial() {
-                        self.recognise(first, false)?;
+                        self.recognise_within(first, false, bounds)?;
                     }
                     head = None;
                 }
@@ -291,14 +299,19 @@ impl Engine {
         }
     }
 
-    fn check_arrived(&self, arrived: u64, length: Option<u64>) -> Result<(), EngineError> {
+    fn check_arrived(
+        &self,
+        arrived: u64,
+        length: Option<u64>,
+        bounds: &Bounds,
+    ) -> Result<(), EngineError> {
         match length {
             Some(length) if arrived > length => Err(EngineError::new(
                 ErrorCode::LimitBytes,
                 format!("there are more bytes than the {length} that were announced"),
             )),
             Some(_) => Ok(()),
-            None => self.check_length(Some(arrived.max(1))),
+            None => self.check_length(Some(arrived.max(1)), bounds),
         }
     }
 
@@ -349,5 +362,6 @@ pub(super) fn is_refusal(error: &EngineError) -> bool {
             | ErrorCode::HookRefused
             | ErrorCode::IdempotencyMismatch
             | ErrorCode::UploadSize
+            | ErrorCode::LimitType
     )
 }

@@ -6,7 +6,7 @@
 use super::append::is_refusal;
 use super::{Opening, overtaken, taken_over};
 use crate::accept::{HEAD_BYTES, Stored};
-use crate::{Engine, EngineError, Receipt};
+use crate::{Bounds, Engine, EngineError, Receipt};
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
 use mediaflow_blob::{Announced, BlobError, BlobKey, Incoming, Written};
@@ -46,6 +46,9 @@ impl Engine {
         if length > most {
             let text = format!("where blobs are, no more than {most} bytes can come at once");
             return Err(EngineError::new(ErrorCode::LimitBytes, text));
+        }
+        if let Some(media_type) = &media_type {
+            opening.upload.bounds.check_type(media_type)?;
         }
         let announced = Announced {
             bytes: length,
@@ -242,7 +245,7 @@ impl Engine {
         bytes: u64,
     ) -> Result<(Receipt, bool), EngineError> {
         let upload = super::said(taken)?;
-        let stored = self.look_at(key, bytes).await?;
+        let stored = self.look_at(key, bytes, &upload.bounds).await?;
         let finished = FinishedUpload {
             id: taken.id,
             fence: taken.fence,
@@ -253,7 +256,12 @@ impl Engine {
     }
 
     /// Reads all of it once.
-    async fn look_at(&self, key: &BlobKey, bytes: u64) -> Result<Stored, EngineError> {
+    async fn look_at(
+        &self,
+        key: &BlobKey,
+        bytes: u64,
+        bounds: &Bounds,
+    ) -> Result<Stored, EngineError> {
         let reader = self.parts.blobs.open(key, 0, bytes).await?;
         if reader.bytes() != bytes {
             let found = reader.bytes();
@@ -272,7 +280,7 @@ impl Engine {
                 head.extend_from_slice(&piece[..piece.len().min(missing)]);
                 if head.len() == HEAD_BYTES {
                     // What is not taken is refused before all of it was read.
-                    self.recognise(&head, false)?;
+                    self.recognise_within(&head, false, bounds)?;
                 }
             }
         }

@@ -13,7 +13,7 @@ pub use direct::Completion;
 pub(crate) use held::Growing;
 
 use crate::accept::display_name;
-use crate::{Engine, EngineError, Upload};
+use crate::{Bounds, Engine, EngineError, Upload};
 use mediaflow_blob::{Grown, Incoming};
 use mediaflow_core::{ErrorCode, KeyId, TenantId, UploadId};
 use mediaflow_store::{NewUpload, UploadRecord, UploadState, Way};
@@ -29,6 +29,8 @@ pub struct Opening {
     pub key: Option<KeyId>,
     /// What the asset is to be. `length` is that of the whole, where it is known.
     pub upload: Upload,
+    /// How many its key may have open, where that is less than all keys may.
+    pub open_max: Option<u32>,
     /// How it belongs to others, as the client said it.
     pub concat: Option<String>,
     /// What the client said of it, to be shown to it again.
@@ -49,13 +51,17 @@ impl Engine {
             tenant,
             key,
             upload,
+            open_max,
             concat,
             metadata,
         } = opening;
         self.check_options(&upload.options)?;
-        self.check_length(upload.length)?;
+        self.check_length(upload.length, &upload.bounds)?;
         self.check_room()?;
         self.check_admission(tenant).await?;
+        self.check_day(tenant, &upload.bounds, upload.length)
+            .await?;
+        let limit = self.parts.limits.open_max;
         let opened = self.parts.store.open_upload(NewUpload {
             tenant,
             key,
@@ -66,7 +72,7 @@ impl Engine {
             metadata,
             correlation_id: upload.correlation_id,
             kept: self.uploads_kept(),
-            open_max: self.parts.limits.open_max,
+            open_max: open_max.map_or(limit, |most| most.min(limit)),
         });
         Ok(opened.await?)
     }
@@ -165,8 +171,12 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn check_length(&self, length: Option<u64>) -> Result<(), EngineError> {
-        let most = self.parts.limits.bytes_max;
+    pub(crate) fn check_length(
+        &self,
+        length: Option<u64>,
+        bounds: &Bounds,
+    ) -> Result<(), EngineError> {
+        let (most, says) = self.bytes_max(bounds);
         match length {
             Some(0) => Err(EngineError::new(
                 ErrorCode::InputEmpty,
@@ -174,7 +184,7 @@ impl Engine {
             )),
             Some(length) if length > most => Err(EngineError::new(
                 ErrorCode::LimitBytes,
-                format!("the upload is larger than {most} bytes (limits.upload.bytes_max)"),
+                format!("the upload is larger than {most} bytes ({says})"),
             )),
             _ => Ok(()),
         }

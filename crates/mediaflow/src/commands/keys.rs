@@ -6,10 +6,10 @@ use crate::data::DataFolder;
 use crate::fault::Fault;
 use crate::output;
 use crate::stores::open_store;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use mediaflow_core::{KeyId, TenantId};
-use mediaflow_engine::SystemEnvironment;
-use mediaflow_store::{Scope, SqliteStore, StoreError};
+use mediaflow_engine::{SystemEnvironment, is_type};
+use mediaflow_store::{KeyLimits, Scope, SqliteStore, StoreError};
 use std::sync::Arc;
 
 #[derive(Debug, Clone, Subcommand)]
@@ -25,6 +25,8 @@ pub(crate) enum Verb {
         /// Whose it is, as `mediaflow tenants ls` shows it; the operator's own without it
         #[arg(long, value_name = "ID", default_value_t = TenantId::DEFAULT, hide_default_value = true)]
         tenant: TenantId,
+        #[command(flatten)]
+        limits: LimitArgs,
         /// Print the key only, for scripts
         #[arg(long)]
         quiet: bool,
@@ -35,11 +37,75 @@ pub(crate) enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Say anew what uploads with a key may be; without any option they are limited like all
+    Limit {
+        /// Its id, as `mediaflow keys ls` shows it
+        id: KeyId,
+        #[command(flatten)]
+        limits: LimitArgs,
+    },
     /// End a key at once
     Revoke {
         /// Its id, as `mediaflow keys ls` shows it
         id: KeyId,
     },
+}
+
+/// What uploads with a key may be, beside `[limits.upload]`
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LimitArgs {
+    /// Most bytes of one file (413)
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    file_bytes: Option<u64>,
+    /// What files may be, such as image/jpeg or video/*, separated by commas (415)
+    #[arg(long, value_name = "TYPES", value_delimiter = ',', value_parser = media_type)]
+    types: Vec<String>,
+    /// Most uploads over several requests that are open (429)
+    #[arg(long, value_name = "NUMBER")]
+    open: Option<u32>,
+    /// Most bytes in a day, from midnight to midnight in UTC (429)
+    #[arg(long, value_name = "BYTES")]
+    day_bytes: Option<u64>,
+    /// Most files in a day (429)
+    #[arg(long, value_name = "NUMBER")]
+    day_files: Option<u64>,
+}
+
+impl From<LimitArgs> for KeyLimits {
+    fn from(args: LimitArgs) -> Self {
+        Self {
+            file_bytes_max: args.file_bytes,
+            types: args.types,
+            open_max: args.open,
+            day_bytes_max: args.day_bytes,
+            day_files_max: args.day_files,
+        }
+    }
+}
+
+fn media_type(text: &str) -> Result<String, String> {
+    match is_type(text) {
+        true => Ok(text.to_owned()),
+        false => Err("types are like image/jpeg or video/*".into()),
+    }
+}
+
+/// As the options that say them.
+fn shown(limits: &KeyLimits) -> String {
+    let number = |name: &str, value: Option<u64>| value.map(|value| format!("{name} {value}"));
+    let types = (!limits.types.is_empty()).then(|| format!("types {}", limits.types.join(",")));
+    let all = [
+        number("file-bytes", limits.file_bytes_max),
+        types,
+        number("open", limits.open_max.map(u64::from)),
+        number("day-bytes", limits.day_bytes_max),
+        number("day-files", limits.day_files_max),
+    ];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    match all.is_empty() {
+        true => "-".into(),
+        false => all.join("; "),
+    }
 }
 
 fn scope(name: &str) -> Result<Scope, String> {
@@ -54,6 +120,7 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
             name,
             mut scopes,
             tenant,
+            limits,
             quiet,
         } => {
             scopes.sort();
@@ -67,6 +134,7 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
                 name,
                 scopes,
                 tenant,
+                limits: limits.into(),
             };
             match ask(&config, &data, request).await? {
                 KeyAnswer::Created { token, .. } if quiet => output::print(&format!("{token}\n")),
@@ -86,7 +154,9 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
                 "There are no keys; make one with `mediaflow keys create --name me --scopes admin`.\n",
             ),
             KeyAnswer::Keys(keys) => {
-                let head = ["ID", "NAME", "TENANT", "SCOPES", "CREATED", "REVOKED"];
+                let head = [
+                    "ID", "NAME", "TENANT", "SCOPES", "LIMITS", "CREATED", "REVOKED",
+                ];
                 let mut rows = vec![head.map(str::to_owned).to_vec()];
                 rows.extend(keys.into_iter().map(|key| {
                     let scopes: Vec<_> = key.scopes.iter().map(|s| s.as_str()).collect();
@@ -98,6 +168,7 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
                             false => key.tenant.to_string(),
                         },
                         scopes.join(","),
+                        shown(&key.limits),
                         key.created_at,
                         key.revoked_at.unwrap_or_else(|| "-".to_owned()),
                     ]
@@ -106,6 +177,20 @@ pub(crate) async fn run(config: Config, verb: Verb) -> Result<(), Fault> {
             }
             other => Err(unexpected(other)),
         },
+        Verb::Limit { id, limits } => {
+            let limits: KeyLimits = limits.into();
+            let text = shown(&limits);
+            match ask(&config, &data, KeyRequest::Limit { id, limits }).await? {
+                KeyAnswer::Limited(true) if text == "-" => {
+                    output::print(&format!("{id} has no limits of its own\n"))
+                }
+                KeyAnswer::Limited(true) => output::print(&format!("{id} has {text}\n")),
+                KeyAnswer::Limited(false) => Err(Fault::failed(format!(
+                    "there is no key {id}; see `mediaflow keys ls`"
+                ))),
+                other => Err(unexpected(other)),
+            }
+        }
         Verb::Revoke { id } => match ask(&config, &data, KeyRequest::Revoke { id }).await? {
             KeyAnswer::Revoked(true) => output::print(&format!("{id} is revoked\n")),
             KeyAnswer::Revoked(false) => Err(Fault::failed(format!(

@@ -93,3 +93,45 @@ fn scopes_that_do_not_exist_are_named() {
         stderr(&made)
     );
 }
+
+#[test]
+fn limits_of_a_key_are_said_and_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = ["keys", "create", "--name", "phones", "--scopes", "ingest"];
+    let limits = [
+        "--types",
+        "image/*,video/mp4",
+        "--file-bytes",
+        "1000",
+        "--day-files",
+        "5",
+    ];
+    let made = run(folder.path(), &[&create[..], &limits].concat());
+    assert!(made.status.success(), "{}", stderr(&made));
+    let listed = run(folder.path(), &["keys", "ls", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&stdout(&listed)).unwrap();
+    let key = &listed[0];
+    let wanted = serde_json::json!({
+        "file_bytes_max": 1000, "types": ["image/*", "video/mp4"], "day_files_max": 5,
+    });
+    assert_eq!(key["limits"], wanted);
+    assert_eq!(key["today"], serde_json::json!({ "bytes": 0, "files": 0 }));
+    let table = stdout(&run(folder.path(), &["keys", "ls"]));
+    assert!(
+        table.contains("file-bytes 1000; types image/*,video/mp4; day-files 5"),
+        "{table}"
+    );
+    let id = key["id"].as_str().unwrap();
+    let said = stdout(&run(folder.path(), &["keys", "limit", id, "--open", "2"]));
+    assert_eq!(said, format!("{id} has open 2\n"));
+    let said = stdout(&run(folder.path(), &["keys", "limit", id]));
+    assert_eq!(said, format!("{id} has no limits of its own\n"));
+    let wrong = run(folder.path(), &["keys", "limit", id, "--types", "pictures"]);
+    assert!(!wrong.status.success());
+    let none = "01920000-0000-7000-8000-000000000001";
+    assert!(
+        !run(folder.path(), &["keys", "limit", none])
+            .status
+            .success()
+    );
+}

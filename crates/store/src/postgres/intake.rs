@@ -123,6 +123,16 @@ async fn take_in(s: &mut Session, uploads: &[Upload]) -> Result<Vec<Done<Accepte
             _ => None,
         });
     super::uploads::finish(s, &finished.collect::<Vec<_>>()).await?;
+    let counted = uploads
+        .iter()
+        .zip(&done)
+        .filter_map(|(u, done)| match done {
+            Some(Done::Answer(Ok(accepted))) if !accepted.repeated => {
+                Some((u.accept.counted?, u.accept.original.bytes))
+            }
+            _ => None,
+        });
+    super::limits::count(s, &counted.collect::<Vec<_>>()).await?;
     let done = done.into_iter();
     Ok(done
         .map(|d| d.expect("every upload was answered"))

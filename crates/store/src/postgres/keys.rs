@@ -1,6 +1,6 @@
 //! API keys.
 
-use super::rows::{get, id, json, maybe_time, sha, time, to_json};
+use super::rows::{get, id, json, maybe_json, maybe_time, sha, time, to_json};
 use super::{PostgresStore, Repeat, Session};
 use crate::{KeyRecord, Keys, NewKey, StoreError};
 use async_trait::async_trait;
@@ -34,7 +34,7 @@ impl Keys for PostgresStore {
 
 async fn add(s: &Session, new: &NewKey) -> Result<(), StoreError> {
     s.execute(
-        "INSERT INTO api_keys (id, tenant, name, scopes, secret_sha256, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO api_keys (id, tenant, name, scopes, secret_sha256, created_at, limits) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         &[
             &new.id.0,
             &new.tenant.0,
@@ -42,6 +42,7 @@ async fn add(s: &Session, new: &NewKey) -> Result<(), StoreError> {
             &to_json(&new.scopes),
             &&new.secret_sha256.0[..],
             &s.now.0,
+            &to_json(&new.limits),
         ],
     )
     .await?;
@@ -73,6 +74,7 @@ fn key(row: &Row) -> Result<KeyRecord, StoreError> {
         name: get(row, "name")?,
         scopes: json(row, "scopes")?,
         secret_sha256: sha(row, "secret_sha256")?,
+        limits: maybe_json(row, "limits")?.unwrap_or_default(),
         created_at: time(row, "created_at")?,
         revoked_at: maybe_time(row, "revoked_at")?,
     })

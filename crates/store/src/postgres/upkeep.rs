@@ -1,6 +1,7 @@
 //! Verbs of the background services. Several processes may run each at once: they pass over what another has in hand.
 
 use super::changes::Changes;
+use super::limits;
 use super::rows::{clamp, get, id, json, maybe_time, named, number, waiting};
 use super::unit::{Decided, Unit};
 use super::{PostgresStore, Repeat, Session, blobs, claim, cluster, flush, hand, live, report};
@@ -338,6 +339,7 @@ async fn expire(
     blobs::orphan(s, &originals).await?;
     let until = before(s.now, idempotency_after);
     let keys = s.execute(OLD_KEYS, &[&until, &EXPIRED_MAX]).await?;
+    limits::forget(s).await?;
     Ok((clamp(originals.len()), clamp(keys)))
 }
 

@@ -5,7 +5,7 @@ use super::live::{Beginning, Live};
 use super::rows::{clamp, id, sha, to_json};
 use super::search::add_tags;
 use super::writer::Session;
-use super::{SqliteStore, blobs, uploads};
+use super::{SqliteStore, blobs, limits, uploads};
 use crate::record::words;
 use crate::{Accept, Accepted, BlobRow, Idempotency, Intake, NewBlob, StoreError};
 use async_trait::async_trait;
@@ -72,6 +72,9 @@ pub(super) fn take_in(s: &Session<'_>, accept: &Accept) -> Result<Accepted, Stor
     let original = adopt(s, tenant, &accept.original)?;
     let asset = AssetId(s.env.id());
     insert_asset(s, asset, accept, original.id)?;
+    if let Some(key) = accept.counted {
+        limits::count(s, key, accept.original.bytes)?;
+    }
     finish(s, accept, asset)?;
     if let Some(key) = &accept.idempotency {
         s.conn

@@ -1,7 +1,7 @@
 //! API keys.
 
 use super::SqliteStore;
-use super::rows::{id, json, maybe_time, sha, time, to_json};
+use super::rows::{id, json, maybe_json, maybe_time, sha, time, to_json};
 use crate::{KeyRecord, Keys, NewKey, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::{KeyId, TenantId};
@@ -14,6 +14,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
         name: row.get("name")?,
         scopes: json(row, "scopes")?,
         secret_sha256: sha(row, "secret_sha256")?,
+        limits: maybe_json(row, "limits")?.unwrap_or_default(),
         created_at: time(row, "created_at")?,
         revoked_at: maybe_time(row, "revoked_at")?,
     })
@@ -25,8 +26,8 @@ impl Keys for SqliteStore {
         self.write(move |s| {
             s.conn
                 .prepare_cached(
-                    "INSERT INTO api_keys (id, tenant, name, scopes, secret_sha256, created_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    "INSERT INTO api_keys (id, tenant, name, scopes, secret_sha256, created_at, limits)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 )?
                 .execute(params![
                     key.id.as_bytes(),
@@ -34,7 +35,8 @@ impl Keys for SqliteStore {
                     key.name,
                     to_json(&key.scopes),
                     key.secret_sha256.0,
-                    s.now.0
+                    s.now.0,
+                    to_json(&key.limits)
                 ])?;
             Ok(())
         })

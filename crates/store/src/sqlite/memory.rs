@@ -397,6 +397,7 @@ mod tests {
             correlation_id: text,
             idempotency: None,
             upload: None,
+            counted: None,
         }
     }
 

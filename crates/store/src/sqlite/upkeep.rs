@@ -1,6 +1,7 @@
 //! Verbs of the background services.
 
 use super::blobs::{is_referenced, orphan};
+use super::limits;
 use super::rows::{id, json, maybe_time, waiting};
 use super::task::make_ready;
 use super::writer::Session;
@@ -133,6 +134,7 @@ impl Upkeep for SqliteStore {
                 .write(move |s| {
                     let originals = drop_rejected(s, before(s.now, rejected_after))?;
                     let keys = drop_idempotency(s, before(s.now, idempotency_after))?;
+                    limits::forget(s)?;
                     Ok((originals, keys))
                 })
                 .await?;

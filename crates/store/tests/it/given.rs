@@ -141,6 +141,7 @@ impl Given {
             correlation_id: format!("correlation-{}", self.uploads),
             idempotency: None,
             upload: None,
+            counted: None,
         }
     }
 

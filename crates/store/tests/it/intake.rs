@@ -162,6 +162,7 @@ async fn keys_are_listed_found_and_revoked(given: &mut Given) {
         name: "ci".into(),
         scopes: vec![Scope::Ingest, Scope::Read],
         secret_sha256: Sha256::of(b"secret"),
+        limits: Default::default(),
     };
     given.store.add_key(new.clone()).await.unwrap();
     let found = given.store.key(new.id).await.unwrap().unwrap();

@@ -8,6 +8,7 @@
 #[macro_use]
 mod stores;
 
+mod bounding;
 mod captioning;
 mod check;
 mod claiming;

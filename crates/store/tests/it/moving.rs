@@ -74,6 +74,7 @@ impl Given {
             name: "someone".to_owned(),
             scopes: vec![Scope::Read],
             secret_sha256: Sha256::of(b"secret"),
+            limits: Default::default(),
         };
         self.store.add_key(key).await.unwrap();
         assert_eq!(self.record(review).await.state, AssetState::InReview);

@@ -2,7 +2,7 @@
 
 use crate::given::{Given, TENANT};
 use mediaflow_core::{ErrorCode, Failure, Queue, TaskState, TenantId};
-use mediaflow_store::{Advance, NewUpload, StoreError, Way};
+use mediaflow_store::{Advance, NewUpload, StoreError, UploadState, Way};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -106,6 +106,7 @@ async fn uploads_under_way_are_told_to_their_tenant(given: &mut Given) {
         bytes: 40,
         length: Some(100),
         progress: "40 bytes".into(),
+        state: UploadState::Open,
         kept: hour,
     };
     let advanced = given.store.advance_upload(opened.id, opened.fence, advance);

@@ -192,6 +192,7 @@ fn upload(n: usize) -> Accept {
         correlation_id: format!("correlation {n}"),
         idempotency: None,
         upload: None,
+        counted: None,
     }
 }
 

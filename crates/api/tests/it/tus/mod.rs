@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use tokio::sync::Notify;
 
-pub(super) const VERSION: &str = "tus-resumable: 1.0.0";
-pub(super) const BYTES: &str = "content-type: application/offset+octet-stream";
+pub(crate) const VERSION: &str = "tus-resumable: 1.0.0";
+pub(crate) const BYTES: &str = "content-type: application/offset+octet-stream";
 
 pub(super) async fn send(
     server: &Server,
