@@ -122,7 +122,7 @@ function worked({ workers = [], now }: Known): Trouble[] {
         found.push({
           id: `long.${task.id}`,
           bad: false,
-          what: `One attempt of ${task.operation} has run for ${lasting((now - Date.parse(task.started_at)) / 1000)}`,
+          what: `One attempt of ${task.operation} takes long`,
           since: task.started_at,
           why: `on ${worker.name}; its time limit will end it if it hangs`,
           remedies: [{ label: "Look", to: `/assets/${task.asset}` }],
