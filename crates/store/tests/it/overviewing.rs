@@ -107,6 +107,7 @@ async fn uploads_under_way_are_told_to_their_tenant(given: &mut Given) {
         length: Some(100),
         progress: "40 bytes".into(),
         kept: hour,
+        state: mediaflow_store::UploadState::Open,
     };
     let advanced = given.store.advance_upload(opened.id, opened.fence, advance);
     advanced.await.unwrap();
