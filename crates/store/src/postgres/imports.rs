@@ -20,8 +20,8 @@ const INSERT: &str =
      VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8) ON CONFLICT DO NOTHING";
 const SAVE: &str = "UPDATE imports SET validator = $2, tries = $3, code = $4, message = $5, asset = $6, due_at = $7, expires_at = $8
      WHERE id = $1 AND due_at IS NOT NULL";
-const EXPIRE: &str = "UPDATE imports SET expires_at = CASE WHEN $2::bigint IS NULL THEN NULL ELSE least(coalesce(expires_at, $2), $2) END
-     WHERE id = ANY($1) AND due_at IS NULL AND coalesce(expires_at, 0) <> coalesce($2, 0)";
+const EXPIRE: &str = "UPDATE imports SET expires_at = CASE WHEN $2::bigint IS NULL THEN NULL ELSE least(coalesce(expires_at, $2::bigint), $2::bigint) END
+     WHERE id = ANY($1) AND due_at IS NULL AND coalesce(expires_at, 0) <> coalesce($2::bigint, 0)";
 const FORGET_OLD: &str = "DELETE FROM imports WHERE id IN (
         SELECT id FROM imports WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
