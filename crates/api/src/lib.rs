@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-pub mod access;
+mod access;
 mod arriving;
 mod body;
 mod config;
@@ -16,6 +16,7 @@ pub mod fuzzing;
 mod hot;
 mod lookups;
 mod media_path;
+pub mod minting;
 mod negotiate;
 mod observe;
 mod openapi;

@@ -4,7 +4,8 @@
 //! A token is `mfu_`, its id, `_`, its secret and a checksum, like a key.
 
 use crate::Shared;
-use crate::access::{Caller, Minted, mint_as};
+use crate::access::Caller;
+use crate::minting::{Minted, mint_as};
 use crate::problem::{Problem, invalid};
 use axum::http::header;
 use axum::http::request::Parts;

@@ -4,7 +4,7 @@
 //! and of nothing else.
 
 use crate::data::DataFolder;
-use mediaflow_api::access::mint;
+use mediaflow_api::minting::mint;
 use mediaflow_core::{KeyId, TenantId};
 use mediaflow_engine::SystemEnvironment;
 use mediaflow_store::{Environment as _, KeyLimits, NewKey, Scope, Store, StoreError};

@@ -48,7 +48,7 @@ async fn wrong_keys_are_all_the_same() {
     let key = server.key(&[Scope::Admin]).await;
     let stranger = locked().key(&[Scope::Admin]).await;
     // The id of a real key with the secret of another one, and a checksum that fits.
-    let forged = mediaflow_api::access::mint(
+    let forged = mediaflow_api::minting::mint(
         key[3..35].parse::<uuid::Uuid>().unwrap().into(),
         "x",
         &[Scope::Admin],

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
-use mediaflow_api::access::mint;
+use mediaflow_api::minting::mint;
 use mediaflow_api::signing::Signer;
 use mediaflow_api::{ApiConfig, ApiParts, CorsOrigins, Metrics, router};
 use mediaflow_core::operation::Format;

@@ -7,6 +7,7 @@
 
 mod access;
 mod assets;
+mod breaking;
 mod cors;
 mod dashboard;
 mod delivery;

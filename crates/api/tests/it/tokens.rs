@@ -2,7 +2,7 @@
 
 use crate::given::{Answer, Server, TENANT, Wish};
 use crate::tus::{BYTES, VERSION};
-use mediaflow_api::access::mint;
+use mediaflow_api::minting::mint;
 use mediaflow_engine::store::{Environment as _, KeyLimits, Scope};
 use serde_json::{Value, json};
 use std::time::Duration;

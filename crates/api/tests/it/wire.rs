@@ -1,7 +1,7 @@
 //! What only a real connection shows.
 
 use crate::given::{Server, TENANT};
-use mediaflow_api::access::mint;
+use mediaflow_api::minting::mint;
 use mediaflow_engine::store::{Environment as _, KeyLimits, Scope};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

@@ -108,7 +108,6 @@ async fn uploads_under_way_are_told_to_their_tenant(given: &mut Given) {
         progress: "40 bytes".into(),
         state: UploadState::Open,
         kept: hour,
-        state: mediaflow_store::UploadState::Open,
     };
     let advanced = given.store.advance_upload(opened.id, opened.fence, advance);
     advanced.await.unwrap();
