@@ -30,7 +30,7 @@ const TASKS: u32 = 200;
     params(("id" = String, Path, description = "The asset.")),
     responses(
         (status = 200, body = AssetView),
-        (status = 404, body = ProblemView<'_>, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemView<'_>, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn get(
@@ -111,7 +111,7 @@ pub(crate) async fn view(
     ),
     responses(
         (status = 200, body = AssetList),
-        (status = 400, body = ProblemView<'_>, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemView<'_>, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn search(
@@ -254,7 +254,7 @@ pub(crate) async fn patch(
     params(("id" = String, Path, description = "The asset.")),
     responses(
         (status = 204, description = "It is deleted, now or since earlier."),
-        (status = 404, body = ProblemView<'_>, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemView<'_>, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn delete(

@@ -184,7 +184,7 @@ pub(crate) async fn post(
     params(("id" = String, Path, description = "The import.")),
     responses(
         (status = 200, body = ImportView),
-        (status = 404, body = ProblemView<'_>, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemView<'_>, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn get(
@@ -203,7 +203,7 @@ pub(crate) async fn get(
     params(("id" = String, Path, description = "The import.")),
     responses(
         (status = 204, description = "It is ended."),
-        (status = 404, body = ProblemView<'_>, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemView<'_>, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn delete(
