@@ -10,6 +10,7 @@ import urllib.request
 
 import boto3
 from botocore.awsrequest import AWSRequest
+from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
 base, endpoint, bucket, photo, folder = sys.argv[1:6]
@@ -35,6 +36,14 @@ def send(request, content):
     return http.send(signed.prepare())
 
 
+def refused(request, content):
+    """A store may answer, and hang up before it has read the body: then the client sees just that."""
+    try:
+        return send(request, content).status_code == 403
+    except ConnectionClosedError:
+        return True
+
+
 def check(name, upload, content, parts=()):
     asset = ask("POST", upload["links"]["complete"], {"parts": list(parts)})
     assert asset["sha256"] == hashlib.sha256(content).hexdigest(), (name, asset)
@@ -54,9 +63,9 @@ upload = begin(content, type="image/jpeg")
 for name in ["content-length", "content-type", "if-none-match", "x-amz-checksum-sha256"]:
     assert name in request["headers"], request
 wrong = dict(request, headers={**request["headers"], "content-type": "text/html"})
-assert send(wrong, content).status_code == 403, "another type"
+assert refused(wrong, content), "another type"
 short = dict(request, range={"start": 0, "bytes": 10}, headers={**request["headers"], "content-length": "10"})
-assert send(short, content).status_code == 403, "another length"
+assert refused(short, content), "another length"
 assert send(request, content).status_code == 200
 assert send(request, content).status_code == 412, "it is not replaced"
 check("one request", upload, content)
