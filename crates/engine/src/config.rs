@@ -64,6 +64,20 @@ impl UploadLimits {
     }
 }
 
+/// Whether something can be remembered under this name.
+///
+/// # Errors
+/// Names the setting and what it should be.
+pub(crate) fn check_name(setting: &str, name: &str) -> Result<(), String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match (1..=64).contains(&name.len()) && name.chars().all(is_plain) {
+        true => Ok(()),
+        false => Err(format!(
+            "{setting} must be 1 to 64 letters, digits, `-`, `_` or `.`"
+        )),
+    }
+}
+
 /// `[moderation]`: the gate before anything is shown.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

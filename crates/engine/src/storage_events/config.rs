@@ -1,5 +1,6 @@
 //! `[[ingest.events]]`: a bucket of somebody's whose new objects become assets.
 
+use crate::config::check_name;
 use mediaflow_blob::ObjectStoreConfig;
 use mediaflow_core::{Priority, TenantId, Visibility};
 use schemars::JsonSchema;
@@ -55,12 +56,7 @@ impl StorageEventsConfig {
     /// # Errors
     /// Names the setting and what it should be.
     pub fn check(&self) -> Result<(), String> {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(is_plain) {
-            return Err(
-                "ingest.events.name must be 1 to 64 letters, digits, `-`, `_` or `.`".into(),
-            );
-        }
+        check_name("ingest.events.name", &self.name)?;
         let of = |what: &str| format!("ingest.events.{what} of `{}`", self.name);
         if self.queue.is_none() && self.token.is_none() {
             return Err(format!(

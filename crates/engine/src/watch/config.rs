@@ -1,6 +1,7 @@
 //! `[[ingest.watch]]`: a folder whose files become assets.
 
 use super::names::Names;
+use crate::config::check_name;
 use mediaflow_core::{Priority, TenantId, Visibility};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -81,12 +82,7 @@ impl WatchConfig {
     /// # Errors
     /// Names the setting and what it should be.
     pub fn check(&self) -> Result<(), String> {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(is_plain) {
-            return Err(
-                "ingest.watch.name must be 1 to 64 letters, digits, `-`, `_` or `.`".into(),
-            );
-        }
+        check_name("ingest.watch.name", &self.name)?;
         let of = |what: &str| format!("ingest.watch.{what} of `{}`", self.name);
         if self.path.as_os_str().is_empty() {
             return Err(format!("{} must be a folder", of("path")));
