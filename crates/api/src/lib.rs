@@ -32,6 +32,7 @@ mod sse;
 mod tokens;
 mod tus;
 mod view;
+mod wanted;
 mod worker;
 
 pub use config::ApiConfig;
