@@ -12,7 +12,7 @@ mod network;
 
 pub use config::{ImportConfig, IngestConfig};
 pub use fetch::Fetcher;
-pub(crate) use found::{FoundFile, Turn};
+pub(crate) use found::{FoundFile, Said, Turn};
 pub use gate::Lookup;
 pub use network::{Network, is_public};
 
