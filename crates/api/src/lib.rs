@@ -24,6 +24,7 @@ mod origin;
 mod params;
 mod problem;
 mod range;
+mod resumable;
 mod routes;
 mod send;
 mod session;

@@ -13,6 +13,7 @@ mod change;
 mod cloud_event;
 mod config;
 mod depot;
+mod disposition;
 mod engine;
 mod environment;
 mod error;
@@ -38,6 +39,7 @@ pub use config::{
     Position, RetentionConfig, UploadLimits, WatermarkConfig,
 };
 pub use depot::Depot;
+pub use disposition::disposition_filename;
 pub use engine::{Engine, Parts};
 pub use environment::SystemEnvironment;
 pub use error::EngineError;
@@ -49,7 +51,7 @@ pub use stills::{Moment, StillSource, Stills};
 pub use storage_events::{
     Created, NoEvent, StorageEventsConfig, StorageSource, read as read_storage_events,
 };
-pub use uploads::{Append, Appended, Completion, Opening, Verify};
+pub use uploads::{Append, Appended, Completion, EndsAt, Opening, Verify};
 pub use watch::{After, WatchConfig};
 
 pub use mediaflow_blob as blob;

@@ -52,6 +52,7 @@ impl Engine {
         let correlation_id = upload.correlation_id.clone();
         let mark = upload.idempotency_key.clone();
         let said = Upload {
+            is_named_by_guess: upload.filename.is_none(),
             filename: upload.filename.or_else(|| attempt::filename(&parsed)),
             idempotency_key: None,
             correlation_id: String::new(),
