@@ -44,7 +44,7 @@ pub use engine::{Engine, Parts};
 pub use environment::SystemEnvironment;
 pub use error::EngineError;
 pub use hook::{Hook, HookConfig, OnError, RefusedAs};
-pub use imports::{Fetcher, ImportConfig, IngestConfig, Lookup, Network, is_public};
+pub use imports::{Fetcher, ImportConfig, ImportCounts, IngestConfig, Lookup, Network, is_public};
 pub use recipes::{RecipeFileError, Recipes};
 pub use recognise::{Recognise, Recognised};
 pub use stills::{Moment, StillSource, Stills};

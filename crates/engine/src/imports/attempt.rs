@@ -83,7 +83,10 @@ impl Engine {
             }
             self.drop_upload(import).await?;
         }
-        Ok(self.store().save_import(import.id, change).await?)
+        let next = change.next;
+        self.store().save_import(import.id, change).await?;
+        self.imported.ended(next);
+        Ok(())
     }
 
     fn import_ends(&self, import: &ImportRecord) -> Timestamp {

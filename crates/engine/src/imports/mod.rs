@@ -9,12 +9,15 @@ mod fetch;
 mod found;
 mod gate;
 mod network;
+mod tally;
 
 pub use config::{ImportConfig, IngestConfig};
 pub use fetch::Fetcher;
 pub(crate) use found::{FoundFile, Said, Turn};
 pub use gate::Lookup;
 pub use network::{Network, is_public};
+pub use tally::ImportCounts;
+pub(crate) use tally::Tally;
 
 use crate::{Engine, EngineError, Opening, Upload};
 use mediaflow_core::{Sha256, TenantId, UploadId};
@@ -84,6 +87,11 @@ impl Engine {
         let opened = opened.await?;
         self.import_wanted.notify_one();
         Ok(opened)
+    }
+
+    /// How imports by address went in this process.
+    pub fn import_counts(&self) -> ImportCounts {
+        self.imported.counts()
     }
 
     /// How an import is going.
