@@ -21,8 +21,8 @@ pub(crate) const OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 pub(crate) const LENGTH: HeaderName = HeaderName::from_static("upload-length");
 pub(crate) const LIMIT: HeaderName = HeaderName::from_static("upload-limit");
 pub(crate) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
-const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
-const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+pub(crate) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
 fn field<T: FieldType>(headers: &HeaderMap, name: &HeaderName) -> Option<T> {
     let lines = headers.get_all(name).iter();
