@@ -57,11 +57,8 @@ async fn a_burst_is_answered_and_nothing_is_lost() {
     assert!(switched.status().is_success());
     let (pictures, barrier) = (Pictures::default(), Arc::new(Barrier::new(FILES)));
     let sending = (0..FILES).map(|_| {
-        let (server, barrier, picture) = (
-            Arc::clone(&server),
-            Arc::clone(&barrier),
-            pictures.next(),
-        );
+        let (server, barrier, picture) =
+            (Arc::clone(&server), Arc::clone(&barrier), pictures.next());
         tokio::spawn(async move { send(&server, &barrier, picture).await })
     });
     let sending: Vec<_> = sending.collect();
