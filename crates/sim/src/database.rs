@@ -10,9 +10,10 @@ use crate::trouble::Trouble;
 use async_trait::async_trait;
 use mediaflow_core::{AssetId, BlobId, Decision, TaskId, TaskState, TenantId, UploadId};
 use mediaflow_store::{
-    Accept, Accepted, AssetPatch, Capacity, Catalog as _, Claimed, Condemned, EventPage,
-    Generation, Intake as _, Lease, Purge, ReplayFilter, Report, Review as _, Servable,
-    SqliteStore, StoreError, StoreHealth, Swept, Upkeep, Waiting, Work as _,
+    Accept, Accepted, AssetPatch, Capacity, Catalog as _, Claimed, Condemned, EventRecord,
+    Generation, Intake as _, Lease, Pruning as _, Purge, Relaying as _, ReplayFilter, Report,
+    Review as _, Servable, SqliteStore, StoreError, StoreHealth, Swept, Upkeep, Waiting, Walked,
+    Work as _,
 };
 use std::future::Future;
 use std::pin::pin;
@@ -213,7 +214,7 @@ impl Database {
     ) -> Result<Vec<Claimed>, StoreError> {
         let before = self.inner().oracle.transitions;
         let claimed = self.verb("claim", self.store.claim(request, capacity))?;
-        self.hold(&claimed);
+        self.hold(&claimed, capacity);
         let mut inner = self.inner();
         if inner.oracle.transitions == before {
             for task in &claimed {
@@ -224,10 +225,17 @@ impl Database {
         Ok(claimed)
     }
 
-    /// What was given out is running, with this fence.
-    fn hold(&self, claimed: &[Claimed]) {
+    /// What was given out is running, with this fence, and can be done by whoever got it.
+    fn hold(&self, claimed: &[Claimed], capacity: &Capacity) {
         let mut inner = self.inner();
         for task in claimed {
+            let can = |c: &&str| capacity.capabilities.iter().any(|own| own == c);
+            if let Some(missing) = task.recipe.requires(task.step).iter().find(|c| !can(c)) {
+                inner.wrong.get_or_insert(format!(
+                    "{:?} was given to a worker without {missing}",
+                    task.lease
+                ));
+            }
             let seen = inner.oracle.tasks.get(&task.lease.task);
             let valid =
                 seen.is_some_and(|s| s.state == TaskState::Running && s.fence == task.lease.fence);
@@ -304,8 +312,8 @@ impl Database {
             _ => {}
         }
         drop(inner);
-        if let Ok(offered) = &result {
-            self.hold(offered);
+        if let (Ok(offered), Some(capacity)) = (&result, offer) {
+            self.hold(offered, capacity);
         }
         result
     }
@@ -364,13 +372,33 @@ impl Database {
             .map(|_| ())
     }
 
-    pub(crate) fn feed(
+    pub(crate) fn untold(&self, outlet: &str, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+        self.query("untold", self.store.untold(outlet, limit))
+    }
+
+    pub(crate) fn told(&self, outlet: &str, position: u64) -> Result<(), StoreError> {
+        self.verb("told", self.store.told(outlet, position))
+    }
+
+    pub(crate) fn prune_events(&self, age: Duration, outlet: &str) -> Result<bool, StoreError> {
+        let outlets = [outlet];
+        self.verb("prune events", self.store.prune_events(age, &outlets))
+    }
+
+    pub(crate) fn prune_tasks(
         &self,
-        tenant: TenantId,
-        after: u64,
+        age: Duration,
+        after: Option<AssetId>,
         limit: u32,
-    ) -> Result<EventPage, StoreError> {
-        self.query("feed", self.store.feed(tenant, after, limit))
+    ) -> Result<Walked, StoreError> {
+        let walked = self.verb("prune tasks", self.store.prune_tasks(age, after, limit));
+        // Its answer may have been lost, so what is left tells.
+        if let Some(left) = self.rows(seen::tasks)
+            && let Err(wrong) = self.inner().oracle.forget(&left)
+        {
+            self.wrong(wrong);
+        }
+        walked
     }
 
     pub(crate) fn renditions(&self, asset: AssetId) -> Result<Vec<Servable>, StoreError> {

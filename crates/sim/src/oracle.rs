@@ -16,6 +16,8 @@ pub(crate) struct SeenTask {
     pub(crate) step: usize,
     pub(crate) state: TaskState,
     pub(crate) fence: u64,
+    /// It was pruned.
+    pub(crate) forgotten: bool,
 }
 
 struct SeenRun {
@@ -124,6 +126,7 @@ impl Oracle {
                         step,
                         state,
                         fence: 0,
+                        forgotten: false,
                     },
                 );
                 runs.entry((asset, generation)).or_default();
@@ -368,6 +371,22 @@ impl Oracle {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Only these tasks are left: the others were of no use any more.
+    pub(crate) fn forget(&mut self, left: &BTreeSet<TaskId>) -> Result<(), Wrong> {
+        for (id, task) in &mut self.tasks {
+            if task.forgotten || left.contains(id) {
+                continue;
+            }
+            task.forgotten = true;
+            let asset = &self.assets[&task.asset];
+            let shows = [asset.generation, asset.published].contains(&task.generation);
+            if !task.state.is_ended() || shows && asset.state != AssetState::Deleted {
+                return Err(format!("{id} is gone, and was {task:?} of a live asset"));
+            }
+        }
+        Ok(())
     }
 
     /// An event meets a task, whatever becomes of it.

@@ -51,8 +51,10 @@ impl World {
                 true => format!("poison {number}"),
                 false => format!("content {}", self.random.below(6)),
             };
+            let is_bulk = number < self.plan.bulk as usize;
             let upload = Upload {
-                tenant: tenants[usize::from(self.random.chance(250))],
+                tenant: tenants
+                    [usize::from(is_bulk || self.plan.bulk == 0 && self.random.chance(250))],
                 name: format!("u{number}"),
                 content,
                 key: self.random.chance(600).then(|| format!("key {number}")),
@@ -61,9 +63,14 @@ impl World {
                 poison,
                 tries: 0,
                 acknowledged: Vec::new(),
+                acknowledged_at: None,
             };
             self.uploads.push(upload);
-            let at = self.random.below(self.plan.trouble_s * 600) as i64;
+            let within = match is_bulk {
+                true => 1000,
+                false => self.plan.trouble_s * 600,
+            };
+            let at = self.random.below(within) as i64;
             self.at(at, Event::Upload(number));
         }
     }
@@ -141,6 +148,7 @@ impl World {
                     ));
                 }
                 self.uploads[which].acknowledged.push(accepted.asset);
+                self.uploads[which].acknowledged_at.get_or_insert(self.now);
                 self.assets.push((accepted.asset, tenant, sha256));
                 // The answer may be lost between here and its sender.
                 if is_keyed && self.trouble.happens(Fault::AnswerLost) {

@@ -47,6 +47,8 @@ pub enum Fault {
     Poison,
     /// People cancel, replay, reprocess, delete and change things at any moment.
     Operators,
+    /// A worker starts with an older version of the program, which cannot do what newer recipes ask for.
+    Older,
 }
 
 impl Fault {
@@ -73,6 +75,7 @@ impl Fault {
         Self::SinkFails,
         Self::Poison,
         Self::Operators,
+        Self::Older,
     ];
 
     /// How many there are.
@@ -83,6 +86,7 @@ impl Fault {
         match self {
             Self::BellLost | Self::ListStale | Self::Operators => 1000,
             Self::BellTwice | Self::BellLate | Self::CdnFails | Self::SinkFails => 500,
+            Self::Older => 800,
             Self::Unreachable | Self::AnswerLost | Self::Breaks | Self::Drift => 150,
             Self::Crash | Self::Pause | Self::Lie | Self::Poison => 100,
             Self::DiskFull | Self::BlobFails | Self::BlobLate | Self::BlobFlips => 100,
@@ -112,6 +116,10 @@ pub struct Plan {
     pub(crate) recipes: u64,
     /// How many of the first files kill every process that touches them.
     pub(crate) poisons: u32,
+    /// How many of the first files are one tenant's, who sends them all at once.
+    pub(crate) bulk: u32,
+    /// Whether old events and tasks are forgotten.
+    pub(crate) prunes: bool,
 }
 
 impl Plan {
@@ -137,6 +145,8 @@ impl Plan {
             poll_s: random.between(5, 30),
             recipes,
             poisons: 0,
+            bulk: 0,
+            prunes: random.chance(300),
         }
     }
 
@@ -160,6 +170,8 @@ impl Plan {
             poll_s: 10,
             recipes: 1,
             poisons: 0,
+            bulk: 0,
+            prunes: false,
         }
     }
 
@@ -174,6 +186,17 @@ impl Plan {
     #[must_use]
     pub fn poisoned(self, poisons: u32) -> Self {
         Self { poisons, ..self }
+    }
+
+    /// The same world, in which another tenant sends so many files more, all of them in its first second.
+    #[must_use]
+    pub fn beside(self, bulk: u32) -> Self {
+        let uploads = self.uploads + bulk;
+        Self {
+            uploads,
+            bulk,
+            ..self
+        }
     }
 
     /// What goes wrong in it.

@@ -5,7 +5,10 @@ use mediaflow_core::{Kind, Operation, Recipe};
 use std::sync::{Arc, LazyLock};
 
 /// How many there are.
-pub(crate) const COUNT: usize = 5;
+pub(crate) const COUNT: usize = 6;
+
+/// What an older version of the program cannot do.
+pub(crate) const NEWER: &str = "newer";
 
 static ALL: LazyLock<[Arc<Recipe>; COUNT]> = LazyLock::new(|| {
     let texts = [
@@ -14,6 +17,7 @@ static ALL: LazyLock<[Arc<Recipe>; COUNT]> = LazyLock::new(|| {
         include_str!("../recipes/gated.toml"),
         include_str!("../recipes/squeezed.toml"),
         include_str!("../recipes/film.toml"),
+        include_str!("../recipes/newer.toml"),
     ];
     texts.map(|text| {
         Arc::new(

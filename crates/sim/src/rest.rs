@@ -19,20 +19,12 @@ const EMPTY: &[(&str, &str)] = &[
     ("a dead task keeps why it died, and every attempt",
      "SELECT hex(id) FROM tasks t WHERE state = 'dead' AND NOT EXISTS
       (SELECT 1 FROM attempts a WHERE a.task = t.id AND a.code = t.error_code)"),
-    ("each failed attempt is one event",
-     "SELECT hex(a.id) FROM assets a WHERE
-      (SELECT count(*) FROM events e WHERE e.asset = a.id AND e.type IN ('task.retrying', 'task.dead')) <>
-      (SELECT count(*) FROM attempts t JOIN tasks k ON k.id = t.task WHERE k.asset = a.id AND t.outcome IN ('failed', 'lost'))"),
-    ("each attempt that succeeded is one event, and one result",
-     "SELECT hex(a.id) FROM assets a WHERE
-      (SELECT count(*) FROM events e WHERE e.asset = a.id AND e.type = 'task.succeeded' AND json_extract(e.data, '$.step') <> 'moderate') <>
-      (SELECT count(*) FROM attempts t JOIN tasks k ON k.id = t.task
-       WHERE k.asset = a.id AND t.outcome = 'succeeded' AND k.operation <> 'moderate')"),
     ("no task was committed twice in its generation",
      "SELECT hex(id) FROM tasks t WHERE
       (SELECT count(*) FROM attempts a WHERE a.task = t.id AND a.outcome = 'succeeded') > 1"),
-    ("events are numbered from 1 without gaps, in the order of the feed",
-     "SELECT hex(asset) FROM events GROUP BY asset HAVING min(sequence) <> 1 OR max(sequence) <> count(*)
+    ("events are numbered from 1, or the first that is kept, without gaps and in the order of the feed",
+     "SELECT hex(asset) FROM events GROUP BY asset HAVING max(sequence) - min(sequence) + 1 <> count(*)
+        OR (min(sequence) <> 1 AND (SELECT pruned FROM history) = 0)
       UNION SELECT hex(a.asset) FROM events a JOIN events b ON b.asset = a.asset AND b.sequence = a.sequence + 1
       WHERE b.position <= a.position"),
     ("tasks of older runs have ended",
@@ -59,13 +51,27 @@ const EMPTY: &[(&str, &str)] = &[
     ("no purge waits", "SELECT paths FROM purges"),
 ];
 
+/// The same, where nothing of the history was forgotten.
+const UNPRUNED: &[(&str, &str)] = &[
+    ("each failed attempt is one event",
+     "SELECT hex(a.id) FROM assets a WHERE
+      (SELECT count(*) FROM events e WHERE e.asset = a.id AND e.type IN ('task.retrying', 'task.dead')) <>
+      (SELECT count(*) FROM attempts t JOIN tasks k ON k.id = t.task WHERE k.asset = a.id AND t.outcome IN ('failed', 'lost'))"),
+    ("each attempt that succeeded is one event, and one result",
+     "SELECT hex(a.id) FROM assets a WHERE
+      (SELECT count(*) FROM events e WHERE e.asset = a.id AND e.type = 'task.succeeded' AND json_extract(e.data, '$.step') <> 'moderate') <>
+      (SELECT count(*) FROM attempts t JOIN tasks k ON k.id = t.task
+       WHERE k.asset = a.id AND t.outcome = 'succeeded' AND k.operation <> 'moderate')"),
+];
+
 /// Blobs that something refers to: where they are and what they are.
 const REFERENCED: &str = "SELECT b.key, b.sha256 FROM blobs b WHERE EXISTS (SELECT 1 FROM assets WHERE original = b.id)
     OR EXISTS (SELECT 1 FROM renditions WHERE blob = b.id) OR EXISTS (SELECT 1 FROM segments WHERE blob = b.id)
     OR EXISTS (SELECT 1 FROM tracks WHERE blob = b.id)";
 
-fn empty(conn: &Connection) -> rusqlite::Result<Option<String>> {
-    for (what, sql) in EMPTY {
+fn empty(conn: &Connection, pruned: bool) -> rusqlite::Result<Option<String>> {
+    let history = if pruned { &[] } else { UNPRUNED };
+    for (what, sql) in EMPTY.iter().chain(history) {
         let mut statement = conn.prepare_cached(sql)?;
         let mut rows = statement.query([])?;
         if let Some(row) = rows.next()? {
@@ -123,6 +129,7 @@ impl World {
             self.collect();
             self.purge();
             self.relay_events();
+            self.prune();
         }
     }
 
@@ -179,7 +186,8 @@ impl World {
     }
 
     fn check_rest(&mut self) {
-        if let Some(Some(wrong)) = self.db.rows(empty) {
+        let pruned = self.plan.prunes;
+        if let Some(Some(wrong)) = self.db.rows(move |conn| empty(conn, pruned)) {
             return self.db.wrong(wrong);
         }
         self.check_assets();
@@ -268,11 +276,11 @@ impl World {
             .oracle
             .assets
             .iter()
-            .find(|(a, seen)| self.relay.sink.told(**a) != seen.sequence);
+            .find(|(a, seen)| self.sink.told(**a) != seen.sequence);
         let wrong = missed.map(|(a, s)| {
             format!(
                 "{} events of {a} were told of {}",
-                self.relay.sink.told(*a),
+                self.sink.told(*a),
                 s.sequence
             )
         });

@@ -39,6 +39,8 @@ pub struct Outcome {
     pub waited_ms_max: i64,
     /// When each upload's asset was ready, in virtual milliseconds from the beginning; none for those that never were.
     pub ready_at_ms: Vec<Option<i64>>,
+    /// When each upload was acknowledged first, likewise.
+    pub acknowledged_at_ms: Vec<Option<i64>>,
     /// What went wrong that must not.
     pub violation: Option<Violation>,
 }

@@ -2,6 +2,7 @@
 
 use mediaflow_core::{AssetId, AssetState, EventType, RunState, TaskId, TaskState};
 use rusqlite::{Connection, Row};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Tables and triggers that belong to this connection. A change that is undone is forgotten with it. While `full`
@@ -76,6 +77,8 @@ const EMPTY: &[&str] = &[
     "DELETE FROM changes",
     "DELETE FROM queue_minutes",
     "DELETE FROM unfinished",
+    "DELETE FROM outlets",
+    "UPDATE history SET pruned = 0",
     "INSERT INTO asset_text (asset_text) VALUES ('delete-all')",
     "DELETE FROM sqlite_sequence",
     "DELETE FROM temp.seen",
@@ -149,6 +152,13 @@ pub(crate) fn fill(conn: &Connection, after: u64, all_of_it: bool) -> rusqlite::
 pub(crate) fn relieve(conn: &Connection) -> rusqlite::Result<()> {
     conn.prepare_cached("DELETE FROM full")?.execute([])?;
     Ok(())
+}
+
+/// All tasks that there are.
+pub(crate) fn tasks(conn: &Connection) -> rusqlite::Result<BTreeSet<TaskId>> {
+    let mut statement = conn.prepare_cached("SELECT id FROM tasks")?;
+    let rows = statement.query_map([], |row| Ok(TaskId(Uuid::from_bytes(row.get(0)?))))?;
+    rows.collect()
 }
 
 /// What changed after the change of this number, and the number of the last.

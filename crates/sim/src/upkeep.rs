@@ -4,10 +4,8 @@ use crate::database::{Broken, now};
 use crate::plan::Fault;
 use crate::seen::Change;
 use crate::world::{Event, SECOND, World};
-use mediaflow_core::TenantId;
 use mediaflow_engine::services::{delete_condemned, delete_strays, purge_due};
 use mediaflow_store::{Environment, Upkeep as _};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Longer than any upload takes to be recorded.
@@ -17,6 +15,12 @@ pub(crate) const GRACE: Duration = Duration::from_secs(40);
 const REJECTED: Duration = Duration::from_secs(300);
 /// How long answers to keys are kept.
 const IDEMPOTENCY: Duration = Duration::from_secs(48 * 3600);
+/// How long events and tasks that ended are kept at least, where they are not kept for ever.
+const HISTORY: Duration = Duration::from_secs(90);
+/// Assets that one round looks at for tasks that can go.
+const WALK: u32 = 2;
+/// As whom the receiver of events is known to the store.
+const OUTLET: &str = "sink";
 
 impl World {
     /// A service's next round: less often once nothing goes wrong, and never when all is done.
@@ -57,30 +61,38 @@ impl World {
         let _ = now(self.db.expire(REJECTED, IDEMPOTENCY));
     }
 
-    /// Passes events on, in order and at least once: the cursor moves after somebody took them.
+    pub(crate) fn prune(&mut self) {
+        if !self.plan.prunes {
+            return;
+        }
+        self.again(60, Event::Prune);
+        let _ = self.db.prune_events(HISTORY, OUTLET);
+        if let Ok(walked) = self.db.prune_tasks(HISTORY, self.pruned, WALK) {
+            self.pruned = walked.next;
+        }
+    }
+
+    /// Passes events on, in order and at least once: how far it came is recorded after somebody took them.
     pub(crate) fn relay_events(&mut self) {
         self.again(16, Event::Relay);
         if self.db.broken() == Broken::Outbox {
             return;
         }
-        let tenants: BTreeSet<TenantId> = self.uploads.iter().map(|u| u.tenant).collect();
-        for tenant in tenants {
-            let cursor = self.relay.cursors.entry(tenant).or_default();
-            let Ok(page) = self.db.feed(tenant, *cursor, 50) else {
-                continue;
-            };
-            for event in &page.items {
-                if self.trouble.happens(Fault::SinkFails) {
-                    break;
-                }
-                if let Err(wrong) = self.relay.sink.tell(event) {
-                    self.db.wrong(wrong);
-                }
-                // Whoever passed it on may die before it knows that it did.
-                if !self.trouble.happens(Fault::Crash) {
-                    *cursor = event.position;
-                }
+        let mut told = None;
+        for event in self.db.untold(OUTLET, 500).unwrap_or_default() {
+            if self.trouble.happens(Fault::SinkFails) {
+                break;
             }
+            if let Err(wrong) = self.sink.tell(&event) {
+                self.db.wrong(wrong);
+            }
+            told = Some(event.position);
+        }
+        // Whoever passed them on may die before it says that it did.
+        if let Some(position) = told
+            && !self.trouble.happens(Fault::Crash)
+        {
+            let _ = self.db.told(OUTLET, position);
         }
     }
 
@@ -93,7 +105,7 @@ impl World {
         for change in unsent {
             match change {
                 Change::Event { asset, .. } if !self.trouble.happens(Fault::SinkFails) => {
-                    self.relay.sink.hear(asset)
+                    self.sink.hear(asset)
                 }
                 Change::Purge { row, paths, .. } => {
                     let paths: Vec<String> = serde_json::from_str(&paths).unwrap_or_default();

@@ -4,6 +4,7 @@
 use crate::database::now;
 use crate::plan::Fault;
 use crate::random::Random;
+use crate::recipes;
 use crate::work::{self, Made};
 use crate::world::{Event, SECOND, World};
 use mediaflow_core::{ErrorCode, Failure, Operation, Queue, TaskId, WorkerId};
@@ -31,6 +32,8 @@ pub(crate) struct Worker {
     slots: u32,
     /// Which process this is; what an earlier one meant to do does not happen.
     process: u32,
+    /// Whether this process is of an older version.
+    older: bool,
     up: bool,
     /// Stands still until then.
     still_until: i64,
@@ -47,6 +50,7 @@ impl Worker {
             name: format!("worker-{number}:1"),
             slots: random.between(1, 3) as u32,
             process: 0,
+            older: false,
             up: false,
             still_until: 0,
             held: BTreeMap::new(),
@@ -80,7 +84,10 @@ impl Worker {
             idle: self.held.is_empty(),
             lease: LEASE,
             idle_lane: self.held.is_empty(),
-            capabilities: Vec::new(),
+            capabilities: match self.older {
+                true => Vec::new(),
+                false => vec![recipes::NEWER.to_owned()],
+            },
         }
     }
 }
@@ -130,16 +137,27 @@ impl World {
     }
 
     pub(crate) fn start(&mut self, worker: usize) {
+        let older = self.trouble.happens(Fault::Older);
         let w = &mut self.workers[worker];
         if w.up {
             return;
         }
         w.up = true;
+        w.older = older;
         w.still_until = 0;
         let process = w.process;
         w.name = format!("worker-{worker}:{process}");
         self.after(0, Event::Poll(worker, process));
         self.after(LEASE.as_millis() as i64 / 3, Event::Beat(worker, process));
+    }
+
+    /// The last worker of an older version is stopped, and a newer one started.
+    pub(crate) fn upgrade(&mut self) {
+        for worker in 0..self.workers.len() {
+            if self.workers[worker].up && self.workers[worker].older {
+                self.die(worker);
+            }
+        }
     }
 
     pub(crate) fn poll(&mut self, worker: usize, process: u32) {
@@ -398,7 +416,7 @@ impl World {
                 }
                 self.workers[worker].held.remove(&key);
             }
-            Err(StoreError::StaleFence) => {
+            Err(StoreError::StaleFence | StoreError::TaskNotFound) => {
                 self.workers[worker].held.remove(&key);
             }
             Err(StoreError::BlobCondemned) => {

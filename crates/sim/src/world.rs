@@ -13,7 +13,7 @@ use crate::workers::Worker;
 use mediaflow_core::{AssetId, Sha256, TaskId, TenantId};
 use mediaflow_store::{Signals as _, SqliteStore};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -44,6 +44,7 @@ pub(crate) enum Event {
     Purge,
     Relay,
     Expire,
+    Prune,
     /// Somebody looks at an asset.
     Read,
     /// Somebody wants something of an asset.
@@ -67,13 +68,8 @@ pub(crate) struct Upload {
     pub(crate) tries: u32,
     /// What its sender was told.
     pub(crate) acknowledged: Vec<AssetId>,
-}
-
-/// Where feeds were read to.
-#[derive(Default)]
-pub(crate) struct Relay {
-    pub(crate) cursors: BTreeMap<TenantId, u64>,
-    pub(crate) sink: Sink,
+    /// When that was first.
+    pub(crate) acknowledged_at: Option<i64>,
 }
 
 pub(crate) struct World {
@@ -85,7 +81,9 @@ pub(crate) struct World {
     pub(crate) db: Database,
     pub(crate) bytes: Bytes,
     pub(crate) cdn: Cdn,
-    pub(crate) relay: Relay,
+    pub(crate) sink: Sink,
+    /// Where the walk over assets whose old tasks can go is.
+    pub(crate) pruned: Option<AssetId>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) uploads: Vec<Upload>,
     /// What people were told exists, and what its bytes are.
@@ -126,7 +124,8 @@ impl World {
             db,
             bytes: Bytes::new(trouble.clone()),
             cdn: Cdn::new(trouble.clone()),
-            relay: Relay::default(),
+            sink: Sink::default(),
+            pruned: None,
             workers: Vec::new(),
             uploads: Vec::new(),
             assets: Vec::new(),
@@ -160,6 +159,7 @@ impl World {
             (Event::Purge, 10),
             (Event::Relay, 10),
             (Event::Expire, 200),
+            (Event::Prune, 200),
             (Event::Read, 20),
             (Event::Upset, 60),
         ] {
@@ -245,12 +245,14 @@ impl World {
             Event::Purge => self.purge(),
             Event::Relay => self.relay_events(),
             Event::Expire => self.expire(),
+            Event::Prune => self.prune(),
             Event::Read => self.read(),
             Event::Operate => self.operate(),
             Event::Upset => self.upset(),
             Event::Calm => {
                 self.db.note(format_args!("nothing goes wrong any more"));
                 self.trouble.end();
+                self.upgrade();
             }
         }
     }
@@ -287,6 +289,7 @@ impl World {
             inner.oracle.ready_at.get(first).copied()
         });
         let ready_at_ms = ready_at_ms.collect();
+        let acknowledged_at_ms = self.uploads.iter().map(|u| u.acknowledged_at).collect();
         let trace = std::mem::replace(&mut inner.trace, Trace::new(false));
         let digest = trace.digest();
         let violation = inner.wrong.take().map(|what| Violation {
@@ -303,6 +306,7 @@ impl World {
             lasted_ms: self.now,
             waited_ms_max: self.waited_max,
             ready_at_ms,
+            acknowledged_at_ms,
             violation,
         }
     }

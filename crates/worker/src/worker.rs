@@ -340,7 +340,8 @@ impl Shared {
             let offer = (self.is_claiming() && !capacity.slots.is_empty()).then_some(&capacity);
             match self.depot.report(lease, report.clone(), offer).await {
                 Ok(offered) => return self.start_all(offered, &mut share),
-                Err(StoreError::StaleFence) => {
+                // A task that is not there any more was ended by others long ago.
+                Err(StoreError::StaleFence | StoreError::TaskNotFound) => {
                     tracing::info!("the attempt was overtaken; its result is dropped");
                     return;
                 }

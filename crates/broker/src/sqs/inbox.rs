@@ -18,6 +18,23 @@ pub struct Inbox {
     url: String,
 }
 
+/// What SQS answers to `ReceiveMessage`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Answer {
+    #[serde(default)]
+    pub(super) messages: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Message {
+    pub(super) body: String,
+    pub(super) receipt_handle: String,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+}
+
 /// A message.
 #[derive(Debug, Clone)]
 pub struct Letter {
@@ -85,20 +102,6 @@ impl Inbox {
     /// # Errors
     /// When the queue is not there, or does not answer.
     pub async fn receive(&self) -> Result<Vec<Letter>, BrokerError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Answer {
-            #[serde(default)]
-            messages: Vec<Message>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Message {
-            body: String,
-            receipt_handle: String,
-            #[serde(default)]
-            attributes: BTreeMap<String, String>,
-        }
         let arguments = json!({
             "MaxNumberOfMessages": 10,
             "WaitTimeSeconds": WAIT_S,

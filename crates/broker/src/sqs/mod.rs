@@ -99,24 +99,12 @@ impl Shared {
     }
 
     async fn receive(&self, queue: Queue) -> Result<Vec<Received<Handle>>, BrokerError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Answer {
-            #[serde(default)]
-            messages: Vec<Message>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Message {
-            body: String,
-            receipt_handle: String,
-        }
         let arguments = json!({
             "MaxNumberOfMessages": BATCH,
             "WaitTimeSeconds": self.wait_s,
             "VisibilityTimeout": self.visibility_s,
         });
-        let answer: Answer = self.call(queue, "ReceiveMessage", arguments).await?;
+        let answer: inbox::Answer = self.call(queue, "ReceiveMessage", arguments).await?;
         let received = answer.messages.into_iter().map(|message| Received {
             ring: Ring::from_line(&message.body),
             receipt: Handle {

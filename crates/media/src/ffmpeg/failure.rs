@@ -18,14 +18,6 @@ impl Stage<'_> {
     pub(super) fn error(&self) -> MediaError {
         let says = |words: &[&str]| words.iter().any(|words| self.stderr.contains(words));
         let message = self.message();
-        // ffmpeg catches the signal for its CPU time, and sums up before it leaves.
-        if says(&["received signal 24"]) {
-            return MediaError {
-                code: "timeout",
-                message: "ffmpeg used all the CPU time it was given".into(),
-                kind: ErrorKind::Crash,
-            };
-        }
         if says(&["Cannot allocate memory", "malloc of size"]) {
             return MediaError::limit("limit.memory", message);
         }

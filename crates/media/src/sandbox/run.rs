@@ -81,7 +81,7 @@ impl Job {
         let on_its_own = output.is_ok() || running.output.ended;
         if exited
             && on_its_own
-            && let Some(error) = verdict::of_signal(self.name, status, &stderr, cpu_spent)
+            && let Some(error) = verdict::of_end(self.name, status, &stderr, cpu_spent)
         {
             return Err(error);
         }

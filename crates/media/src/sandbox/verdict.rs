@@ -6,19 +6,24 @@ use std::time::Duration;
 
 use crate::{ErrorKind, MediaError};
 
-/// The error for a process that was ended by a signal, if it was.
+/// The error for a process that was ended by a signal or for its CPU time, if it was.
 ///
 /// `stderr` is the end of what it said; allocators complain there before they abort. `cpu_spent`
-/// tells a program that ignored the first signal for its CPU time and was then killed.
-pub(super) fn of_signal(
+/// tells a program that caught the signal for its CPU time: it leaves with any code and any excuse,
+/// or ignores it and is killed.
+pub(super) fn of_end(
     name: &str,
     status: ExitStatus,
     stderr: &str,
     cpu_spent: bool,
 ) -> Option<MediaError> {
+    if cpu_spent && !status.success() {
+        return Some(timeout(format!(
+            "{name} used all the CPU time it was given"
+        )));
+    }
     let signal = status.signal()?;
     Some(match signal {
-        libc::SIGKILL if cpu_spent => timeout(format!("{name} used all its CPU time")),
         libc::SIGXCPU => timeout(format!("{name} used all the CPU time it was given")),
         libc::SIGXFSZ => {
             MediaError::limit("limit.output", format!("{name} wrote too large a file"))

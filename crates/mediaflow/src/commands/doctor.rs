@@ -151,11 +151,14 @@ fn video(mode: SandboxMode) -> Finding {
                 names.join(", ")
             };
             let text = format!("ffmpeg {} encodes {}", found.version(), names(&can));
-            match cannot.is_empty() {
-                true => Good(text),
-                false => Note(format!(
-                    "{text}; recipes with rungs in {} fail with `encoder.missing`",
-                    names(&cannot)
+            match cannot.as_slice() {
+                [] => Good(text),
+                cannot if cannot.contains(&VideoCodec::H264) => Note(format!(
+                    "{text}; without H.264 videos fail with `encoder.missing`"
+                )),
+                cannot => Note(format!(
+                    "{text}; rungs in {} wait for a worker that can (`no_worker.capability`)",
+                    names(cannot)
                 )),
             }
         }

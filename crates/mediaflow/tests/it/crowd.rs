@@ -86,6 +86,16 @@ pub(crate) async fn upload(
 }
 
 pub(crate) async fn all_settled(server: &Server, accepted: &[Upload]) -> Vec<Value> {
+    let (mut left, mut since) = (u64::MAX, Instant::now());
+    // After a thousand kills there is more to do than patience is for; what may not be is that nothing ends.
+    while left > 0 {
+        let now = at_work(server).await;
+        if now < left {
+            (left, since) = (now, Instant::now());
+        }
+        assert!(since.elapsed() < PATIENCE, "{left} assets do not end");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
     let mut assets = Vec::new();
     for upload in accepted {
         let is_settled =
@@ -93,6 +103,21 @@ pub(crate) async fn all_settled(server: &Server, accepted: &[Upload]) -> Vec<Val
         assets.push(server.asset_when(&upload.id, is_settled).await);
     }
     assets
+}
+
+/// Assets that are neither ready nor given up.
+async fn at_work(server: &Server) -> u64 {
+    let answer = server.http().get(server.url("/metrics")).send().await;
+    let text = answer.unwrap().text().await.unwrap();
+    let open =
+        ["uploaded", "processing"].map(|state| format!("mediaflow_assets{{state=\"{state}\"}} "));
+    let of = |line: &str| {
+        let count = open
+            .iter()
+            .find_map(|name| line.strip_prefix(name.as_str()))?;
+        Some(count.parse::<u64>().unwrap())
+    };
+    text.lines().filter_map(of).sum()
 }
 
 /// Answers which renditions there are.

@@ -11,6 +11,7 @@ mod chaos;
 mod classifier;
 mod cluster;
 mod crowd;
+mod encoders;
 mod films;
 mod front;
 mod full;

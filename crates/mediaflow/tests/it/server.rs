@@ -55,7 +55,11 @@ impl Server {
 
     /// The same at this address and port.
     pub(crate) fn start_at(folder: &Path, listen: &str) -> Self {
-        let mut command = mediaflow();
+        Self::launch(mediaflow(), folder, listen)
+    }
+
+    /// The same with the environment of this command.
+    pub(crate) fn launch(mut command: Command, folder: &Path, listen: &str) -> Self {
         command
             .current_dir(folder)
             .args(["serve", "--listen", listen, "--data", "data"])

@@ -4,8 +4,8 @@ use mediaflow_sim::{Broken, Coverage, Outcome, Plan, Simulator};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// As many as two slow cores do in half a minute when nobody else wants them.
-const SEEDS: u64 = 3_500;
+/// Two slow cores take two minutes for them.
+const SEEDS: u64 = 10_000;
 
 /// Runs seeds on every core, until `wanted` says that it was enough.
 fn run(seeds: u64, broken: Broken, wanted: impl Fn(u64, Outcome) -> bool + Sync) {

@@ -48,3 +48,24 @@ fn a_poisonous_file_leaves_the_others_nine_tenths_of_their_throughput() {
     }
     assert!(poisoned * 10 >= clean * 9, "{poisoned} of {clean}");
 }
+
+#[test]
+fn a_tenant_waits_at_most_twice_as_long_beside_another_ones_bulk_import() {
+    const BULK: u32 = 300;
+    let (mut alone, mut beside) = (0, 0);
+    for seed in 0..4 {
+        let plan = || Plan::calm(seed, 40, 4, 600);
+        // From the answer until its asset is ready, of the last forty files.
+        let took = |outcome: &Outcome| {
+            let files = outcome.ready_at_ms.iter().zip(&outcome.acknowledged_at_ms);
+            let took = files.map(|(ready, sent)| ready.expect("nobody starves") - sent.unwrap());
+            took.rev().take(40).sum::<i64>()
+        };
+        alone += took(&run(plan()));
+        let outcome = run(plan().beside(BULK));
+        beside += took(&outcome);
+        let last = outcome.ready_at_ms[..BULK as usize].iter().flatten().max();
+        assert!(*last.unwrap() > 120_000, "the import kept everybody busy");
+    }
+    assert!(beside <= 2 * alone, "{beside} instead of {alone} ms");
+}

@@ -65,7 +65,6 @@ pub(super) fn start(core: &Arc<Core>) {
 async fn tell(core: Weak<Core>, tell: Arc<Tell>, own: Uuid) {
     loop {
         tell.wake.notified().await;
-        tokio::time::sleep(PAUSE).await;
         let Some(core) = core.upgrade() else { return };
         let ready = tell.ready.swap(false, Ordering::Relaxed);
         let position = match tell.news.swap(false, Ordering::Relaxed) {
@@ -84,6 +83,9 @@ async fn tell(core: Weak<Core>, tell: Arc<Tell>, own: Uuid) {
         if let Err(error) = sent.await {
             tracing::debug!(%error, "other processes could not be told");
         }
+        drop(core);
+        // After it and not before: the first of many is told at once, and what comes meanwhile goes with the next.
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -118,6 +118,69 @@ async fn nobody_waits_for_who_has_the_tenants_row() {
     tokio::time::timeout(patience, worked).await.unwrap();
 }
 
+/// Works off so many uploads, with offers as workers ask for them, and closes the store.
+async fn work_off(url: &str, world: &Arc<FakeWorld>, uploads: std::ops::Range<usize>) {
+    let store = open(url, world).await;
+    let mut left = uploads.len() * STEPS;
+    for n in uploads {
+        store.accept(upload(n)).await.unwrap();
+    }
+    let capacity = Capacity {
+        slots: vec![(Queue::BUSY, 4), (Queue::WAITING, 4)],
+        ..roomy()
+    };
+    while left > 0 {
+        let mut tasks = store.claim(world.id(), &capacity).await.unwrap();
+        while let Some(task) = tasks.pop() {
+            let reported = store.report(task.lease, done(&task), None);
+            tasks.extend(reported.await.unwrap());
+            left -= 1;
+        }
+    }
+}
+
+/// Pages of indexes of tasks that this database's sessions have looked at, as far as they have ended.
+async fn index_pages(url: &str) -> i64 {
+    let other = crate::stores::connect(url).await;
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'mediaflow'";
+    while other.query_one(others, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let pages = "SELECT sum(idx_blks_hit + idx_blks_read)::bigint FROM pg_statio_user_indexes WHERE relname = 'tasks'";
+    other.query_one(pages, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_snapshot_makes_claims_dearer_and_leaves_nothing_behind() {
+    let world = Arc::<FakeWorld>::default();
+    let url = SERVER.database("snapshot");
+    let cost = async |uploads: std::ops::Range<usize>| {
+        let before = index_pages(&url).await;
+        let count = uploads.len() as i64;
+        work_off(&url, &world, uploads).await;
+        (index_pages(&url).await - before) / count
+    };
+    work_off(&url, &world, 0..20).await;
+    let young = cost(20..60).await;
+    // A backup or a report: what died since then may not be removed, and claims walk over it.
+    let old = crate::stores::connect(&url).await;
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM tasks";
+    old.batch_execute(begin).await.unwrap();
+    work_off(&url, &world, 60..260).await;
+    let aged = cost(260..300).await;
+    assert!(aged <= 3 * young, "{aged} pages for an upload, not {young}");
+
+    for end in ["COMMIT", "VACUUM"] {
+        old.batch_execute(end).await.unwrap();
+    }
+    let after = cost(300..340).await;
+    assert!(
+        2 * after <= 3 * young,
+        "{after} pages for an upload, not {young}"
+    );
+    println!("{young} {aged} {after}");
+}
+
 /// Steps of [`TRIVIAL`] that workers do.
 const STEPS: usize = 6;
 
