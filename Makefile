@@ -1,5 +1,5 @@
 # The commands of the README. Each installs what it needs and says what and why.
-.PHONY: run test brokers bench browser dashboard uploads fuzz simulate chaos lint docs
+.PHONY: run test brokers bench browser dashboard uploads large fuzz simulate chaos lint docs
 
 # FILES="a.jpg b.png" ingests these; without it an empty data folder gets a few pictures made on the spot.
 FILES ?=
@@ -43,6 +43,12 @@ uploads:
 	cargo build -p mediaflow
 	cargo build -p mediaflow-servers --example s3
 	@e2e/uploads target/debug/mediaflow
+
+# A file of 5 GB by `mediaflow ingest`, killed and gone on with on both sides: `make large BREAKS=20`. Needs 16 GB of disk for a while.
+large:
+	@scripts/install.sh build
+	cargo build --release -p mediaflow
+	@$(if $(BREAKS),BREAKS=$(BREAKS)) e2e/large target/release/mediaflow
 
 # Searches for inputs that break a parser: `make fuzz TARGET=image MINUTES=10`. `make test` runs each for a moment.
 TARGET ?= image

@@ -1,5 +1,5 @@
 // tus-js-client, as its users call it, against a running server: in one request, in chunks, with parts in parallel, aborted and
-// resumed. Prints what each became. A length that is said later is left out: for a stream in Node this client announces a whole
+// resumed; with tus and with the IETF's draft. Prints what each became. A length that is said later is left out: for a stream in Node this client announces a whole
 // chunk also when less is left.
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -41,23 +41,34 @@ await check("chunks", await upload(content, { chunkSize: 3_000_001 }));
 await check("parts in parallel", await upload(content, { parallelUploads: 4 }));
 await check("method override", await upload(content, { overridePatchMethod: true, chunkSize: 10_000_000 }));
 
+// The IETF's draft, as far as this client has it: its version 5. Its name for the protocol is its own.
+const draft = { endpoint: `${base}/v1/assets`, protocol: "ietf-draft-05" };
+await check("draft, one request after the first", await upload(content, draft));
+await check("draft, chunks", await upload(content, { ...draft, chunkSize: 3_000_001 }));
+await check("draft, the first bytes with the first request", await upload(content, { ...draft, uploadDataDuringCreation: true, chunkSize: 5 << 20 }));
+await check("draft, all bytes with the first request", await upload(content, { ...draft, uploadDataDuringCreation: true }));
+
 // Aborted in the middle, and gone on with by another object.
-const url = await new Promise((resolve, reject) => {
-  const first = new Upload(content, {
-    endpoint,
-    metadata: { filename: "large.jpg", title: "tus-js-client" },
-    chunkSize: 4_000_000,
-    onError: reject,
-    onChunkComplete: async (_, sent) => {
-      if (sent >= 8_000_000) {
-        await first.abort();
-        resolve(first.url);
-      }
-    },
+async function broken(options) {
+  return new Promise((resolve, reject) => {
+    const first = new Upload(content, {
+      endpoint,
+      metadata: { filename: "large.jpg", title: "tus-js-client" },
+      chunkSize: 4_000_000,
+      onError: reject,
+      onChunkComplete: async (_, sent) => {
+        if (sent >= 8_000_000) {
+          await first.abort();
+          resolve(first.url);
+        }
+      },
+      ...options,
+    });
+    first.start();
   });
-  first.start();
-});
-await check("resumed", await upload(content, { uploadUrl: url }));
+}
+await check("resumed", await upload(content, { uploadUrl: await broken({}) }));
+await check("draft, resumed", await upload(content, { ...draft, uploadUrl: await broken(draft) }));
 
 // Given up.
 const gone = await new Promise((resolve, reject) => {

@@ -4,9 +4,15 @@ them. MediaFlow, @tus/server and the floor get the same bytes from the same clie
 
 Prints CPU seconds of the server per GB and milliseconds per small file, MB/s, accept latency and peak memory.
 
-usage: run.py --peer peer.mjs [--binary target/release/mediaflow] [--gigabytes 2] [--small 2000] [--rounds 3] [--folder FOLDER]
+Then a burst: so many small files at the same moment, each on a connection of its own, to MediaFlow alone, once with its limits as
+they are and once with room for all. Each must be answered with 202, or with 429 and Retry-After; what got 429 is sent again after
+that time. Prints the latency of what was accepted and how many were sent away, and fails when one is lost.
+
+usage: run.py --peer peer.mjs [--binary target/release/mediaflow] [--gigabytes 2] [--small 2000] [--rounds 3] [--burst 10000]
+              [--folder FOLDER]
 """
 import argparse
+import asyncio
 import concurrent.futures
 import hashlib
 import http.client
@@ -15,6 +21,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -99,6 +106,14 @@ class Contender:
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(port)
 
+    def switch_off(self):
+        """Only accepting is measured: what follows is bench/pipeline."""
+        for queue in ("image", "video", "network"):
+            connection = self.connect()
+            connection.request("PUT", f"/v1/switches/claims.{queue}", body=json.dumps({"on": False}), headers={"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            assert answer.status < 300, (answer.status, answer.read())
+
     def connect(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         connection.connect()
@@ -170,12 +185,7 @@ def contenders(folder):
     config = data / "mediaflow.toml"
     config.write_text("[limits.upload]\nbytes_max = 109951162777600\n[worker]\ncpu = 1\n")
     ours = Contender("MediaFlow", [arguments.binary, "--config", str(config), "serve", "--listen", f"127.0.0.1:{port}", "--data", str(data / "data")], port, data)
-    # Only accepting is measured: what follows is bench/pipeline.
-    for queue in ("image", "video", "network"):
-        connection = ours.connect()
-        connection.request("PUT", f"/v1/switches/claims.{queue}", body=json.dumps({"on": False}), headers={"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        assert answer.status < 300, (answer.status, answer.read())
+    ours.switch_off()
     yield ours
     port = free_port()
     (folder / "peer").mkdir()
@@ -185,8 +195,83 @@ def contenders(folder):
     yield Contender("floor", [sys.executable, __file__, "--serve-floor", str(port), str(folder / "floor")], port, folder / "floor")
 
 
+async def one(port, body, gate, latencies, statuses):
+    """The asset of one upload, sent again as often as the server asks for."""
+    request = (
+        f"POST /v1/assets HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    ).encode()
+    await gate.wait()
+    while True:
+        began = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        writer.write(body)
+        await writer.drain()
+        head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        status = int(head.split(b" ", 2)[1])
+        statuses[status] = statuses.get(status, 0) + 1
+        if status == 202:
+            latencies.append(time.monotonic() - began)
+            return json.loads(answer)["id"]
+        again = re.search(rb"(?i)retry-after: (\d+)", head)
+        assert status == 429 and again, head
+        await asyncio.sleep(int(again[1]))
+
+
+async def burst_of(port, bodies):
+    gate, latencies, statuses = asyncio.Event(), [], {}
+    sending = [asyncio.create_task(one(port, body, gate, latencies, statuses)) for body in bodies]
+    await asyncio.sleep(1)
+    began = time.monotonic()
+    gate.set()
+    ids = await asyncio.gather(*sending)
+    return ids, time.monotonic() - began, sorted(latencies), statuses
+
+
+def burst(head, folder, limits, name):
+    port = free_port()
+    data = folder / f"burst-{name}"
+    data.mkdir()
+    config = data / "mediaflow.toml"
+    config.write_text(f"{limits}[worker]\ncpu = 1\n")
+    ours = Contender("MediaFlow", [arguments.binary, "--config", str(config), "serve", "--listen", f"127.0.0.1:{port}", "--data", str(data / "data")], port, data)
+    try:
+        ours.switch_off()
+        tail = os.urandom(20_000)
+        bodies = [head + os.urandom(16) + tail for _ in range(arguments.burst)]
+        before = cpu_seconds(ours.process.pid)
+        ids, took, latencies, statuses = asyncio.run(burst_of(port, bodies))
+        cpu = cpu_seconds(ours.process.pid) - before
+        assert len(set(ids)) == arguments.burst, "assets are missing"
+        missing = 0
+        connection = ours.connect()
+        for asset in ids:
+            connection.request("GET", f"/v1/assets/{asset}")
+            answer = connection.getresponse()
+            answer.read()
+            missing += answer.status != 200
+        assert not missing, f"{missing} of {len(ids)} are lost"
+        p99 = latencies[int(len(latencies) * 0.99)]
+        print(
+            f"  burst of {arguments.burst} ({name}): all there after {took:.1f} s; accepted p50 {statistics.median(latencies) * 1000:.0f} p99 {p99 * 1000:.0f} ms; "
+            f"429 {statuses.get(429, 0)} times; {cpu / arguments.burst * 1000:.2f} CPU ms each; peak {peak_mib(ours.process.pid):.0f} MiB",
+            flush=True,
+        )
+    finally:
+        ours.stop()
+
+
 def main():
     head = photo()
+    if arguments.burst:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            burst(head, pathlib.Path(folder), "", "limits as they are")
+            burst(head, pathlib.Path(folder), f"[limits.upload]\nconcurrent_max = {arguments.burst + 10}\n", "room for all")
+    if arguments.rounds < 1:
+        return
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         folder = pathlib.Path(folder)
         size = int(arguments.gigabytes * 1e9)
@@ -234,6 +319,7 @@ parser.add_argument("--peer", required=True)
 parser.add_argument("--gigabytes", type=float, default=2)
 parser.add_argument("--small", type=int, default=2000)
 parser.add_argument("--rounds", type=int, default=3)
+parser.add_argument("--burst", type=int, default=10_000)
 parser.add_argument("--folder", default=None, help="where files are written; the system's temporary folder unless said")
 arguments = parser.parse_args()
 main()

@@ -5,7 +5,7 @@ use std::error::Error;
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = "../../proto";
     println!("cargo:rerun-if-changed={folder}");
-    let files = protox::compile(["moderation.proto", "worker.proto"], [folder])?;
+    let files = protox::compile(["hook.proto", "moderation.proto", "worker.proto"], [folder])?;
     tonic_prost_build::configure().compile_fds(files)?;
     Ok(())
 }

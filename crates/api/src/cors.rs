@@ -68,18 +68,18 @@ const MEDIA: Door = Door {
     ),
 };
 /// Where pages upload to.
-const UPLOADED_TO: [&str; 2] = ["/v1/tus", "/v1/uploads"];
+const UPLOADED_TO: [&str; 3] = ["/v1/tus", "/v1/uploads", "/v1/resumable"];
 const UPLOADS: Door = Door {
     methods: HeaderValue::from_static("GET, POST, PUT, HEAD, PATCH, DELETE, OPTIONS"),
     taken: HeaderValue::from_static(
-        "Authorization, Content-Type, Idempotency-Key, Prefer, Tus-Resumable, Upload-Checksum, Upload-Concat, \
-         Upload-Defer-Length, Upload-Length, Upload-Metadata, Upload-Offset, X-Correlation-Id, X-HTTP-Method-Override, \
-         X-Request-ID, X-Requested-With",
+        "Authorization, Content-Digest, Content-Disposition, Content-Type, Idempotency-Key, Prefer, Repr-Digest, Tus-Resumable, \
+         Upload-Checksum, Upload-Complete, Upload-Concat, Upload-Defer-Length, Upload-Draft-Interop-Version, Upload-Length, \
+         Upload-Metadata, Upload-Offset, X-Correlation-Id, X-HTTP-Method-Override, X-Request-ID, X-Requested-With",
     ),
     exposed: HeaderValue::from_static(
         "ETag, Location, Mediaflow-Asset, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, Tus-Resumable, \
-         Tus-Version, Upload-Concat, Upload-Defer-Length, Upload-Expires, Upload-Length, Upload-Metadata, Upload-Offset, \
-         X-Correlation-Id",
+         Tus-Version, Upload-Complete, Upload-Concat, Upload-Defer-Length, Upload-Expires, Upload-Length, Upload-Limit, \
+         Upload-Metadata, Upload-Offset, X-Correlation-Id",
     ),
 };
 

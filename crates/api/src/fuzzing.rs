@@ -3,20 +3,24 @@
 use crate::media_path::parse;
 use crate::negotiate::choose;
 use crate::range::{Part, is_known, part};
+use crate::resumable::{
+    COMPLETE, CONTENT_DIGEST, LENGTH, OFFSET, REPR_DIGEST, bytes, file_digest, is_complete, judge,
+    length,
+};
 use crate::tus::checksum::{Judge, Trailers};
 use crate::tus::headers::{self, Concat};
 use crate::tus::metadata;
 use axum::http::{HeaderMap, HeaderValue, header};
-use mediaflow_engine::Verify as _;
+use mediaflow_engine::{Verify as _, disposition_filename};
 use std::collections::HashSet;
 
 /// What an upload over several requests says, one line each: `Upload-Metadata`, `Upload-Checksum`, `Upload-Concat`,
-/// `Upload-Length`.
+/// `Upload-Length`, a field of the IETF's draft, `Content-Disposition`.
 ///
 /// # Panics
 /// When a promise of a parser is broken.
-pub fn tus(bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes);
+pub fn tus(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
     let mut lines = text.split('\n');
     let mut line = || lines.next().unwrap_or_default();
     let said = line();
@@ -30,7 +34,7 @@ pub fn tus(bytes: &[u8]) {
     if let Ok(value) = HeaderValue::from_str(line()) {
         sent.insert(headers::CHECKSUM, value);
         if let Ok(Some(mut judge)) = Judge::of(&sent, &Trailers::default()) {
-            judge.update(bytes);
+            judge.update(input);
             assert!(
                 judge.verify().is_err(),
                 "nobody can write their own checksum"
@@ -45,6 +49,27 @@ pub fn tus(bytes: &[u8]) {
         if let Ok(Some(length)) = headers::bytes(&sent, &headers::LENGTH) {
             assert!(i64::try_from(length).is_ok());
         }
+    }
+    draft(line());
+    if let Some(name) = disposition_filename(line().as_bytes()) {
+        assert!(!name.trim().is_empty());
+    }
+}
+
+/// The same field as each that the IETF's draft has.
+fn draft(field: &str) {
+    let Ok(value) = HeaderValue::from_str(field) else {
+        return;
+    };
+    let all = [COMPLETE, OFFSET, LENGTH, CONTENT_DIGEST, REPR_DIGEST];
+    let sent = HeaderMap::from_iter(all.map(|name| (name, value.clone())));
+    assert!(is_complete(&sent).is_none() || bytes(&sent, &OFFSET).is_none());
+    assert!(bytes(&sent, &LENGTH).is_none_or(|length| length < 1_000_000_000_000_000));
+    let _ = length(&sent, 0, true);
+    let _ = file_digest(&sent);
+    if let Ok(Some(mut judge)) = judge(&sent) {
+        judge.update(field.as_bytes());
+        assert!(judge.verify().is_err(), "nobody can write their own digest");
     }
 }
 

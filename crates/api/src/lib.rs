@@ -24,6 +24,7 @@ mod origin;
 mod params;
 mod problem;
 mod range;
+mod resumable;
 mod routes;
 mod send;
 mod session;
@@ -32,6 +33,7 @@ mod sse;
 mod tokens;
 mod tus;
 mod view;
+mod wanted;
 mod worker;
 
 pub use config::ApiConfig;

@@ -2,8 +2,8 @@
 
 use crate::routes::{
     arrivals, assets, captions, delivery, direct, events, failures, health, imports, moderation,
-    original, queues, recipes, session, storage_events, switches, tasks, tenants, tokens, tus,
-    upload, watches, workers,
+    original, queues, recipes, resumable, session, storage_events, switches, tasks, tenants,
+    tokens, tus, upload, watches, workers,
 };
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -20,7 +20,7 @@ use utoipa::{Modify, OpenApi};
         contact(),
     ),
     paths(
-        upload::post, imports::post, imports::get, imports::delete, direct::begin, direct::get, direct::end, direct::complete, tokens::mint, tus::collection, tus::one, assets::search, assets::get, assets::patch, assets::delete, assets::reprocess, original::get,
+        upload::post, imports::post, imports::get, imports::delete, direct::begin, direct::get, direct::end, direct::complete, tokens::mint, tus::collection, tus::one, resumable::options, resumable::get, resumable::patch, resumable::delete, assets::search, assets::get, assets::patch, assets::delete, assets::reprocess, original::get,
         captions::put, captions::delete,
         moderation::decide, tasks::of_asset, tasks::list, tasks::replay, tasks::replay_all, events::of_asset,
         events::all, failures::list, arrivals::list, recipes::list, recipes::of_asset, session::get, session::sign_in, session::sign_out, queues::list, queues::history, switches::list, switches::history, switches::set, tenants::list, tenants::create,

@@ -28,6 +28,10 @@ impl Params {
         self.0.push((name, value));
     }
 
+    pub(crate) fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
     /// All values of a name; empty ones, as forms send them, do not count.
     pub(crate) fn take_all(&mut self, name: &str) -> Vec<String> {
         let (taken, rest) = std::mem::take(&mut self.0)

@@ -9,6 +9,7 @@ use mediaflow_engine::blob::BlobError;
 use mediaflow_engine::store::StoreError;
 use mediaflow_engine::{EngineError, RefusedAs};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 use utoipa::ToSchema;
@@ -18,13 +19,21 @@ use utoipa::ToSchema;
 pub(crate) struct Problem {
     error: EngineError,
     headers: Vec<(HeaderName, HeaderValue)>,
+    standard: Option<Standard>,
+}
+
+/// A type that a standard has for an error, with its members.
+#[derive(Debug)]
+struct Standard {
+    uri: &'static str,
+    members: Vec<(&'static str, u64)>,
 }
 
 /// An RFC 9457 problem.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemView<'a> {
-    /// `urn:mediaflow:error:` and the code.
+    /// `urn:mediaflow:error:` and the code, or the type that a standard has for it.
     r#type: String,
     /// What the code means, in general.
     title: &'a str,
@@ -36,6 +45,9 @@ pub(crate) struct ProblemView<'a> {
     code: &'a str,
     /// Finds the request in log, events and traces.
     correlation_id: &'a str,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    members: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Clone)]
@@ -56,8 +68,24 @@ impl Problem {
         self
     }
 
+    /// The same with a type that a standard has for it.
+    pub(crate) fn typed(mut self, uri: &'static str, members: Vec<(&'static str, u64)>) -> Self {
+        self.standard = Some(Standard { uri, members });
+        self
+    }
+
     pub(crate) fn code(&self) -> ErrorCode {
         self.error.code
+    }
+
+    /// Whether the same bytes would be refused again.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.error.is_refusal()
+    }
+
+    /// What caused it, if it is such a thing.
+    pub(crate) fn reason<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.error.reason.as_ref()?.downcast_ref()
     }
 
     pub(crate) fn detail(&self) -> &str {
@@ -76,8 +104,12 @@ impl Problem {
     fn write(&self, method: &Method, correlation: &str) -> Response {
         let code = self.error.code;
         let title = first_sentence(code.meaning());
+        let standard = self.standard.as_ref();
         let view = ProblemView {
-            r#type: format!("urn:mediaflow:error:{code}"),
+            r#type: standard.map_or_else(
+                || format!("urn:mediaflow:error:{code}"),
+                |standard| standard.uri.to_owned(),
+            ),
             title,
             status: status(&self.error).as_u16(),
             detail: match code {
@@ -86,6 +118,9 @@ impl Problem {
             },
             code: code.as_str(),
             correlation_id: correlation,
+            members: standard.map_or_else(BTreeMap::new, |standard| {
+                standard.members.iter().copied().collect()
+            }),
         };
         let json = serde_json::to_vec(&view).expect("strings and numbers are JSON");
         let length = json.len();
@@ -168,6 +203,7 @@ impl From<EngineError> for Problem {
         Self {
             error,
             headers: Vec::new(),
+            standard: None,
         }
     }
 }

@@ -62,10 +62,11 @@ codes! {
     LimitQuota "limit.quota" 429 "The API key has sent as much as it may in a day (`mediaflow keys limit`). The day ends at midnight in UTC; `Retry-After` tells when that is.";
     UploadNotFound "upload.not_found" 404 "There is no such upload. It was deleted, or its time is over (`retention.uploads_hours` without progress); begin a new one.";
     UploadOffset "upload.offset" 409 "The bytes do not begin where the upload ends. Ask with HEAD how far it is, and go on from there.";
+    UploadLength "upload.length" 400 "A request gives the upload another length than was given before, or than its own bytes have. Ask with HEAD how far it is, and say one length.";
     UploadTaken "upload.taken" 423 "A newer request for the same upload has taken it over. What had arrived until then is kept; ask with HEAD how far it is.";
     UploadChecksum "upload.checksum" 460 "The bytes do not have the checksum that the client sent with them: they changed on the way. None of them was kept; send them again.";
     UploadVersion "upload.version" 412 "The server speaks tus 1.0.0; `Tus-Resumable` must say so.";
-    UploadType "upload.type" 415 "Bytes of an upload are sent as `Content-Type: application/offset+octet-stream`.";
+    UploadType "upload.type" 415 "Bytes of an upload are sent as `Content-Type: application/offset+octet-stream` to `/v1/tus`, and as `application/partial-upload` to `/v1/resumable`.";
     UploadIncomplete "upload.incomplete" 409 "The upload's bytes are not where they should come, or not all of them, or a part has another `etag` than was named. Send what is missing and complete it again.";
     UploadSize "upload.size" 422 "Other than as many bytes as were announced have come. Nothing was kept; begin a new upload.";
     UploadExists "upload.exists" 412 "These bytes have come before, and are not replaced. Complete the upload.";

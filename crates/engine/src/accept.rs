@@ -28,6 +28,9 @@ const MEASURED_BYTES_MAX: u64 = 256 << 20;
 pub struct Upload {
     /// As the client names it; for display.
     pub filename: Option<String>,
+    /// Whether nobody said the name, so that whoever has the file may know better.
+    #[serde(default)]
+    pub is_named_by_guess: bool,
     /// A recipe other than the kind's default.
     pub recipe: Option<String>,
     /// What the user says.

@@ -3,6 +3,7 @@
 use crate::config::{
     MetadataConfig, ModerationConfig, RetentionConfig, THRESHOLDS_DEFAULT, UploadLimits,
 };
+use crate::imports::Tally;
 use crate::uploads::Growing;
 use crate::{Cdn, EngineError, Fetcher, Hook, Recipes, Recognise, StorageSource, WatchConfig};
 use mediaflow_blob::Blobs;
@@ -65,6 +66,7 @@ pub struct Engine {
     pub(crate) receiving: Arc<Semaphore>,
     pub(crate) growing: Growing,
     pub(crate) import_wanted: Notify,
+    pub(crate) imported: Tally,
     pub(crate) measuring: Semaphore,
     pub(crate) running_keys: Mutex<HashSet<(TenantId, String)>>,
 }
@@ -80,6 +82,7 @@ impl Engine {
             receiving,
             growing: Growing::default(),
             import_wanted: Notify::new(),
+            imported: Tally::default(),
             measuring: Semaphore::new(1),
             running_keys: Mutex::default(),
         }

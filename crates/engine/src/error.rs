@@ -27,6 +27,25 @@ impl EngineError {
             reason: None,
         }
     }
+
+    /// Whether it is about the file itself, so that the same bytes would be refused again.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self.code,
+            ErrorCode::InputEmpty
+                | ErrorCode::InputUnsupported
+                | ErrorCode::InputCorrupt
+                | ErrorCode::InputDigest
+                | ErrorCode::LimitPixels
+                | ErrorCode::LimitFrames
+                | ErrorCode::LimitMetadata
+                | ErrorCode::RecipeUnknown
+                | ErrorCode::HookRefused
+                | ErrorCode::IdempotencyMismatch
+                | ErrorCode::UploadSize
+                | ErrorCode::LimitType
+        )
+    }
 }
 
 impl From<StoreError> for EngineError {

@@ -13,6 +13,7 @@ mod change;
 mod cloud_event;
 mod config;
 mod depot;
+mod disposition;
 mod engine;
 mod environment;
 mod error;
@@ -38,18 +39,19 @@ pub use config::{
     Position, RetentionConfig, UploadLimits, WatermarkConfig,
 };
 pub use depot::Depot;
+pub use disposition::disposition_filename;
 pub use engine::{Engine, Parts};
 pub use environment::SystemEnvironment;
 pub use error::EngineError;
 pub use hook::{Hook, HookConfig, OnError, RefusedAs};
-pub use imports::{Fetcher, ImportConfig, IngestConfig, Lookup, Network, is_public};
+pub use imports::{Fetcher, ImportConfig, ImportCounts, IngestConfig, Lookup, Network, is_public};
 pub use recipes::{RecipeFileError, Recipes};
 pub use recognise::{Recognise, Recognised};
 pub use stills::{Moment, StillSource, Stills};
 pub use storage_events::{
     Created, NoEvent, StorageEventsConfig, StorageSource, read as read_storage_events,
 };
-pub use uploads::{Append, Appended, Completion, Opening, Verify};
+pub use uploads::{Append, Appended, Completion, EndsAt, Opening, Verify};
 pub use watch::{After, WatchConfig};
 
 pub use mediaflow_blob as blob;

@@ -1,6 +1,7 @@
 //! Every metric that MediaFlow has, with its name, its labels and what it says: the reference page and the
 //! dashboards follow from this file. What can be asked of the store is asked when somebody scrapes, not counted here.
 
+use crate::ImportCounts;
 use mediaflow_broker::Stats;
 use mediaflow_core::Timestamp;
 use mediaflow_store::{Obstacle, QueueLoad, StoreHealth};
@@ -58,6 +59,9 @@ metrics! {
     WORKERS "mediaflow_queue_workers" ["queue"] "Workers that live and serve it";
     STUCK "mediaflow_queue_unplaceable" ["queue", "reason"] "Ready tasks that no living worker can take";
     ASSETS "mediaflow_assets" ["state"] "Assets by state";
+    IMPORTS "mediaflow_imports_total" ["outcome"] "Tries of imports by address that ended: done, again (another one follows) or failed";
+    IMPORTS_RUNNING "mediaflow_imports_running" [] "Imports by address that are being fetched; of the one process that fetches";
+    IMPORTS_OPEN "mediaflow_imports_open" [] "Imports by address that have not ended, those that are being fetched included";
     FREE "mediaflow_storage_free_bytes" [] "Bytes that can still be written where originals and renditions are";
     ANNOUNCED "mediaflow_broker_announced_total" [] "Rings for ready tasks that the broker took";
     RECEIVED "mediaflow_broker_received_total" [] "Rings that this process's worker heard";
@@ -98,6 +102,8 @@ pub struct Scrape<'a> {
     pub broker: Option<(Stats, bool)>,
     /// What was told outside, and how long the oldest event has waited for it; missing where nothing is told.
     pub outlet: Option<(Stats, Duration)>,
+    /// How imports by address went.
+    pub imports: ImportCounts,
     /// Background services and whether their last round failed.
     pub services: &'a [(&'static str, bool)],
 }
@@ -129,6 +135,9 @@ pub struct Metrics {
     stuck: Family<Labels<2>, Gauge>,
     assets: Gauges,
     free: Gauge,
+    imports: Family<Labels<1>, Counter>,
+    imports_running: Gauge,
+    imports_open: Gauge,
     broker: [Counter; 4],
     broker_up: Family<Labels<0>, Gauge>,
     outlet: [Counter; 2],
@@ -164,6 +173,9 @@ impl Metrics {
             stuck: Family::default(),
             assets: Family::default(),
             free: Gauge::default(),
+            imports: Family::default(),
+            imports_running: Gauge::default(),
+            imports_open: Gauge::default(),
             broker: Default::default(),
             broker_up: Family::default(),
             outlet: Default::default(),
@@ -195,6 +207,9 @@ impl Metrics {
         new.add(STUCK, new.stuck.clone());
         new.add(ASSETS, new.assets.clone());
         new.add(FREE, new.free.clone());
+        new.add(IMPORTS, new.imports.clone());
+        new.add(IMPORTS_RUNNING, new.imports_running.clone());
+        new.add(IMPORTS_OPEN, new.imports_open.clone());
         let counted = [ANNOUNCED, RECEIVED, ACKNOWLEDGED, BROKER_FAILURES];
         for (described, counter) in counted.into_iter().zip(new.broker.clone()) {
             new.add(described, counter);
@@ -302,6 +317,19 @@ impl Metrics {
         }
         if let Some(free) = scrape.free_bytes {
             self.free.set(number(free));
+        }
+        let imports = scrape.imports;
+        for (outcome, now) in [
+            ("done", imports.done),
+            ("again", imports.again),
+            ("failed", imports.failed),
+        ] {
+            let counter = self.imports.get_or_create(&one(IMPORTS, outcome)).clone();
+            count(&[counter], &[now]);
+        }
+        self.imports_running.set(number(imports.running));
+        if let Some(store) = scrape.store {
+            self.imports_open.set(number(store.imports));
         }
         if let Some((stats, is_up)) = scrape.broker {
             let now = [
@@ -413,6 +441,7 @@ mod tests {
             free_bytes: Some(7),
             broker: None,
             outlet: None,
+            imports: ImportCounts::default(),
             services: &[("sweeper", true)],
         }
     }

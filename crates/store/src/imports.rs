@@ -119,6 +119,10 @@ pub trait Importing: Send + Sync {
     /// Imports of this source that are due, the one first that has waited longest.
     async fn due_imports(&self, source: &str, limit: u32) -> Result<Vec<ImportRecord>, StoreError>;
 
+    /// The same in turns between tenants: of each the one that has waited longest, then of each the second, and so on.
+    async fn due_in_turns(&self, source: &str, limit: u32)
+    -> Result<Vec<ImportRecord>, StoreError>;
+
     /// Imports of one source, the oldest first.
     async fn imports(&self, filter: &ImportFilter) -> Result<Vec<ImportRecord>, StoreError>;
 

@@ -43,6 +43,8 @@ pub struct StoreHealth {
     pub queues: Vec<QueueLoad>,
     /// Assets by state.
     pub assets: Vec<(mediaflow_core::AssetState, u64)>,
+    /// Imports by address that have not ended.
+    pub imports: u64,
 }
 
 /// Verbs of the background services.

@@ -11,18 +11,18 @@ use crate::routes::received::Own;
 use crate::routes::upload::{Accepted, accepted, key};
 use crate::send::value;
 use crate::tokens::Ticket;
-use crate::view::asset::{ErrorView, FocusView};
+use crate::view::asset::ErrorView;
+use crate::wanted::wanted;
 use crate::{Context, Shared};
 use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use mediaflow_core::{AssetOptions, ErrorCode, Focus, Priority, Sha256, UploadId, Visibility};
+use mediaflow_core::{ErrorCode, UploadId};
 use mediaflow_engine::blob::{Incoming, Signed};
 use mediaflow_engine::store::{UploadRecord, UploadState, Way};
 use mediaflow_engine::{Completion, EngineError, Opening, Upload};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -30,38 +30,14 @@ use utoipa::ToSchema;
 /// The longest that S3 lets an address be valid.
 const VALID_MAX: Duration = Duration::from_secs(7 * 86_400);
 
-/// What is to be uploaded, and what it is to become.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Wanted {
-    /// All bytes of the file.
-    bytes: u64,
-    /// For display.
-    filename: Option<String>,
-    /// The `Content-Type` that the file is sent with. What it really is, is found from its bytes.
-    r#type: Option<String>,
-    /// Of the whole file, in hexadecimal. The bytes must have it.
-    #[schema(value_type = Option<String>)]
-    sha256: Option<String>,
-    /// Instead of the kind's default.
-    recipe: Option<String>,
-    title: Option<String>,
-    #[serde(default)]
-    tags: Vec<String>,
-    /// An object of your own.
-    #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    metadata: Map<String, Value>,
-    /// `public` (default) or `private`.
-    #[schema(value_type = Option<String>)]
-    visibility: Option<Visibility>,
-    #[serde(default)]
-    watermark: bool,
-    #[schema(value_type = Option<FocusView>)]
-    focus: Option<Focus>,
-    /// `high`, `normal` (default) or `low`.
-    #[schema(value_type = Option<String>)]
-    priority: Option<Priority>,
+wanted! {
+    /// What is to be uploaded, and what it is to become.
+    Wanted {
+        /// All bytes of the file.
+        bytes: u64,
+        /// The `Content-Type` that the file is sent with. What it really is, is found from its bytes.
+        r#type: Option<String>,
+    }
 }
 
 /// Parts that were sent.
@@ -165,28 +141,12 @@ pub(crate) async fn begin(
     Json(wanted): Json<Wanted>,
 ) -> Result<Response, Problem> {
     let media_type = wanted.r#type.as_deref().map(media_type).transpose()?;
-    let digest = |text: &String| {
-        let digest = text.parse::<Sha256>();
-        digest.map_err(|_| invalid("`sha256` must be 64 hexadecimal digits"))
-    };
     let upload = Upload {
-        filename: wanted.filename,
-        recipe: wanted.recipe,
-        options: AssetOptions {
-            title: wanted.title.filter(|title| !title.is_empty()),
-            tags: wanted.tags,
-            metadata: wanted.metadata,
-            visibility: wanted.visibility.unwrap_or_default(),
-            watermark: wanted.watermark,
-            focus: wanted.focus,
-        },
-        priority: wanted.priority.unwrap_or_default(),
-        sha256: wanted.sha256.as_ref().map(digest).transpose()?,
         length: Some(wanted.bytes),
         key: caller.key_id(),
         idempotency_key: key(&headers)?,
         correlation_id: correlation.0.to_string(),
-        ..Upload::default()
+        ..wanted.upload()
     };
     let opening = Opening {
         tenant: caller.tenant,

@@ -161,6 +161,7 @@ pub(crate) async fn metrics(
             .engine
             .outlet()
             .map(|outlet| (outlet.stats(), context.engine.untold_for())),
+        imports: context.engine.import_counts(),
         services: &services(&context),
     };
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());

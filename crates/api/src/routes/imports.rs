@@ -9,52 +9,24 @@ use crate::problem::{Problem, ProblemView};
 use crate::routes::ImportPath;
 use crate::routes::upload::key;
 use crate::send::value;
+use crate::wanted::wanted;
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use mediaflow_core::{AssetId, AssetOptions, Focus, Priority, Sha256, Visibility};
+use mediaflow_core::AssetId;
 use mediaflow_engine::store::ImportRecord;
 use mediaflow_engine::{Opening, Upload};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What to fetch, and what the asset is to be.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Import)]
-pub(crate) struct ImportBody {
-    /// An http or https address without a name or password in it.
-    url: String,
-    /// For display; otherwise the last part of the address.
-    filename: Option<String>,
-    /// Instead of the kind's default.
-    recipe: Option<String>,
-    title: Option<String>,
-    #[serde(default)]
-    tags: Vec<String>,
-    /// A JSON object of your own.
-    #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    metadata: Map<String, Value>,
-    /// `public` (default) or `private`.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    visibility: Visibility,
-    /// Whether the configured mark is applied.
-    #[serde(default)]
-    watermark: bool,
-    /// `{x, y}` between 0 and 1: the point that crops keep in sight.
-    #[schema(value_type = Option<crate::view::asset::FocusView>)]
-    focus: Option<Focus>,
-    /// `high`, `normal` (default) or `low`.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    priority: Priority,
-    /// Refuse the file if its bytes have another digest.
-    #[schema(value_type = Option<String>)]
-    sha256: Option<Sha256>,
+wanted! {
+    /// What to fetch, and what the asset is to be.
+    #[schema(as = Import)]
+    ImportBody {
+        /// An http or https address without a name or password in it.
+        url: String,
+    }
 }
 
 /// An import as it is now.
@@ -140,24 +112,12 @@ pub(crate) async fn post(
     _: NoParams,
     Json(body): Json<ImportBody>,
 ) -> Result<Response, Problem> {
+    let url = body.url.clone();
     let upload = Upload {
-        filename: body.filename,
-        recipe: body.recipe,
-        options: AssetOptions {
-            title: body.title,
-            tags: body.tags,
-            metadata: body.metadata,
-            visibility: body.visibility,
-            watermark: body.watermark,
-            focus: body.focus,
-        },
-        priority: body.priority,
-        sha256: body.sha256,
-        length: None,
         key: caller.key_id(),
         idempotency_key: key(&headers)?,
         correlation_id: correlation.0.to_string(),
-        ..Upload::default()
+        ..body.upload()
     };
     let opening = Opening {
         tenant: caller.tenant,
@@ -167,7 +127,7 @@ pub(crate) async fn post(
         concat: None,
         metadata: String::new(),
     };
-    let (import, is_repeat) = context.engine.open_import(&body.url, opening).await?;
+    let (import, is_repeat) = context.engine.open_import(&url, opening).await?;
     let location = value(format!("/v1/imports/{}", import.id));
     let mut response = (StatusCode::ACCEPTED, Answer(ImportView::from(import))).into_response();
     response.headers_mut().insert(header::LOCATION, location);

@@ -1,5 +1,6 @@
 //! All paths, and what answers where there is none.
 
+mod adding;
 pub(crate) mod arrivals;
 pub(crate) mod assets;
 pub(crate) mod captions;
@@ -16,6 +17,7 @@ pub(crate) mod original;
 pub(crate) mod queues;
 mod received;
 pub(crate) mod recipes;
+pub(crate) mod resumable;
 pub(crate) mod session;
 pub(crate) mod storage_events;
 mod streams;
@@ -48,7 +50,12 @@ pub(crate) fn router(context: Shared) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::route))
         .route("/media/{*path}", get(delivery::get))
-        .route("/v1/assets", get(assets::search).post(upload::post))
+        .route(
+            "/v1/assets",
+            get(assets::search)
+                .post(upload::post)
+                .options(resumable::options),
+        )
         .route(
             "/v1/assets/{id}",
             get(assets::get).patch(assets::patch).delete(assets::delete),
@@ -75,6 +82,12 @@ pub(crate) fn router(context: Shared) -> Router {
         .route("/v1/uploads/{id}/complete", post(direct::complete))
         .route("/v1/tus", any(tus::collection))
         .route("/v1/tus/{id}", any(tus::one))
+        .route(
+            "/v1/resumable/{id}",
+            get(resumable::get)
+                .patch(resumable::patch)
+                .delete(resumable::delete),
+        )
         .route("/v1/events", get(events::all))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/replay", post(tasks::replay_all))

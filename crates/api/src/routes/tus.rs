@@ -8,6 +8,7 @@ use crate::access::{Caller, MayUpload};
 use crate::arriving::Arriving;
 use crate::observe::Correlation;
 use crate::problem::{Problem, invalid};
+use crate::routes::adding;
 use crate::routes::upload::{Accepted, key, said};
 use crate::send::value;
 use crate::tokens::Ticket;
@@ -15,7 +16,6 @@ use crate::tus::checksum::{ALGORITHMS, Judge, Trailers};
 use crate::tus::headers::{self, Concat};
 use crate::tus::metadata;
 use axum::Json;
-use axum::body::HttpBody as _;
 use axum::extract::{FromRequestParts as _, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -23,9 +23,8 @@ use axum::response::{IntoResponse as _, Response};
 use mediaflow_core::{AssetId, ErrorCode, UploadId};
 use mediaflow_engine::store::{UploadRecord, Way};
 use mediaflow_engine::{Append, Appended, EngineError, Opening, Receipt, Upload};
-use std::sync::Arc;
 
-const ASSET: HeaderName = HeaderName::from_static("mediaflow-asset");
+pub(super) const ASSET: HeaderName = HeaderName::from_static("mediaflow-asset");
 const SPOKEN: HeaderValue = HeaderValue::from_static(headers::VERSION);
 
 /// A request for `/v1/tus`, apart from its body.
@@ -175,7 +174,7 @@ impl Asked {
     async fn create(&mut self, body: axum::body::Body) -> Result<Response, Problem> {
         let caller = self.caller().await?;
         let sent = &self.parts.headers;
-        let has_body = !body.is_end_stream() && body.size_hint().exact() != Some(0);
+        let has_body = adding::has_bytes(&body);
         if has_body && !headers::has_bytes(sent) {
             return Err(Problem::plain(ErrorCode::UploadType));
         }
@@ -221,45 +220,30 @@ impl Asked {
                 }
                 return self.join(opening, parts).await;
             }
-            let opened = self.context.engine.open_upload(opening).await?;
-            let location = value(format!("/v1/tus/{}", opened.id));
-            let mut response = StatusCode::CREATED.into_response();
-            if !has_body {
-                let headers = response.headers_mut();
-                headers.insert(header::LOCATION, location);
-                headers.insert(headers::OFFSET, value("0".into()));
-                headers.insert(headers::EXPIRES, value(opened.expires_at.http_date()));
-                return Ok((opened.id, response));
-            }
-            let append = Append {
+            let first = has_body.then(|| Append {
                 start: 0,
                 length: None,
+                ends: false,
+                filename: None,
                 verify: judge.map(|judge| Box::new(judge) as _),
                 body,
+            });
+            let (opened, appended) = adding::begin(&self.context, &caller, opening, first).await?;
+            let receipt = appended.as_ref().and_then(|now| now.receipt.as_ref());
+            let mut response = match receipt {
+                Some(receipt) => self.view(StatusCode::CREATED, receipt, &opened.correlation_id),
+                None => StatusCode::CREATED.into_response(),
             };
-            let id = opened.id;
-            let appended = match self.append(&caller, id, append).await {
-                Ok(appended) => appended,
-                Err(problem) => {
-                    // Nobody knows its address.
-                    let ended = self
-                        .context
-                        .engine
-                        .end_upload(caller.tenant, id, Way::Tus)
-                        .await;
-                    if let Err(error) = ended {
-                        tracing::debug!(%id, %error, "an upload that failed is gone, or will be");
-                    }
-                    return Err(problem);
+            let headers = response.headers_mut();
+            headers.insert(header::LOCATION, value(format!("/v1/tus/{}", opened.id)));
+            match &appended {
+                Some(appended) => told(&mut response, appended),
+                None => {
+                    headers.insert(headers::OFFSET, value("0".into()));
+                    headers.insert(headers::EXPIRES, value(opened.expires_at.http_date()));
                 }
-            };
-            let mut response = match &appended.receipt {
-                Some(receipt) => self.view(StatusCode::CREATED, receipt, &appended.correlation_id),
-                None => response,
-            };
-            told(&mut response, &appended);
-            response.headers_mut().insert(header::LOCATION, location);
-            Ok::<_, Problem>((id, response))
+            }
+            Ok::<_, Problem>((opened.id, response))
         };
         Ticket::with(&self.context.engine, &caller, beginning).await
     }
@@ -333,10 +317,12 @@ impl Asked {
         let append = Append {
             start,
             length: headers::bytes(sent, &headers::LENGTH)?,
+            ends: false,
+            filename: None,
             verify: judge.map(|judge| Box::new(judge) as _),
             body: Arriving::new(body, sent).telling(&trailers),
         };
-        let appended = self.append(&caller, id, append).await?;
+        let appended = adding::add(&self.context, caller.tenant, id, append).await?;
         let wants_it = headers::text(sent, &HeaderName::from_static("prefer"))?
             .is_some_and(|text| text.contains("return=representation"));
         let mut response = match &appended.receipt {
@@ -351,23 +337,6 @@ impl Asked {
             response.headers_mut().insert(header::LOCATION, location);
         }
         Ok(response)
-    }
-
-    /// In a task of its own: what had arrived is kept also when the client is gone.
-    async fn append(
-        &self,
-        caller: &Caller,
-        id: UploadId,
-        append: Append<Arriving>,
-    ) -> Result<Appended, Problem> {
-        let (engine, tenant) = (Arc::clone(&self.context.engine), caller.tenant);
-        let adding = async move { engine.append_upload(tenant, id, append).await };
-        let added = tokio::spawn(adding).await;
-        let added = added.map_err(|_| Problem::plain(ErrorCode::Internal))??;
-        if let Some(receipt) = &added.receipt {
-            self.context.metrics.uploaded(receipt.bytes);
-        }
-        Ok(added)
     }
 
     async fn end(&self, caller: Caller, id: UploadId) -> Result<Response, Problem> {

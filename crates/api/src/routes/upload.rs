@@ -7,6 +7,8 @@ use crate::form::Form;
 use crate::observe::Correlation;
 use crate::params::Params;
 use crate::problem::{Problem, invalid};
+use crate::resumable::{file_digest, is_complete};
+use crate::routes::resumable;
 use crate::send::value;
 use crate::tokens::Ticket;
 use crate::view::Binary;
@@ -17,7 +19,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use mediaflow_core::{AssetOptions, Focus, Priority, UploadId, Visibility};
-use mediaflow_engine::{EngineError, Receipt, Upload};
+use mediaflow_engine::{EngineError, Receipt, Upload, disposition_filename};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -53,11 +55,15 @@ pub(crate) struct Accepted {
         ("focus" = Option<String>, Query, description = "`x,y` between 0 and 1: the point that crops keep in sight."),
         ("priority" = Option<String>, Query, description = "`high`, `normal` (default) or `low` (imports in bulk): the share of processors beside other uploads of yours."),
         ("sha256" = Option<String>, Query, description = "Refuse the upload if its bytes have another digest."),
+        ("Content-Disposition" = Option<String>, Header, description = "`inline; filename=...` instead of `filename`."),
+        ("Repr-Digest" = Option<String>, Header, description = "`sha-256=:...:` instead of `sha256`."),
+        ("Upload-Complete" = Option<String>, Header, description = "`?0` when more of the file is to come in other requests: then `Upload-Length` may tell how much in all."),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeating a request with the same key gives the first answer."),
         ("X-Correlation-Id" = Option<String>, Header, description = "Follows the asset everywhere; made up when missing."),
     ),
     request_body(content((Binary = "application/octet-stream"), (FormView = "multipart/form-data"))),
     responses(
+        (status = 201, description = "With `Upload-Complete: ?0`: the rest is to be sent to `Location`.", headers(("Location" = String), ("Upload-Offset" = u64), ("Upload-Limit" = String))),
         (status = 202, body = Accepted, headers(("Location" = String))),
         (status = "4XX", body = crate::problem::ProblemView<'_>, content_type = "application/problem+json"),
         (status = "5XX", body = crate::problem::ProblemView<'_>, content_type = "application/problem+json"),
@@ -68,25 +74,40 @@ pub(crate) async fn post(
     MayUpload(caller): MayUpload,
     correlation: Correlation,
     headers: HeaderMap,
-    params: Params,
+    mut params: Params,
     body: Body,
 ) -> Result<Response, Problem> {
     let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
-    let length = text(header::CONTENT_LENGTH).and_then(|v| v.parse::<u64>().ok());
+    let boundary = text(header::CONTENT_TYPE).filter(|t| is_form(t));
+    let boundary = boundary.map(multer::parse_boundary).transpose();
+    let boundary = boundary.map_err(|_| invalid("`Content-Type` has no boundary"))?;
+    if let Some(named) = text(header::CONTENT_TYPE).filter(|t| is_media(t)) {
+        caller.bounds().check_type(essence(named))?;
+    }
+    let disposition = headers.get(header::CONTENT_DISPOSITION);
     let upload = Upload {
-        length,
+        filename: disposition.and_then(|value| disposition_filename(value.as_bytes())),
+        sha256: file_digest(&headers)?,
         key: caller.key_id(),
         idempotency_key: key(&headers)?,
         correlation_id: correlation.0.to_string(),
         ..Upload::default()
     };
-    let boundary = text(header::CONTENT_TYPE).filter(|t| is_form(t));
-    let boundary = boundary.map(multer::parse_boundary).transpose();
-    let boundary = boundary.map_err(|_| invalid("`Content-Type` has no boundary"))?;
-    let body = Arriving::new(body, &headers);
-    if let Some(named) = text(header::CONTENT_TYPE).filter(|t| is_media(t)) {
-        caller.bounds().check_type(essence(named))?;
+    let is_complete = is_complete(&headers).filter(|_| boundary.is_none());
+    if is_complete.is_some() {
+        params.append(resumable::metadata(&headers)?);
     }
+    if is_complete == Some(false) {
+        return resumable::create(&context, &caller, &headers, params, upload, body).await;
+    }
+    let upload = Upload {
+        length: match is_complete {
+            Some(_) => resumable::announced(&headers)?,
+            None => text(header::CONTENT_LENGTH).and_then(|v| v.parse().ok()),
+        },
+        ..upload
+    };
+    let body = Arriving::new(body, &headers);
     let accepting = async {
         let receipt = match boundary {
             None => {
@@ -101,9 +122,15 @@ pub(crate) async fn post(
         };
         Ok::<_, Problem>((UploadId(receipt.asset.0), receipt))
     };
-    let receipt = Ticket::with(&context.engine, &caller, accepting).await?;
-    context.metrics.uploaded(receipt.bytes);
-    Ok(accepted(&receipt, &correlation))
+    let receipt = Ticket::with(&context.engine, &caller, accepting).await;
+    let answer = receipt.map(|receipt| {
+        context.metrics.uploaded(receipt.bytes);
+        (accepted(&receipt, &correlation), receipt.bytes)
+    });
+    match is_complete {
+        Some(_) => resumable::at_once(answer),
+        None => answer.map(|(response, _)| response),
+    }
 }
 
 pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, EngineError> {
@@ -130,7 +157,7 @@ fn is_form(content_type: &str) -> bool {
     essence(content_type).eq_ignore_ascii_case("multipart/form-data")
 }
 
-fn essence(content_type: &str) -> &str {
+pub(super) fn essence(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
@@ -180,7 +207,9 @@ pub(crate) fn said(mut params: Params, upload: Upload) -> Result<Upload, EngineE
         priority: params
             .take_as("priority", "`high`, `normal` or `low`", Priority::parse)?
             .unwrap_or_default(),
-        sha256: params.take_as("sha256", digest, |text| text.parse().ok())?,
+        sha256: params
+            .take_as("sha256", digest, |text| text.parse().ok())?
+            .or(upload.sha256),
         ..upload
     };
     params.finish()?;

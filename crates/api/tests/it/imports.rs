@@ -398,3 +398,35 @@ async fn an_import_can_be_ended() {
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(importing.web.asked().len(), 1, "nobody goes on with it");
 }
+
+#[tokio::test]
+async fn a_file_is_called_what_its_server_calls_it() {
+    let importing = Importing::of(|asked| {
+        let name = match asked.path.as_str() {
+            "/get?id=7" => "attachment; filename=\"x\"; filename*=UTF-8''../S%C3%A9a.jpg",
+            _ => "attachment",
+        };
+        let name = format!("Content-Disposition: {name}");
+        vec![head(200, &["Content-Length: 9", &name]), bytes("a picture")]
+    })
+    .await;
+    for (path, said, expected) in [
+        ("/get?id=7", Value::Null, "Séa.jpg"),
+        ("/get?id=7", json!("mine.jpg"), "mine.jpg"),
+        ("/in/last.jpg", Value::Null, "last.jpg"),
+    ] {
+        let url = importing.web.url(path);
+        let begun = importing.begin(json!({ "url": url, "filename": said }));
+        let ended = importing.ended(&begun.await).await;
+        let asset = importing.asset(&ended, b"a picture").await;
+        assert_eq!(asset["original"]["filename"], expected);
+    }
+    let metrics = importing.server.get("/metrics").await;
+    for line in [
+        "mediaflow_imports_total{outcome=\"done\"} 3\n",
+        "mediaflow_imports_total{outcome=\"failed\"} 0\n",
+        "mediaflow_imports_open 0\n",
+    ] {
+        assert!(metrics.text().contains(line), "{line}{}", metrics.text());
+    }
+}

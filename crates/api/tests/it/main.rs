@@ -24,6 +24,7 @@ mod original;
 mod overview;
 mod private;
 mod problems;
+mod resumable;
 mod search;
 mod session;
 mod tasks;

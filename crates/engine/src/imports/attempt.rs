@@ -83,7 +83,10 @@ impl Engine {
             }
             self.drop_upload(import).await?;
         }
-        Ok(self.store().save_import(import.id, change).await?)
+        let next = change.next;
+        self.store().save_import(import.id, change).await?;
+        self.imported.ended(next);
+        Ok(())
     }
 
     fn import_ends(&self, import: &ImportRecord) -> Timestamp {
@@ -112,7 +115,7 @@ impl Engine {
             return Ok(Some(asset));
         }
         if upload.is_whole() {
-            return self.add_nothing(&upload, None).await;
+            return self.add_nothing(&upload).await;
         }
         let from = validator.as_deref().filter(|_| upload.bytes > 0);
         let from = from.map(|validator| (upload.bytes, validator));
@@ -160,18 +163,15 @@ impl Engine {
         let append = Append {
             start: answer.start,
             length,
+            // Where nothing told the length, the end of the answer is the end of the file.
+            ends: length.is_none(),
+            filename: answer.filename.clone(),
             verify: None,
             body: Box::pin(pieces(answer, left, slow_time, stop.clone())),
         };
         let added = self.append_upload(import.tenant, import.id, append).await;
         match added {
             Ok(appended) if appended.asset.is_some() => Ok(appended.asset),
-            // The end of the answer is the end of the file, where nothing else told it.
-            Ok(appended) if length.is_none() => {
-                let upload = self.store().upload(import.tenant, import.id).await;
-                let upload = upload.map_err(|e| judged(e.into()))?;
-                self.add_nothing(&upload, Some(appended.bytes)).await
-            }
             Ok(appended) => {
                 let text = format!(
                     "it sent {} of {} bytes",
@@ -187,14 +187,12 @@ impl Engine {
     }
 
     /// Ends an upload that has all of its bytes.
-    async fn add_nothing(
-        &self,
-        upload: &UploadRecord,
-        length: Option<u64>,
-    ) -> Result<Option<AssetId>, Trouble> {
+    async fn add_nothing(&self, upload: &UploadRecord) -> Result<Option<AssetId>, Trouble> {
         let append = Append {
             start: upload.bytes,
-            length,
+            length: None,
+            ends: false,
+            filename: None,
             verify: None,
             body: stream::empty::<Result<Bytes, Infallible>>(),
         };

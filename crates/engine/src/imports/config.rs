@@ -28,7 +28,11 @@ pub struct ImportConfig {
     pub allow: Vec<String>,
     /// Ports that may be connected to.
     pub ports: Vec<u16>,
-    /// Imports at the same time, 1 to 256; others wait.
+    /// Whether a redirect from an https to an http address is followed, so that the file comes over a connection that anybody on the
+    /// way can read and change.
+    pub downgrade: bool,
+    /// Imports at the same time, 1 to 256; others wait, in turns between tenants. A tenant that has none at work gets a place beyond
+    /// these, up to as many again.
     pub concurrent_max: usize,
     /// Tries in a row that bring nothing, after which an import is given up, 1 to 100. The pauses between them grow from a second to
     /// five minutes.
@@ -42,6 +46,7 @@ impl Default for ImportConfig {
         Self {
             allow: Vec::new(),
             ports: vec![80, 443],
+            downgrade: false,
             concurrent_max: 8,
             tries_max: 20,
             hours_max: 24,

@@ -2,11 +2,11 @@
 
 use super::ImportConfig;
 use super::gate::{Forbidden, Gate, Lookup, SystemLookup};
-use crate::EngineError;
+use crate::{EngineError, disposition_filename};
 use mediaflow_core::ErrorCode;
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, IF_RANGE,
-    LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
+    ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, DATE, ETAG, HeaderMap,
+    HeaderName, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
 };
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
@@ -43,6 +43,8 @@ pub(super) struct Answer {
     pub(super) start: u64,
     /// All bytes of the file, where that was told.
     pub(super) length: Option<u64>,
+    /// What the file is called there, where that was told.
+    pub(super) filename: Option<String>,
     /// What tells that they are the same the next time.
     pub(super) validator: Option<String>,
     /// The bytes.
@@ -119,7 +121,13 @@ impl Fetcher {
                 Ok(Err(error)) => return Err(unsent(error)),
                 Ok(Ok(response)) => response,
             };
-            if let Some(next) = redirected(&response, &url)? {
+            let next = redirected(response.status(), response.headers(), &url)?;
+            if let Some(next) = next {
+                if is_downgrade(&url, &next) && !self.config.downgrade {
+                    return Err(refused(
+                        "it redirects from https to http (ingest.import.downgrade)",
+                    ));
+                }
                 self.gate.check(&next).map_err(Trouble::Lasting)?;
                 url = next;
                 continue;
@@ -171,14 +179,19 @@ fn unsent(error: reqwest::Error) -> Trouble {
 }
 
 /// Where it is to be asked for instead.
-fn redirected(response: &Response, url: &Url) -> Result<Option<Url>, Trouble> {
-    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+fn redirected(status: StatusCode, headers: &HeaderMap, url: &Url) -> Result<Option<Url>, Trouble> {
+    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    let location = text(response.headers(), &LOCATION);
+    let location = text(headers, &LOCATION);
     let next = location.and_then(|location| url.join(location).ok());
     let next = next.ok_or_else(|| refused("it redirects to no address"))?;
     Ok(Some(next))
+}
+
+/// Whether what was safe from others on the way is not any more.
+fn is_downgrade(url: &Url, next: &Url) -> bool {
+    url.scheme() == "https" && next.scheme() != "https"
 }
 
 /// Nothing where the rest that was asked for is not there.
@@ -193,6 +206,7 @@ fn read(response: Response, from: Option<(u64, &str)>) -> Result<Option<Answer>,
         (StatusCode::OK, _) => Ok(Some(Answer {
             start: 0,
             length: response.content_length(),
+            filename: named(headers),
             validator: validator(headers),
             response,
         })),
@@ -204,6 +218,7 @@ fn read(response: Response, from: Option<(u64, &str)>) -> Result<Option<Answer>,
                 Some((first, length)) if first == start && is_same => Ok(Some(Answer {
                     start,
                     length,
+                    filename: named(headers),
                     validator: Some(asked.to_owned()),
                     response,
                 })),
@@ -240,6 +255,10 @@ fn validator(headers: &HeaderMap) -> Option<String> {
     (age >= Duration::from_secs(60)).then(|| changed.to_owned())
 }
 
+fn named(headers: &HeaderMap) -> Option<String> {
+    disposition_filename(headers.get(CONTENT_DISPOSITION)?.as_bytes())
+}
+
 /// First byte and length of the whole in `bytes 5-9/10`.
 fn range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, length) = text.strip_prefix("bytes ")?.split_once('/')?;
@@ -253,4 +272,36 @@ fn range(text: &str) -> Option<(u64, Option<u64>)> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::HeaderValue;
+
+    #[test]
+    fn redirects_lead_where_they_say_and_downgrades_are_told() {
+        let url: Url = "https://a.example/b/c.jpg".parse().unwrap();
+        let to = |location: &'static str| {
+            let headers = [(LOCATION, HeaderValue::from_static(location))];
+            redirected(StatusCode::FOUND, &HeaderMap::from_iter(headers), &url)
+        };
+        for (location, expected, is_worse) in [
+            ("d.jpg", "https://a.example/b/d.jpg", false),
+            ("//b.example/d.jpg", "https://b.example/d.jpg", false),
+            ("https://b.example/", "https://b.example/", false),
+            ("http://a.example/b/c.jpg", "http://a.example/b/c.jpg", true),
+        ] {
+            let next = to(location).unwrap().unwrap();
+            assert_eq!(next.as_str(), expected);
+            assert_eq!(is_downgrade(&url, &next), is_worse, "{location}");
+            assert!(!is_downgrade(
+                &next.join("http://x.example").unwrap(),
+                &next
+            ));
+        }
+        assert!(to("http://").is_err());
+        let nothing = redirected(StatusCode::OK, &HeaderMap::new(), &url);
+        assert!(nothing.unwrap().is_none());
+    }
 }

@@ -5,7 +5,7 @@ use crate::uploads::said;
 use crate::{Engine, EngineError, Receipt, Upload};
 use bytes::Bytes;
 use futures_util::Stream;
-use mediaflow_core::{AssetId, ErrorCode, Sha256, TenantId};
+use mediaflow_core::{AssetId, AssetOptions, ErrorCode, Priority, Sha256, TenantId, Visibility};
 use mediaflow_store::{FinishedUpload, ImportRecord, Mark, NewImport, NewUpload, StoreError, Way};
 use std::future::Future;
 use std::time::Duration;
@@ -26,6 +26,31 @@ pub(crate) struct FoundFile {
     pub(crate) details: String,
     /// What the asset is to be.
     pub(crate) upload: Upload,
+}
+
+/// What an operator has said of all files of one place.
+pub(crate) struct Said<'a> {
+    pub(crate) recipe: Option<&'a str>,
+    pub(crate) tags: &'a [String],
+    pub(crate) visibility: Visibility,
+    pub(crate) priority: Priority,
+}
+
+impl Said<'_> {
+    /// Of one of them, which has this name.
+    pub(crate) fn of(&self, filename: Option<String>) -> Upload {
+        Upload {
+            filename,
+            recipe: self.recipe.map(str::to_owned),
+            options: AssetOptions {
+                tags: self.tags.to_vec(),
+                visibility: self.visibility,
+                ..AssetOptions::default()
+            },
+            priority: self.priority,
+            ..Upload::default()
+        }
+    }
 }
 
 /// What there is to do with an import.

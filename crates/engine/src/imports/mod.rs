@@ -9,12 +9,15 @@ mod fetch;
 mod found;
 mod gate;
 mod network;
+mod tally;
 
 pub use config::{ImportConfig, IngestConfig};
 pub use fetch::Fetcher;
-pub(crate) use found::{FoundFile, Turn};
+pub(crate) use found::{FoundFile, Said, Turn};
 pub use gate::Lookup;
 pub use network::{Network, is_public};
+pub use tally::ImportCounts;
+pub(crate) use tally::Tally;
 
 use crate::{Engine, EngineError, Opening, Upload};
 use mediaflow_core::{Sha256, TenantId, UploadId};
@@ -52,6 +55,7 @@ impl Engine {
         let correlation_id = upload.correlation_id.clone();
         let mark = upload.idempotency_key.clone();
         let said = Upload {
+            is_named_by_guess: upload.filename.is_none(),
             filename: upload.filename.or_else(|| attempt::filename(&parsed)),
             idempotency_key: None,
             correlation_id: String::new(),
@@ -83,6 +87,11 @@ impl Engine {
         let opened = opened.await?;
         self.import_wanted.notify_one();
         Ok(opened)
+    }
+
+    /// How imports by address went in this process.
+    pub fn import_counts(&self) -> ImportCounts {
+        self.imported.counts()
     }
 
     /// How an import is going.

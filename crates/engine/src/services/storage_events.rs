@@ -1,7 +1,7 @@
 //! Takes the objects that storage events tell of, and reads the queues that tell it. A message is deleted when all of its objects are
 //! assets, or are refused for good.
 
-use super::duty::{Duty, ELSEWHERE};
+use super::duty::Duty;
 use super::{Board, ServiceStatus};
 use crate::storage_events::StorageSource;
 use crate::{Engine, EngineError};
@@ -28,42 +28,29 @@ const HELD_MAX: Duration = Duration::from_secs(600);
 const TIMES_MAX: u32 = 5;
 const AGAIN_S: u32 = 30;
 
-pub(super) async fn run(
-    engine: Arc<Engine>,
-    mut duty: Duty,
-    board: Board,
-    stop: CancellationToken,
-) {
-    loop {
-        if duty.is_ours(&engine).await {
-            work(&engine, &mut duty, &board, &stop).await;
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(ELSEWHERE) => {}
-        }
-    }
+pub(super) async fn run(engine: Arc<Engine>, duty: Duty, board: Board, stop: CancellationToken) {
+    let begin = |ours: &CancellationToken| begin(&engine, &board, ours);
+    duty.run(&engine, &stop, begin).await;
 }
 
-/// Until it is somebody else's turn.
-async fn work(engine: &Arc<Engine>, duty: &mut Duty, board: &Board, stop: &CancellationToken) {
+/// Reads and copies until `ours` is cancelled. Whatever is cut off then is begun again by who has the next turn.
+fn begin(engine: &Arc<Engine>, board: &Board, ours: &CancellationToken) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     for index in 0..engine.storage_sources().len() {
-        let (own, board) = (Arc::clone(engine), board.clone());
-        loops.spawn(async move { take(&own, &own.storage_sources()[index], &board).await });
+        let (own, board, over) = (Arc::clone(engine), board.clone(), ours.clone());
+        loops.spawn(async move {
+            let taking = take(&own, &own.storage_sources()[index], &board);
+            over.run_until_cancelled(taking).await;
+        });
         if engine.storage_sources()[index].inbox.is_some() {
-            let own = Arc::clone(engine);
-            loops.spawn(async move { listen(&own, &own.storage_sources()[index]).await });
+            let (own, over) = (Arc::clone(engine), ours.clone());
+            loops.spawn(async move {
+                let listening = listen(&own, &own.storage_sources()[index]);
+                over.run_until_cancelled(listening).await;
+            });
         }
     }
-    while duty.is_ours(engine).await {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = tokio::time::sleep(PAUSE) => {}
-        }
-    }
-    // Whatever is cut off here is begun again by who has the next turn.
-    loops.shutdown().await;
+    loops
 }
 
 /// Copies what is due.

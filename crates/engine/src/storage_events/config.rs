@@ -1,6 +1,7 @@
 //! `[[ingest.events]]`: a bucket of somebody's whose new objects become assets.
 
 use crate::config::check_name;
+use crate::imports::Said;
 use mediaflow_blob::ObjectStoreConfig;
 use mediaflow_core::{Priority, TenantId, Visibility};
 use schemars::JsonSchema;
@@ -83,5 +84,15 @@ impl StorageEventsConfig {
 
     pub(super) fn source(&self) -> String {
         format!("events {}", self.name)
+    }
+
+    /// What is said of all of its files.
+    pub(super) fn said(&self) -> Said<'_> {
+        Said {
+            recipe: self.recipe.as_deref(),
+            tags: &self.tags,
+            visibility: self.visibility,
+            priority: self.priority,
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::imports::{FoundFile, Turn};
 use crate::{Engine, EngineError, Upload};
 use mediaflow_blob::BlobError;
 use mediaflow_core::failure::backoff;
-use mediaflow_core::{AssetId, AssetOptions, ErrorCode, Sha256, TenantId};
+use mediaflow_core::{AssetId, ErrorCode, Sha256, TenantId};
 use mediaflow_store::{ImportChange, ImportNext, ImportRecord};
 use serde::{Deserialize, Serialize};
 use std::future::ready;
@@ -72,17 +72,7 @@ impl Engine {
             reference: created.key.clone(),
             mark: format!("{} {}", config.source(), Sha256::of(known_by.as_bytes())),
             details: serde_json::to_string(&wanted).expect("plain data is always JSON"),
-            upload: Upload {
-                filename: Some(created.key),
-                recipe: config.recipe.clone(),
-                options: AssetOptions {
-                    tags: config.tags.clone(),
-                    visibility: config.visibility,
-                    ..AssetOptions::default()
-                },
-                priority: config.priority,
-                ..Upload::default()
-            },
+            upload: config.said().of(Some(created.key)),
         })
         .await
     }

@@ -31,12 +31,21 @@ pub trait Verify: Send {
     fn verify(&mut self) -> Result<(), EngineError>;
 }
 
+/// Where an upload ends, as the reason of `upload.offset`.
+#[derive(Debug, thiserror::Error)]
+#[error("the upload has {0} bytes")]
+pub struct EndsAt(pub u64);
+
 /// Bytes to add.
 pub struct Append<S> {
     /// Where they begin.
     pub start: u64,
     /// All bytes of the upload, where the client says so only now.
     pub length: Option<u64>,
+    /// Whether the upload ends with them, however many they are.
+    pub ends: bool,
+    /// What the file is called where they come from; counts where nobody has said a name.
+    pub filename: Option<String>,
     /// Who judges them.
     pub verify: Option<Box<dyn Verify>>,
     /// They themselves.
@@ -71,7 +80,7 @@ impl Engine {
     /// away runs it as a task.
     ///
     /// # Errors
-    /// `upload.offset` when they do not begin where it ends, `upload.taken` when a newer request wants it, what `verify` says,
+    /// `upload.offset` (with [`EndsAt`]) when they do not begin where it ends, `upload.taken` when a newer request wants it, what `verify` says,
     /// and with the last bytes what [`Engine::accept`] refuses, after which the upload is gone.
     pub async fn append_upload<S, E>(
         &self,
@@ -83,6 +92,7 @@ impl Engine {
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: std::error::Error + Send + Sync + 'static,
     {
+        let filename = append.filename.clone();
         self.check_room()?;
         let _place = self.receiving_place()?;
         let held = self.growing.hold(id).await;
@@ -111,7 +121,7 @@ impl Engine {
                 .await;
             growth.close(added.is_ok()).await;
             if let Err(error) = added {
-                if is_refusal(&error) {
+                if error.is_refusal() {
                     let refused = UploadRecord {
                         progress: progress
                             .grown
@@ -128,7 +138,7 @@ impl Engine {
         }
         let now = UploadRecord {
             bytes: progress.recorded,
-            length,
+            length: progress.length,
             progress: progress
                 .grown
                 .as_ref()
@@ -143,7 +153,7 @@ impl Engine {
             correlation_id: now.correlation_id.clone(),
         };
         if now.asset.is_none() && now.is_whole() && !now.is_partial() {
-            let receipt = self.finish(&now).await?;
+            let receipt = self.finish(&now, filename).await?;
             appended.asset = Some(receipt.asset);
             appended.receipt = Some(receipt);
         }
@@ -161,14 +171,17 @@ impl Engine {
                 "the upload has {} bytes, and these begin at {}",
                 taken.bytes, append.start
             );
-            return Err(EngineError::new(ErrorCode::UploadOffset, text));
+            return Err(EngineError {
+                reason: Some(Box::new(EndsAt(taken.bytes))),
+                ..EngineError::new(ErrorCode::UploadOffset, text)
+            });
         }
         let Some(length) = append.length else {
             return Ok(taken.length);
         };
         if taken.length.is_some_and(|known| known != length) || length < taken.bytes {
             return Err(EngineError::new(
-                ErrorCode::RequestInvalid,
+                ErrorCode::UploadLength,
                 "the upload's length was said before, or is less than has arrived",
             ));
         }
@@ -190,7 +203,10 @@ impl Engine {
         E: std::error::Error + Send + Sync + 'static,
     {
         let Append {
-            mut verify, body, ..
+            ends,
+            mut verify,
+            body,
+            ..
         } = append;
         let mut body = pin!(body);
         let mut arrived = taken.bytes;
@@ -238,6 +254,10 @@ impl Engine {
                 Ok(())
             }
             None => ended,
+        };
+        let ended = match ended {
+            Ok(()) if ends => end_at(arrived, &mut progress.length),
+            ended => ended,
         };
         let grown = match progress.length == Some(arrived) {
             true => growth.seal().await?,
@@ -348,20 +368,17 @@ impl Engine {
     }
 }
 
-/// Whether the same bytes would be refused again.
-pub(super) fn is_refusal(error: &EngineError) -> bool {
-    matches!(
-        error.code,
-        ErrorCode::InputUnsupported
-            | ErrorCode::InputCorrupt
-            | ErrorCode::InputDigest
-            | ErrorCode::LimitPixels
-            | ErrorCode::LimitFrames
-            | ErrorCode::LimitMetadata
-            | ErrorCode::RecipeUnknown
-            | ErrorCode::HookRefused
-            | ErrorCode::IdempotencyMismatch
-            | ErrorCode::UploadSize
-            | ErrorCode::LimitType
-    )
+/// The client says that these were the last bytes.
+fn end_at(arrived: u64, length: &mut Option<u64>) -> Result<(), EngineError> {
+    match *length.get_or_insert(arrived) {
+        0 => Err(EngineError::new(
+            ErrorCode::InputEmpty,
+            "the upload has no bytes",
+        )),
+        length if length == arrived => Ok(()),
+        length => Err(EngineError::new(
+            ErrorCode::UploadLength,
+            format!("the upload is said to end after {arrived} bytes, and to have {length}"),
+        )),
+    }
 }

@@ -3,7 +3,6 @@
 //! Looking at many bytes takes longer than a client waits. So it is done beside the request that asked for it, by whoever has the
 //! upload's lease: its time is put off while somebody does it, and when nobody does any more another process goes on.
 
-use super::append::is_refusal;
 use super::{Opening, overtaken, taken_over};
 use crate::accept::{HEAD_BYTES, Stored};
 use crate::{Bounds, Engine, EngineError, Receipt};
@@ -201,7 +200,7 @@ impl Engine {
                 self.note_direct(taken, incoming, UploadState::Open).await?;
                 Err(error)
             }
-            Err(error) if is_refusal(&error) => {
+            Err(error) if error.is_refusal() => {
                 let refusal = Refusal {
                     code: error.code,
                     message: error.message.clone(),
@@ -231,7 +230,7 @@ impl Engine {
                 }
                 self.turn_away(taken, incoming, Some(&key)).await;
             }
-            Err(error) if is_refusal(error) => self.discard(&key).await,
+            Err(error) if error.is_refusal() => self.discard(&key).await,
             // It may be recorded nevertheless, or tried again: the collector decides.
             Err(_) => {}
         }

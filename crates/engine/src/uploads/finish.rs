@@ -1,8 +1,7 @@
 //! From all bytes of an upload to an asset, and from several uploads to one.
 
-use super::append::is_refusal;
 use super::{Opening, overtaken, said, taken_over};
-use crate::accept::{HEAD_BYTES, Stored};
+use crate::accept::{HEAD_BYTES, Stored, display_name};
 use crate::{Engine, EngineError, Receipt, Upload};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
@@ -16,12 +15,16 @@ use std::time::Duration;
 const JOINED_KEPT: Duration = Duration::from_secs(3600);
 
 impl Engine {
-    /// Makes an asset of an upload that was taken and is whole.
-    pub(super) async fn finish(&self, taken: &UploadRecord) -> Result<Receipt, EngineError> {
-        let done = self.try_finish(taken).await;
+    /// Makes an asset of an upload that was taken and is whole. `filename` counts where nobody has said a name.
+    pub(super) async fn finish(
+        &self,
+        taken: &UploadRecord,
+        filename: Option<String>,
+    ) -> Result<Receipt, EngineError> {
+        let done = self.try_finish(taken, filename).await;
         match done {
             Err(error) if error.code == ErrorCode::FenceStale => Err(taken_over()),
-            Err(error) if is_refusal(&error) => {
+            Err(error) if error.is_refusal() => {
                 self.give_up(taken).await?;
                 Err(error)
             }
@@ -29,9 +32,17 @@ impl Engine {
         }
     }
 
-    async fn try_finish(&self, taken: &UploadRecord) -> Result<Receipt, EngineError> {
+    async fn try_finish(
+        &self,
+        taken: &UploadRecord,
+        filename: Option<String>,
+    ) -> Result<Receipt, EngineError> {
         let (grown, written) = self.assemble(taken).await?;
-        let upload = said(taken)?;
+        let mut upload = said(taken)?;
+        if upload.is_named_by_guess {
+            let known = filename.as_deref().and_then(display_name);
+            upload.filename = known.or(upload.filename);
+        }
         let (id, key) = (taken.id, written.key.clone());
         let head = self.head_of(&written).await?;
         let finished = FinishedUpload {

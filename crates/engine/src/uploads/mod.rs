@@ -8,7 +8,7 @@ mod direct;
 mod finish;
 mod held;
 
-pub use append::{Append, Appended, Verify};
+pub use append::{Append, Appended, EndsAt, Verify};
 pub use direct::Completion;
 pub(crate) use held::Growing;
 
@@ -92,10 +92,29 @@ impl Engine {
         if found.asset.is_some() || found.is_partial() || !found.is_whole() {
             return Ok(found);
         }
+        self.settled_upload(tenant, id).await
+    }
+
+    /// The same, and it stays so until more bytes are sent: whoever still sends some is stopped first.
+    ///
+    /// # Errors
+    /// `upload.not_found`.
+    pub async fn settled_upload(
+        &self,
+        tenant: TenantId,
+        id: UploadId,
+    ) -> Result<UploadRecord, EngineError> {
+        let found = self.parts.store.upload(tenant, id).await?;
+        let found = found.coming(Way::Tus)?;
+        if found.asset.is_some() {
+            return Ok(found);
+        }
         let held = self.growing.hold(id).await;
-        if let Ok(taken) = self.parts.store.take_upload(tenant, id).await
-            && taken.asset.is_none()
-            && let Err(error) = self.finish(&taken).await
+        let taken = self.parts.store.take_upload(tenant, id).await?;
+        if taken.asset.is_none()
+            && taken.is_whole()
+            && !taken.is_partial()
+            && let Err(error) = self.finish(&taken, None).await
         {
             tracing::warn!(%id, %error, "an upload whose bytes are all there is not finished yet");
         }
@@ -134,7 +153,7 @@ impl Engine {
             let is_to_finish = upload.asset.is_none() && upload.is_whole() && !upload.is_partial();
             let is_to_check = upload.asset.is_none() && upload.state == UploadState::Checking;
             let done = match is_to_finish {
-                true => self.finish(upload).await.map(drop),
+                true => self.finish(upload, None).await.map(drop),
                 false if is_to_check => self.check_again(upload.clone()).await,
                 false => self.give_up(upload).await,
             };
@@ -190,7 +209,8 @@ impl Engine {
         }
     }
 
-    pub(crate) fn uploads_kept(&self) -> Duration {
+    /// How long an upload stands without progress.
+    pub fn uploads_kept(&self) -> Duration {
         Duration::from_secs(self.parts.retention.uploads_hours * 3600)
     }
 }

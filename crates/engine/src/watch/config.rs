@@ -2,6 +2,7 @@
 
 use super::names::Names;
 use crate::config::check_name;
+use crate::imports::Said;
 use mediaflow_core::{Priority, TenantId, Visibility};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -110,5 +111,15 @@ impl WatchConfig {
     /// Under which name the store keeps what was taken.
     pub fn source(&self) -> String {
         format!("watch {}", self.name)
+    }
+
+    /// What is said of all of its files.
+    pub(super) fn said(&self) -> Said<'_> {
+        Said {
+            recipe: self.recipe.as_deref(),
+            tags: &self.tags,
+            visibility: self.visibility,
+            priority: self.priority,
+        }
     }
 }

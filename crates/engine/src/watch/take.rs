@@ -8,7 +8,7 @@ use crate::imports::{FoundFile, Turn};
 use crate::{Engine, EngineError, Upload};
 use futures_util::{StreamExt as _, stream};
 use mediaflow_core::failure::backoff;
-use mediaflow_core::{AssetId, AssetOptions, ErrorCode, TenantId};
+use mediaflow_core::{AssetId, ErrorCode, TenantId};
 use mediaflow_store::{ImportChange, ImportNext, ImportRecord};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -115,17 +115,9 @@ impl Engine {
             reference: found.path.to_string_lossy().into_owned(),
             mark,
             details: String::new(),
-            upload: Upload {
-                filename: name.map(|name| name.to_string_lossy().into_owned()),
-                recipe: config.recipe.clone(),
-                options: AssetOptions {
-                    tags: config.tags.clone(),
-                    visibility: config.visibility,
-                    ..AssetOptions::default()
-                },
-                priority: config.priority,
-                ..Upload::default()
-            },
+            upload: config
+                .said()
+                .of(name.map(|name| name.to_string_lossy().into_owned())),
         })
         .await
     }

@@ -2,14 +2,14 @@
 
 use super::ingest::follow::{ABSENCE_MAX, follow, is_final};
 use super::ingest::show::Report;
-use super::ingest::{Outcome, upload};
+use super::ingest::{Outcome, progress};
+use super::said::Said;
 use crate::client::{Client, Server, Trouble};
 use crate::fault::Fault;
 use clap::Args;
 use indicatif::ProgressBar;
-use mediaflow_core::Priority;
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(500);
@@ -24,27 +24,8 @@ pub(crate) struct Import {
     /// Its name; otherwise the last part of the address
     #[arg(long, value_name = "NAME")]
     filename: Option<String>,
-    /// A title
-    #[arg(long)]
-    title: Option<String>,
-    /// Tags; may be repeated
-    #[arg(long = "tag", value_name = "TAG")]
-    tags: Vec<String>,
-    /// Any JSON object
-    #[arg(long, value_name = "JSON")]
-    metadata: Option<String>,
-    /// Show it only to signed URLs
-    #[arg(long)]
-    private: bool,
-    /// Put the configured watermark on it
-    #[arg(long)]
-    watermark: bool,
-    /// high, normal or low: the share of processors beside your other uploads
-    #[arg(long, value_name = "PRIORITY", value_parser = super::ingest::priority)]
-    priority: Option<Priority>,
-    /// A recipe other than the default one
-    #[arg(long, value_name = "NAME")]
-    recipe: Option<String>,
+    #[command(flatten)]
+    said: Said,
     /// Print one JSON array: each asset as the API shows it, with its address as `file`
     #[arg(long)]
     json: bool,
@@ -54,20 +35,22 @@ pub(crate) struct Import {
 }
 
 pub(crate) async fn run(import: Import) -> Result<(), Fault> {
-    let metadata = import.metadata.as_deref().map(serde_json::from_str);
-    let metadata: Option<Map<String, Value>> = metadata.transpose().map_err(|_| {
-        Fault::unusable("--metadata must be a JSON object, for example '{\"album\": \"summer\"}'")
-    })?;
+    let fields = import.said.fields()?;
     let client = import.server.client()?;
     let mut report = Report::new(import.json, client.clone());
     let mut begun = Vec::new();
     for url in &import.urls {
-        let body = body(&import, url, metadata.as_ref());
+        let mut body = fields.clone();
+        body.insert("url".into(), url.clone().into());
+        if let Some(name) = &import.filename {
+            body.insert("filename".into(), name.clone().into());
+        }
+        let body = Value::from(body);
         let asked = client.send_json(Method::POST, "v1/assets/import", &body);
         begun.push((url, Instant::now(), asked.await));
     }
     for (url, began, asked) in begun {
-        let bar = upload::bar();
+        let bar = progress::bar();
         bar.set_prefix(url.clone());
         let asset = async {
             let begun = asked?;
@@ -89,26 +72,6 @@ pub(crate) async fn run(import: Import) -> Result<(), Fault> {
         })?;
     }
     report.end()
-}
-
-fn body(import: &Import, url: &str, metadata: Option<&Map<String, Value>>) -> Value {
-    let mut body = json!({
-        "url": url, "tags": import.tags, "watermark": import.watermark,
-        "visibility": if import.private { "private" } else { "public" },
-    });
-    let fields = [
-        ("filename", import.filename.clone().map(Value::from)),
-        ("title", import.title.clone().map(Value::from)),
-        ("recipe", import.recipe.clone().map(Value::from)),
-        ("priority", import.priority.map(|p| p.as_str().into())),
-        ("metadata", metadata.cloned().map(Value::from)),
-    ];
-    for (name, value) in fields {
-        if let Some(value) = value {
-            body[name] = value;
-        }
-    }
-    body
 }
 
 /// Waits until the import has ended; answers what it became.

@@ -12,6 +12,7 @@ mod outpost;
 pub(crate) mod queues;
 pub(crate) mod recipes;
 mod references;
+mod said;
 mod samples;
 mod serve;
 pub(crate) mod sign;

@@ -12,8 +12,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use mediaflow_api::Metrics;
-use mediaflow_engine::SystemEnvironment;
 use mediaflow_engine::metrics::{Exposition, Scrape};
+use mediaflow_engine::{ImportCounts, SystemEnvironment};
 use mediaflow_store::Environment as _;
 use mediaflow_via::{Via, ViaError, ViaOptions};
 use mediaflow_worker::{Toolbox, VideoTools, Worker};
@@ -135,6 +135,7 @@ async fn metrics(State(probed): State<Probed>) -> String {
         free_bytes: None,
         broker: None,
         outlet: None,
+        imports: ImportCounts::default(),
         services: &[],
     };
     probed.metrics.expose(&scrape, Exposition::Prometheus)

@@ -6,6 +6,7 @@ mod audio;
 mod bell;
 mod brokers;
 mod buckets;
+mod burst;
 mod chaos;
 mod classifier;
 mod cluster;

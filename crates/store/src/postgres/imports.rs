@@ -42,6 +42,15 @@ impl Importing for PostgresStore {
         self.read(move |s, _| due(s, source, limit).boxed()).await
     }
 
+    async fn due_in_turns(
+        &self,
+        source: &str,
+        limit: u32,
+    ) -> Result<Vec<ImportRecord>, StoreError> {
+        self.read(move |s, _| in_turns(s, source, limit).boxed())
+            .await
+    }
+
     async fn imports(&self, filter: &ImportFilter) -> Result<Vec<ImportRecord>, StoreError> {
         self.read(move |s, _| some(s, filter).boxed()).await
     }
@@ -130,6 +139,19 @@ async fn one(s: &Session, tenant: TenantId, id: UploadId) -> Result<ImportRecord
 async fn due(s: &Session, source: &str, limit: u32) -> Result<Vec<ImportRecord>, StoreError> {
     let sql =
         format!("{SELECT} WHERE i.source = $1 AND i.due_at <= $2 ORDER BY i.due_at, i.id LIMIT $3");
+    let rows = s
+        .query(&sql, &[&source, &s.now.0, &i64::from(limit)])
+        .await?;
+    rows.iter().map(record).collect()
+}
+
+async fn in_turns(s: &Session, source: &str, limit: u32) -> Result<Vec<ImportRecord>, StoreError> {
+    let sql = format!(
+        "{SELECT} JOIN (
+             SELECT id, due_at, row_number() OVER (PARTITION BY tenant ORDER BY due_at, id) AS turn
+             FROM imports WHERE source = $1 AND due_at <= $2 ORDER BY turn, due_at, id LIMIT $3) t ON t.id = i.id
+         ORDER BY t.turn, i.due_at, i.id"
+    );
     let rows = s
         .query(&sql, &[&source, &s.now.0, &i64::from(limit)])
         .await?;

@@ -354,6 +354,8 @@ const RECENT: &str = "SELECT queue, sum(arrived)::bigint AS arrived, sum(done)::
             sum(estimated_ms)::bigint AS estimated_ms, sum(spent_ms)::bigint AS spent_ms
      FROM queue_minutes WHERE minute BETWEEN $1 AND $2 GROUP BY queue";
 const LINES: &str = claim::lines!("SELECT queue, tenant, priority, needs FROM line");
+const IMPORTS: &str =
+    "SELECT count(*) AS imports FROM imports WHERE source = 'url' AND due_at IS NOT NULL";
 const OFF: &str = "SELECT name FROM switches WHERE value = 'off'";
 /// Of one line no more than a thousand are counted.
 const STUCK: &str = "SELECT w.queue, w.needs, (SELECT count(*) FROM (
@@ -409,6 +411,7 @@ async fn health(s: &mut Session) -> Result<StoreHealth, StoreError> {
             (RECENT, &[&(last - MINUTES), &last]),
             (LINES, &[&names]),
             (OFF, &[]),
+            (IMPORTS, &[]),
         ])
         .await?;
     let workers = cluster::at_work(s).await?;
@@ -446,6 +449,8 @@ async fn health(s: &mut Session) -> Result<StoreHealth, StoreError> {
     for row in &answers[2] {
         assets.insert(get(row, "state")?, count(row, "assets")?);
     }
+    let imports = answers[7].first();
+    let imports = imports.map_or(Ok(0), |row| count(row, "imports"))?;
     let mut load = |queue: &Queue| {
         let name = queue.as_str();
         let of = |state: &str| {
@@ -477,6 +482,7 @@ async fn health(s: &mut Session) -> Result<StoreHealth, StoreError> {
         assets: states
             .map(|state| (*state, assets.get(state.as_str()).copied().unwrap_or(0)))
             .collect(),
+        imports,
     })
 }
 

@@ -45,6 +45,26 @@ impl Importing for SqliteStore {
         .await
     }
 
+    async fn due_in_turns(
+        &self,
+        source: &str,
+        limit: u32,
+    ) -> Result<Vec<ImportRecord>, StoreError> {
+        let (source, now) = (source.to_owned(), self.env.now());
+        self.read(move |conn, _| {
+            let sql = format!(
+                "{SELECT} JOIN (
+                     SELECT id, due_at, row_number() OVER (PARTITION BY tenant ORDER BY due_at, id) AS turn
+                     FROM imports WHERE source = ?1 AND due_at <= ?2 ORDER BY turn, due_at, id LIMIT ?3) t ON t.id = i.id
+                 ORDER BY t.turn, i.due_at, i.id"
+            );
+            let mut statement = conn.prepare_cached(&sql)?;
+            let found = statement.query_map(params![source, now.0, limit], record)?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
     async fn imports(&self, filter: &ImportFilter) -> Result<Vec<ImportRecord>, StoreError> {
         let filter = filter.clone();
         self.read(move |conn, _| {

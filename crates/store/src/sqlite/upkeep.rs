@@ -157,6 +157,7 @@ pub(super) fn before(now: Timestamp, age: Duration) -> i64 {
         .saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
 }
 
+const IMPORTS: &str = "SELECT count(*) FROM imports WHERE source = 'url' AND due_at IS NOT NULL";
 pub(super) const REJECTED: &str = "SELECT id, original FROM assets INDEXED BY assets_rejected
      WHERE rejected_at <= ?1 ORDER BY rejected_at LIMIT ?2";
 /// The oldest first.
@@ -337,7 +338,14 @@ fn health(
         Ok((*state, found.unwrap_or(0)))
     });
     let assets = assets.collect::<Result<_, StoreError>>()?;
-    Ok(StoreHealth { queues, assets })
+    let imports = conn
+        .prepare_cached(IMPORTS)?
+        .query_row([], |row| row.get(0))?;
+    Ok(StoreHealth {
+        queues,
+        assets,
+        imports,
+    })
 }
 
 /// What is ready in a queue and no worker can take.

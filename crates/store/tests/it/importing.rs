@@ -14,6 +14,7 @@ on_every_store! {
     what_is_marked_is_imported_once,
     of_many_with_the_same_mark_one_is_made,
     it_is_due_until_it_has_ended,
+    tenants_take_turns,
     those_that_were_given_up_are_listed,
     what_has_ended_is_forgotten_in_time,
 }
@@ -141,6 +142,33 @@ async fn of_many_with_the_same_mark_one_is_made(given: &mut Given) {
     assert!(said.iter().all(|(import, _)| import.id == said[0].0.id));
     let upload = given.store.upload(TENANT, said[0].0.id).await.unwrap();
     assert_eq!(upload.bytes, 0);
+}
+
+async fn tenants_take_turns(given: &mut Given) {
+    let other = TenantId(Uuid::from_u128(7));
+    for reference in ["a1", "a2", "a3"] {
+        begin(given, reference).await;
+    }
+    for reference in ["b1", "b2"] {
+        let mut of_other = new(reference);
+        of_other.upload.tenant = other;
+        given.store.open_import(of_other).await.unwrap();
+    }
+    let later = NewImport {
+        after: HOUR,
+        ..new("later")
+    };
+    given.store.open_import(later).await.unwrap();
+    let turns = async |limit| {
+        let due = given.store.due_in_turns("url", limit).await.unwrap();
+        let names = due.into_iter().map(|import| import.reference);
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(turns(10).await, ["a1", "b1", "a2", "b2", "a3"]);
+    assert_eq!(turns(2).await, ["a1", "b1"]);
+    assert_eq!(given.store.health().await.unwrap().imports, 6);
+    let none = given.store.due_in_turns("else", 10).await.unwrap();
+    assert!(none.is_empty());
 }
 
 async fn it_is_due_until_it_has_ended(given: &mut Given) {

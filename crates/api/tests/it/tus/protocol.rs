@@ -159,7 +159,7 @@ async fn requests_that_make_no_sense() {
         .problem(409, "upload.offset");
     patch(&[BYTES, "upload-offset: 0", "upload-length: 9"])
         .await
-        .problem(400, "request.invalid");
+        .problem(400, "upload.length");
     add(&server, &path, 0, "more than ten")
         .await
         .problem(413, "limit.bytes");

@@ -6,17 +6,18 @@
 mod files;
 pub(super) mod follow;
 mod journal;
+pub(super) mod progress;
 mod resumable;
 pub(super) mod show;
-pub(super) mod upload;
+mod upload;
 
+use super::said::Said;
 use crate::client::{Client, Server, Trouble};
 use crate::fault::Fault;
 use clap::Args;
 use files::{Files, Input};
 use futures_util::StreamExt as _;
-use indicatif::MultiProgress;
-use mediaflow_core::Priority;
+use progress::Overall;
 use serde_json::Value;
 use show::Report;
 use std::path::PathBuf;
@@ -33,27 +34,8 @@ pub(crate) struct Ingest {
     inputs: Vec<PathBuf>,
     #[command(flatten)]
     server: Server,
-    /// A title
-    #[arg(long)]
-    title: Option<String>,
-    /// Tags; may be repeated
-    #[arg(long = "tag", value_name = "TAG")]
-    tags: Vec<String>,
-    /// Any JSON object
-    #[arg(long, value_name = "JSON")]
-    metadata: Option<String>,
-    /// Show it only to signed URLs
-    #[arg(long)]
-    private: bool,
-    /// Put the configured watermark on it
-    #[arg(long)]
-    watermark: bool,
-    /// high, normal or low: the share of processors beside your other uploads. Imports in bulk are low
-    #[arg(long, value_name = "PRIORITY", value_parser = priority)]
-    priority: Option<Priority>,
-    /// A recipe other than the default one
-    #[arg(long, value_name = "NAME")]
-    recipe: Option<String>,
+    #[command(flatten)]
+    said: Said,
     /// Print one JSON array: each asset as the API shows it, with its `file`
     #[arg(long)]
     json: bool,
@@ -76,28 +58,17 @@ pub(super) struct Outcome {
     pub(super) took: Duration,
 }
 
-pub(super) fn priority(name: &str) -> Result<Priority, String> {
-    Priority::parse(name).ok_or_else(|| "priorities are high, normal, low".to_owned())
-}
-
 pub(crate) async fn run(ingest: Ingest) -> Result<(), Fault> {
-    if let Some(metadata) = &ingest.metadata
-        && !serde_json::from_str::<Value>(metadata).is_ok_and(|v| v.is_object())
-    {
-        return Err(Fault::unusable(
-            "--metadata must be a JSON object, for example '{\"album\": \"summer\"}'",
-        ));
-    }
+    let options = Arc::new(ingest.said.query()?);
     let client = ingest.server.client()?;
-    // Hidden by itself where standard error is no terminal.
-    let bars = MultiProgress::new();
+    let overall = Overall::begin(&ingest.inputs);
     let mut report = Report::new(ingest.json, client.clone());
     let (parallel, waits) = (usize::from(ingest.concurrency), !ingest.no_wait);
-    let options = Arc::new(upload::options(&ingest));
     let accepted = futures_util::stream::iter(Files::new(ingest.inputs))
         .map(|input| {
-            let (client, bars, options) = (client.clone(), bars.clone(), Arc::clone(&options));
-            async move { upload_one(&client, &bars, &options, input).await }
+            let (client, overall, options) =
+                (client.clone(), overall.clone(), Arc::clone(&options));
+            async move { upload_one(&client, &overall, &options, input).await }
         })
         .buffer_unordered(parallel);
     let done = accepted
@@ -119,27 +90,32 @@ pub(crate) async fn run(ingest: Ingest) -> Result<(), Fault> {
         if let Err(Trouble::Unreachable(sentence)) = &outcome.asset {
             return Err(Fault::unusable(sentence));
         }
-        bars.suspend(|| report.add(&outcome))?;
+        overall.ended();
+        overall.suspend(|| report.add(&outcome))?;
     }
+    overall.clear();
     report.end()
 }
 
 async fn upload_one(
     client: &Client,
-    bars: &MultiProgress,
+    overall: &Overall,
     options: &[(&'static str, String)],
     input: Result<Input, files::Unreadable>,
 ) -> (Outcome, Instant, indicatif::ProgressBar) {
     let began = Instant::now();
-    let bar = bars.add(upload::bar());
+    let progress = overall.file();
     let (name, asset) = match input {
         Ok(input) => {
             let name = input.name();
-            bar.set_prefix(name.clone());
-            (name, upload::upload(client, options, &input, &bar).await)
+            progress.bar.set_prefix(name.clone());
+            (
+                name,
+                upload::upload(client, options, &input, &progress).await,
+            )
         }
         Err(unreadable) => (unreadable.name, Err(upload::unreadable(unreadable.reason))),
     };
     let took = began.elapsed();
-    (Outcome { name, asset, took }, began, bar)
+    (Outcome { name, asset, took }, began, progress.bar)
 }

@@ -2,12 +2,12 @@
 //! run of the command.
 
 use super::journal::Journal;
+use super::progress::Progress;
 use super::upload::{PIECE_BYTES, unreadable};
 use crate::client::{Client, Trouble};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt as _;
-use indicatif::ProgressBar;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Body, Method, Response};
 use serde_json::Value;
@@ -49,7 +49,7 @@ pub(super) struct Resumable<'a> {
     pub(super) bytes: u64,
     /// Names and values as the query of a single request has them.
     pub(super) said: &'a [(&'static str, String)],
-    pub(super) bar: &'a ProgressBar,
+    pub(super) progress: &'a Progress,
 }
 
 impl Resumable<'_> {
@@ -129,7 +129,7 @@ impl Resumable<'_> {
         if *reached == 0 || start > *reached {
             (*reached, *moved) = (start.max(1), Instant::now());
         }
-        self.bar.set_position(start);
+        self.progress.stands_at(start);
         self.add(&at, start).await
     }
 
@@ -208,13 +208,13 @@ impl Resumable<'_> {
             return Err(io::Error::other("the file is being changed"));
         }
         file.seek(SeekFrom::Start(start)).await?;
-        let (bar, sent) = (self.bar.clone(), Arc::clone(sent));
+        let (progress, sent) = (self.progress.clone(), Arc::clone(sent));
         let pieces = ReaderStream::with_capacity(file.take(left), PIECE_BYTES);
         let counted = pieces.inspect(move |piece| {
             if let Ok(piece) = piece {
                 let count = piece.len() as u64;
                 sent.fetch_add(count, Ordering::Relaxed);
-                bar.inc(count);
+                progress.sent(count);
             }
         });
         Ok(Body::wrap_stream(counted))
