@@ -5,6 +5,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod admin;
+mod advice;
+mod cells;
 mod cli;
 mod client;
 mod commands;

@@ -1,8 +1,11 @@
 //! One command, one file. The listing of this folder is what the binary can do.
 
+pub(crate) mod assets;
 mod classifier;
 pub(crate) mod config;
+pub(crate) mod dead;
 mod doctor;
+pub(crate) mod events;
 pub(crate) mod import;
 pub(crate) mod ingest;
 pub(crate) mod keys;
@@ -17,6 +20,7 @@ mod serve;
 pub(crate) mod sign;
 mod stopping;
 pub(crate) mod switches;
+pub(crate) mod tasks;
 pub(crate) mod tenants;
 pub(crate) mod watches;
 pub(crate) mod workers;
@@ -76,6 +80,10 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Migrate(migrate) => return block_on(migrate::run(migrate))?,
         Command::Sign(sign) => sign::run(&load(place)?, &sign),
         Command::Recipes { verb } => recipes::run(place, verb),
+        Command::Assets(assets) => block_on(assets::run(assets))?,
+        Command::Tasks(tasks) => block_on(tasks::run(tasks))?,
+        Command::Dead(dead) => block_on(dead::run(dead))?,
+        Command::Events(events) => block_on(events::run(events))?,
         Command::Workers(workers) => block_on(workers::run(workers))?,
         Command::Queues(queues) => block_on(queues::run(queues))?,
         Command::Switches(switches) => block_on(switches::run(switches))?,
@@ -88,7 +96,6 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         }
         Command::Config { verb } => config::run(place, verb),
         Command::Errors => references::errors(),
-        Command::Events => references::events(),
         Command::Classifier { listen } => block_on(classifier::run(listen))?,
         Command::Samples { folder } => samples::run(&folder),
     };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // all of this is test code, also what is no test itself
 
+mod assets;
 mod audio;
 mod bell;
 mod brokers;
@@ -9,8 +10,10 @@ mod buckets;
 mod chaos;
 mod classifier;
 mod cluster;
+mod commands;
 mod crowd;
 mod encoders;
+mod events;
 mod films;
 mod front;
 mod full;
