@@ -1,8 +1,8 @@
 //! The command line as data. What each command does is in `commands`.
 
 use crate::commands::{
-    assets, config, dead, events, import, ingest, keys, migrate, migrations, queues, recipes, sign,
-    switches, tasks, tenants, watches, workers,
+    assets, completions, config, dead, events, import, ingest, keys, migrate, migrations, queues,
+    recipes, sign, switches, tasks, tenants, watches, workers,
 };
 use crate::config::Config;
 use crate::roles::Role;
@@ -160,6 +160,13 @@ pub(crate) enum Command {
     },
     /// Print the reference of all error codes (Markdown)
     Errors,
+    /// Print what completes commands and flags in a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write the pages of all commands
+    Man(completions::Manual),
     /// Run the reference classifier: a small gRPC server for tests and to start from. It is no model
     Classifier {
         /// Address and port

@@ -2,6 +2,7 @@
 
 pub(crate) mod assets;
 mod classifier;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod dead;
 mod doctor;
@@ -96,6 +97,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         }
         Command::Config { verb } => config::run(place, verb),
         Command::Errors => references::errors(),
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man(manual) => completions::manual(&manual),
         Command::Classifier { listen } => block_on(classifier::run(listen))?,
         Command::Samples { folder } => samples::run(&folder),
     };

@@ -35,6 +35,7 @@ mod review;
 mod sandboxless;
 mod serve;
 mod server;
+mod shells;
 mod sign;
 mod sounds;
 mod storage_events;
