@@ -2,7 +2,7 @@
 
 use crate::commands::{
     assets, completions, config, dead, events, import, ingest, keys, migrate, migrations, queues,
-    recipes, sign, switches, tasks, tenants, watches, workers,
+    recipes, sign, switches, tasks, tenants, top, watches, workers,
 };
 use crate::config::Config;
 use crate::roles::Role;
@@ -111,6 +111,8 @@ pub(crate) enum Command {
     Ingest(ingest::Ingest),
     /// Have the server fetch files from other servers, follow the work, print every rendition
     Import(import::Import),
+    /// Watch what happens now: queues, workers, failures, uploads
+    Top(top::Top),
     /// Search assets; show one with its renditions, steps and story
     Assets(assets::Assets),
     /// List tasks: what is to be done, is done and was done

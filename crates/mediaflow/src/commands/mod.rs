@@ -23,6 +23,7 @@ mod stopping;
 pub(crate) mod switches;
 pub(crate) mod tasks;
 pub(crate) mod tenants;
+pub(crate) mod top;
 pub(crate) mod watches;
 pub(crate) mod workers;
 
@@ -81,6 +82,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Migrate(migrate) => return block_on(migrate::run(migrate))?,
         Command::Sign(sign) => sign::run(&load(place)?, &sign),
         Command::Recipes { verb } => recipes::run(place, verb),
+        Command::Top(top) => block_on(top::run(top))?,
         Command::Assets(assets) => block_on(assets::run(assets))?,
         Command::Tasks(tasks) => block_on(tasks::run(tasks))?,
         Command::Dead(dead) => block_on(dead::run(dead))?,

@@ -39,6 +39,7 @@ mod shells;
 mod sign;
 mod sounds;
 mod storage_events;
+mod top;
 mod transport;
 mod uploads;
 mod via;
