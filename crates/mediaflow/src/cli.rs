@@ -1,8 +1,8 @@
 //! The command line as data. What each command does is in `commands`.
 
 use crate::commands::{
-    assets, completions, config, dead, events, import, ingest, keys, migrate, migrations, queues,
-    recipes, sign, switches, tasks, tenants, top, watches, workers,
+    assets, capacity, completions, config, dead, events, import, ingest, keys, migrate, migrations,
+    plan, queues, recipes, sign, switches, tasks, tenants, top, watches, workers,
 };
 use crate::config::Config;
 use crate::roles::Role;
@@ -113,6 +113,10 @@ pub(crate) enum Command {
     Import(import::Import),
     /// Watch what happens now: queues, workers, failures, uploads
     Top(top::Top),
+    /// Say what would be done with a file and what that would take, before anything is done
+    Plan(plan::Plan),
+    /// Say what so many uploads a day need: requests, tasks, workers, storage, egress
+    Capacity(capacity::Capacity),
     /// Search assets; show one with its renditions, steps and story
     Assets(assets::Assets),
     /// List tasks: what is to be done, is done and was done

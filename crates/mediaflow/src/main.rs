@@ -12,6 +12,7 @@ mod client;
 mod commands;
 mod config;
 mod data;
+mod estimate;
 mod fault;
 mod http;
 mod logging;

@@ -1,6 +1,7 @@
 //! One command, one file. The listing of this folder is what the binary can do.
 
 pub(crate) mod assets;
+pub(crate) mod capacity;
 mod classifier;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -13,6 +14,7 @@ pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod migrations;
 mod outpost;
+pub(crate) mod plan;
 pub(crate) mod queues;
 pub(crate) mod recipes;
 mod references;
@@ -82,6 +84,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Migrate(migrate) => return block_on(migrate::run(migrate))?,
         Command::Sign(sign) => sign::run(&load(place)?, &sign),
         Command::Recipes { verb } => recipes::run(place, verb),
+        Command::Plan(plan) => plan::run(place, &plan),
+        Command::Capacity(capacity) => block_on(capacity::run(place, capacity))?,
         Command::Top(top) => block_on(top::run(top))?,
         Command::Assets(assets) => block_on(assets::run(assets))?,
         Command::Tasks(tasks) => block_on(tasks::run(tasks))?,

@@ -28,6 +28,7 @@ mod moving;
 mod operators;
 mod pictures;
 mod pieces;
+mod plan;
 mod readme;
 mod references;
 mod resume;
