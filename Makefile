@@ -98,4 +98,4 @@ docs:
 	cargo build -p mediaflow
 	target/debug/mediaflow config reference > docs/reference/configuration.md
 	target/debug/mediaflow errors > docs/reference/error-codes.md
-	target/debug/mediaflow events > docs/reference/events.md
+	target/debug/mediaflow events --types > docs/reference/events.md

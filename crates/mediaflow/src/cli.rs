@@ -1,8 +1,8 @@
 //! The command line as data. What each command does is in `commands`.
 
 use crate::commands::{
-    config, import, ingest, keys, migrate, migrations, queues, recipes, sign, switches, tenants,
-    watches, workers,
+    assets, capacity, completions, config, dead, events, import, ingest, keys, migrate, migrations,
+    plan, queues, recipes, sign, switches, tasks, tenants, top, watches, workers,
 };
 use crate::config::Config;
 use crate::roles::Role;
@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Takes in pictures, turns each into everything a page needs, and says at any moment where every file is.
+/// Takes in pictures, videos and sounds, turns each into everything a page needs, and says at any moment where every file is.
 #[derive(Debug, Parser)]
 #[command(name = "mediaflow", version, propagate_version = true)]
 pub(crate) struct Cli {
@@ -111,6 +111,20 @@ pub(crate) enum Command {
     Ingest(ingest::Ingest),
     /// Have the server fetch files from other servers, follow the work, print every rendition
     Import(import::Import),
+    /// Watch what happens now: queues, workers, failures, uploads
+    Top(top::Top),
+    /// Say what would be done with a file and what that would take, before anything is done
+    Plan(plan::Plan),
+    /// Say what so many uploads a day need: requests, tasks, workers, storage, egress
+    Capacity(capacity::Capacity),
+    /// Search assets; show one with its renditions, steps and story
+    Assets(assets::Assets),
+    /// List tasks: what is to be done, is done and was done
+    Tasks(tasks::Tasks),
+    /// Show what failed for good, by what went wrong; try it again
+    Dead(dead::Dead),
+    /// Show what happened, and follow what happens
+    Events(events::Events),
     /// Make, list and revoke API keys
     Keys {
         #[command(subcommand)]
@@ -152,8 +166,13 @@ pub(crate) enum Command {
     },
     /// Print the reference of all error codes (Markdown)
     Errors,
-    /// Print the reference of all event types (Markdown)
-    Events,
+    /// Print what completes commands and flags in a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write the pages of all commands
+    Man(completions::Manual),
     /// Run the reference classifier: a small gRPC server for tests and to start from. It is no model
     Classifier {
         /// Address and port

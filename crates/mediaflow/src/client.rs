@@ -1,5 +1,6 @@
 //! A small client of the HTTP API, for the command line.
 
+use crate::advice;
 use crate::fault::Fault;
 use clap::Args;
 use futures_util::stream::BoxStream;
@@ -8,7 +9,7 @@ use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
 use reqwest::{Body, RequestBuilder, Response, StatusCode, Url};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Where a server of one's own listens.
@@ -16,6 +17,8 @@ pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 /// Live streams say something every 15 seconds; after this long nobody is there any more.
 const SILENCE_MAX: Duration = Duration::from_secs(40);
 const LINE_BYTES_MAX: usize = 1 << 20;
+/// Most items that the API gives at once.
+const PAGE_MAX: usize = 200;
 
 /// A server and the right to use it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -70,6 +73,19 @@ impl std::fmt::Display for Trouble {
         match self {
             Self::Unreachable(message) => f.write_str(message),
             Self::Refused { code, message, .. } => write!(f, "{message} ({code})"),
+        }
+    }
+}
+
+impl From<Trouble> for Fault {
+    /// With what to try next, where that is known.
+    fn from(trouble: Trouble) -> Self {
+        match &trouble {
+            Trouble::Unreachable(_) => Self::unusable(trouble),
+            Trouble::Refused { code, .. } => match advice::next(code) {
+                Some(next) => Self::failed(&trouble).and(next),
+                None => Self::failed(trouble),
+            },
         }
     }
 }
@@ -166,6 +182,45 @@ impl Client {
         json(self.send(request.timeout(SILENCE_MAX)).await?).await
     }
 
+    /// What a path of the API answers to a query.
+    pub(crate) async fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Trouble> {
+        let mut url = self.at(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.http.get(url).timeout(SILENCE_MAX);
+        json(self.send(request).await?).await
+    }
+
+    /// The first items of a list, over as many pages as it takes: one page with up to `most` of them, and `next_cursor` where there
+    /// may be more.
+    pub(crate) async fn items(
+        &self,
+        path: &str,
+        mut query: Vec<(&'static str, String)>,
+        most: usize,
+    ) -> Result<Value, Trouble> {
+        let mut items = Vec::new();
+        loop {
+            // Nothing of a page may be left over: the next one begins behind it.
+            let limit = (most - items.len()).clamp(1, PAGE_MAX);
+            query.retain(|(name, _)| *name != "limit");
+            query.push(("limit", limit.to_string()));
+            let mut page = self.ask(path, &query).await?;
+            if let Value::Array(found) = page["items"].take() {
+                items.extend(found);
+            }
+            let next = page["next_cursor"].take();
+            match next.as_str() {
+                Some(cursor) if items.len() < most => {
+                    query.retain(|(name, _)| *name != "cursor");
+                    query.push(("cursor", cursor.to_owned()));
+                }
+                _ => return Ok(json!({ "items": items, "next_cursor": next })),
+            }
+        }
+    }
+
     /// What a path of the API answers to a request without a body.
     pub(crate) async fn post(&self, path: &str) -> Result<Value, Trouble> {
         let request = self.http.post(self.at(path));
@@ -191,15 +246,15 @@ impl Client {
         self.get(&format!("v1/assets/{id}")).await
     }
 
-    /// An asset's events as they happen, after the one with the id `after`.
+    /// Events of `path` as they happen, after the one with the id `after`.
     pub(crate) async fn live(
         &self,
-        id: &str,
+        path: &str,
         after: &str,
     ) -> Result<impl Stream<Item = LiveEvent> + use<>, Trouble> {
         let request = self
             .http
-            .get(self.at(&format!("v1/assets/{id}/events")))
+            .get(self.at(path))
             .header(ACCEPT, "text/event-stream")
             .header("Last-Event-ID", after);
         let answer = self.send(request).await?;

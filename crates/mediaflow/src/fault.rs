@@ -37,6 +37,11 @@ impl Fault {
         }
     }
 
+    /// Its sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Says what is to be said on standard error.
     pub(crate) fn report(self) -> ExitCode {
         if !self.message.is_empty() {

@@ -5,11 +5,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod admin;
+mod advice;
+mod cells;
 mod cli;
 mod client;
 mod commands;
 mod config;
 mod data;
+mod estimate;
 mod fault;
 mod http;
 mod logging;

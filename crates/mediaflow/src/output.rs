@@ -1,6 +1,7 @@
 //! Standard output, for people and for pipes.
 
 use crate::fault::Fault;
+use console::{measure_text_width, style};
 use std::io::{self, ErrorKind, Write};
 
 /// Writes `text` and what was written before.
@@ -25,12 +26,43 @@ pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Fault> {
     print(&format!("{text}\n"))
 }
 
-/// Columns padded to their widest cell; the last one is left as it is.
+/// One JSON document on a line of its own: what streams are made of.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_line(value: &serde_json::Value) -> Result<(), Fault> {
+    print(&format!("{value}\n"))
+}
+
+/// Says how to see the rest of a list that goes on.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_more(page: &serde_json::Value) -> Result<(), Fault> {
+    match page["next_cursor"].as_str() {
+        Some(cursor) => print(&format!(
+            "There are more: --limit NUMBER, or --cursor {cursor}\n"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A table with names over its columns.
+pub(crate) fn headed<const N: usize>(head: [&str; N], rows: Vec<Vec<String>>) -> String {
+    let head = head.map(|name| style(name).bold().to_string()).to_vec();
+    let all: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    table(&all, "")
+}
+
+/// Columns padded to their widest cell; the last one is left as it is. Cells may have colours.
 pub(crate) fn table(rows: &[Vec<String>], indent: &str) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| {
         let cells = rows.iter().filter_map(|row| row.get(c));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        cells
+            .map(|cell| measure_text_width(cell))
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
@@ -39,7 +71,7 @@ pub(crate) fn table(rows: &[Vec<String>], indent: &str) -> String {
         for (c, cell) in row.iter().enumerate() {
             text.push_str(cell);
             if c + 1 < row.len() {
-                let pad = widths[c] - cell.chars().count() + 2;
+                let pad = widths[c] - measure_text_width(cell) + 2;
                 text.extend(std::iter::repeat_n(' ', pad));
             }
         }

@@ -12,6 +12,7 @@ mod config;
 mod heartbeat;
 mod ops;
 mod partial;
+pub mod planning;
 mod presence;
 mod recognise;
 mod scratch;

@@ -1,14 +1,20 @@
 //! One command, one file. The listing of this folder is what the binary can do.
 
+pub(crate) mod assets;
+pub(crate) mod capacity;
 mod classifier;
+pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod dead;
 mod doctor;
+pub(crate) mod events;
 pub(crate) mod import;
 pub(crate) mod ingest;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod migrations;
 mod outpost;
+pub(crate) mod plan;
 pub(crate) mod queues;
 pub(crate) mod recipes;
 mod references;
@@ -18,7 +24,9 @@ mod serve;
 pub(crate) mod sign;
 mod stopping;
 pub(crate) mod switches;
+pub(crate) mod tasks;
 pub(crate) mod tenants;
+pub(crate) mod top;
 pub(crate) mod watches;
 pub(crate) mod workers;
 
@@ -77,6 +85,13 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Migrate(migrate) => return block_on(migrate::run(migrate))?,
         Command::Sign(sign) => sign::run(&load(place)?, &sign),
         Command::Recipes { verb } => recipes::run(place, verb),
+        Command::Plan(plan) => plan::run(place, &plan),
+        Command::Capacity(capacity) => block_on(capacity::run(place, capacity))?,
+        Command::Top(top) => block_on(top::run(top))?,
+        Command::Assets(assets) => block_on(assets::run(assets))?,
+        Command::Tasks(tasks) => block_on(tasks::run(tasks))?,
+        Command::Dead(dead) => block_on(dead::run(dead))?,
+        Command::Events(events) => block_on(events::run(events))?,
         Command::Workers(workers) => block_on(workers::run(workers))?,
         Command::Queues(queues) => block_on(queues::run(queues))?,
         Command::Switches(switches) => block_on(switches::run(switches))?,
@@ -89,7 +104,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         }
         Command::Config { verb } => config::run(place, verb),
         Command::Errors => references::errors(),
-        Command::Events => references::events(),
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man(manual) => completions::manual(&manual),
         Command::Classifier { listen } => block_on(classifier::run(listen))?,
         Command::Samples { folder } => samples::run(&folder),
     };

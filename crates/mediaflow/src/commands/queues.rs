@@ -1,5 +1,6 @@
 //! `mediaflow queues`: how much there is to do, how fast it goes, and what nobody can do.
 
+use crate::cells;
 use crate::client::Server;
 use crate::fault::Fault;
 use crate::output;
@@ -17,10 +18,12 @@ pub(crate) struct Queues {
 
 pub(crate) async fn run(queues: Queues) -> Result<(), Fault> {
     let client = queues.server.client()?;
-    let found = client.get("v1/queues").await.map_err(Fault::failed)?;
+    let found = client.get("v1/queues").await?;
     if queues.json {
         return output::print_json(&found);
     }
+    let all = found["queues"].as_array().map_or(&[][..], Vec::as_slice);
+    let rows = all.iter().map(row).collect();
     let head = [
         "QUEUE",
         "READY",
@@ -34,55 +37,46 @@ pub(crate) async fn run(queues: Queues) -> Result<(), Fault> {
         "SLOTS",
         "DRAINED IN",
     ];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    let mut notes = String::new();
-    for queue in found["queues"].as_array().into_iter().flatten() {
-        let number = |name: &str| queue[name].to_string();
-        let name = queue["queue"].as_str().unwrap_or_default();
-        let paused = queue["paused"] == true;
-        rows.push(vec![
-            name.to_owned(),
-            number("ready"),
-            number("running"),
-            number("waiting"),
-            number("dead"),
-            span(&queue["oldest_ready_seconds"]),
-            per_minute(&queue["arrivals_per_second"]),
-            per_minute(&queue["completions_per_second"]),
-            number("workers"),
-            number("slots"),
-            if paused {
-                "paused".to_owned()
-            } else {
-                span(&queue["drain_seconds"])
-            },
-        ]);
-        for stuck in queue["unplaceable"].as_array().into_iter().flatten() {
-            let needs = stuck["needs"].as_array().into_iter().flatten();
-            let needs: Vec<&str> = needs.filter_map(Value::as_str).collect();
-            let missing = match &needs[..] {
-                [] => "serves this queue".to_owned(),
-                needs => format!("has {}", needs.join(", ")),
-            };
-            let tasks = &stuck["tasks"];
-            notes.push_str(&format!(
-                "{name}: {tasks} ready, and no living worker {missing}\n"
-            ));
-        }
-    }
-    output::print(&format!("{}{notes}", output::table(&rows, "")))
+    let notes: String = all.iter().flat_map(stuck).map(|n| n + "\n").collect();
+    output::print(&format!("{}{notes}", output::headed(head, rows)))
 }
 
-fn per_minute(rate: &Value) -> String {
+fn row(queue: &Value) -> Vec<String> {
+    let seconds = |name: &str| cells::span(queue[name].as_f64());
+    let drained = match queue["paused"] == true {
+        true => cells::state("paused"),
+        false => seconds("drain_seconds"),
+    };
+    vec![
+        cells::text(queue, "queue"),
+        cells::text(queue, "ready"),
+        cells::text(queue, "running"),
+        cells::text(queue, "waiting"),
+        cells::bad(queue["dead"].as_u64().unwrap_or_default()),
+        seconds("oldest_ready_seconds"),
+        per_minute(&queue["arrivals_per_second"]),
+        per_minute(&queue["completions_per_second"]),
+        cells::text(queue, "workers"),
+        cells::text(queue, "slots"),
+        drained,
+    ]
+}
+
+/// What nobody can do: the next command would be one on another machine, so it says what is missing.
+pub(super) fn stuck(queue: &Value) -> Vec<String> {
+    let name = queue["queue"].as_str().unwrap_or_default();
+    let all = queue["unplaceable"].as_array().into_iter().flatten();
+    let said = all.map(|stuck| {
+        let missing = match cells::list(&stuck["needs"]).as_str() {
+            "-" => "serves this queue".to_owned(),
+            needs => format!("has {}", needs.replace(',', ", ")),
+        };
+        let tasks = &stuck["tasks"];
+        format!("{name}: {tasks} ready, and no living worker {missing}")
+    });
+    said.collect()
+}
+
+pub(super) fn per_minute(rate: &Value) -> String {
     format!("{:.1}", rate.as_f64().unwrap_or_default() * 60.0)
-}
-
-/// Seconds for people; a dash for never.
-fn span(seconds: &Value) -> String {
-    match seconds.as_f64() {
-        None => "-".to_owned(),
-        Some(s) if s < 120.0 => format!("{s:.0} s"),
-        Some(s) if s < 7200.0 => format!("{:.0} min", s / 60.0),
-        Some(s) => format!("{:.1} h", s / 3600.0),
-    }
 }

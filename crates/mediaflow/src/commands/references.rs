@@ -1,4 +1,4 @@
-//! `mediaflow errors` and `mediaflow events`: docs/reference, from the lists in the core.
+//! `mediaflow errors` and `mediaflow events --types`: docs/reference, from the lists in the core.
 
 use crate::fault::Fault;
 use crate::output;
@@ -36,7 +36,7 @@ pub(crate) fn events() -> Result<(), Fault> {
     let mut text = "\
 # Events
 
-<!-- Made by `mediaflow events`; a test compares it. Change the list in crates/core/src/event.rs. -->
+<!-- Made by `mediaflow events --types`; a test compares it. Change the list in crates/core/src/event.rs. -->
 
 What happened to an asset, in order. On the wire each is a CloudEvent with one of these types. The topic is where systems outside are told of it: see [events](../events.md).
 

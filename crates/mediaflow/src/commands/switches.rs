@@ -1,12 +1,13 @@
 //! `mediaflow switches`: what operators turn on and off while everything runs, and who did.
 
+use crate::cells;
 use crate::client::{Client, Server};
 use crate::fault::Fault;
 use crate::output;
 use clap::{Args, Subcommand, ValueEnum};
 use mediaflow_store::Switch;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Switches {
@@ -57,26 +58,26 @@ pub(crate) async fn run(switches: Switches) -> Result<(), Fault> {
     let client = switches.server.client()?;
     match switches.verb {
         Verb::Ls { json } => {
-            let found = client.get("v1/switches").await.map_err(Fault::failed)?;
+            let found = client.get("v1/switches").await?;
             if json {
                 return output::print_json(&found);
             }
-            let mut rows = vec![["NAME", "STANDS", "MEANING"].map(str::to_owned).to_vec()];
+            let mut rows = Vec::new();
             for switch in found["switches"].as_array().into_iter().flatten() {
                 let stands = if switch["on"] == true { "on" } else { "off" };
                 rows.push(vec![
-                    text(switch, "name"),
-                    stands.to_owned(),
-                    text(switch, "meaning"),
+                    cells::text(switch, "name"),
+                    cells::state(stands),
+                    cells::text(switch, "meaning"),
                 ]);
             }
-            output::print(&output::table(&rows, ""))
+            output::print(&output::headed(["NAME", "STANDS", "MEANING"], rows))
         }
         Verb::Set { name, value } => {
             let path = format!("v1/switches/{}", name.as_str());
             let body = json!({ "on": value == OnOff::On });
             let set = client.send_json(Method::PUT, &path, &body).await;
-            set.map_err(Fault::failed)?;
+            set?;
             let stands = if value == OnOff::On { "on" } else { "off" };
             output::print(&format!("{} is {stands}\n", name.as_str()))
         }
@@ -87,22 +88,14 @@ pub(crate) async fn run(switches: Switches) -> Result<(), Fault> {
 async fn history(client: &Client, name: Option<String>, json: bool) -> Result<(), Fault> {
     let query = name.map_or_else(String::new, |name| format!("?name={name}"));
     let path = format!("v1/switches/history{query}");
-    let found = client.get(&path).await.map_err(Fault::failed)?;
+    let found = client.get(&path).await?;
     if json {
         return output::print_json(&found);
     }
-    let mut rows = vec![
-        ["WHEN", "WHO", "WHAT", "FROM", "TO"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let mut rows = Vec::new();
     for change in found["changes"].as_array().into_iter().flatten() {
         let names = ["at", "who", "name", "from", "to"];
-        rows.push(names.map(|name| text(change, name)).to_vec());
+        rows.push(names.map(|name| cells::text(change, name)).to_vec());
     }
-    output::print(&output::table(&rows, ""))
-}
-
-fn text(value: &Value, name: &str) -> String {
-    value[name].as_str().unwrap_or("-").to_owned()
+    output::print(&output::headed(["WHEN", "WHO", "WHAT", "FROM", "TO"], rows))
 }

@@ -1,5 +1,6 @@
 //! `mediaflow tenants`: who shares this installation, their shares and limits.
 
+use crate::cells;
 use crate::client::Server;
 use crate::fault::Fault;
 use crate::output;
@@ -82,7 +83,7 @@ pub(crate) async fn run(tenants: Tenants) -> Result<(), Fault> {
     let client = tenants.server.client()?;
     let found = match tenants.verb {
         Verb::Ls { json } => {
-            let found = client.get("v1/tenants").await.map_err(Fault::failed)?;
+            let found = client.get("v1/tenants").await?;
             if json {
                 return output::print_json(&found);
             }
@@ -91,33 +92,29 @@ pub(crate) async fn run(tenants: Tenants) -> Result<(), Fault> {
         Verb::Create(settings) => {
             let body = settings.body();
             let made = client.send_json(Method::POST, "v1/tenants", &body);
-            vec![made.await.map_err(Fault::failed)?]
+            vec![made.await?]
         }
         Verb::Set { id, settings } => {
             let path = format!("v1/tenants/{id}");
             let body = settings.body();
             let set = client.send_json(Method::PATCH, &path, &body);
-            vec![set.await.map_err(Fault::failed)?]
+            vec![set.await?]
         }
     };
     let head = [
         "ID", "NAME", "WEIGHT", "RUNNING", "AT MOST", "WAITING", "AT MOST",
     ];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for tenant in &found {
-        let number = |name: &str| match &tenant[name] {
-            Value::Null => "-".to_owned(),
-            number => number.to_string(),
-        };
-        rows.push(vec![
-            tenant["id"].as_str().unwrap_or_default().to_owned(),
-            tenant["name"].as_str().unwrap_or_default().to_owned(),
-            number("weight"),
-            number("running"),
-            number("running_max"),
-            number("waiting"),
-            number("waiting_max"),
-        ]);
-    }
-    output::print(&output::table(&rows, ""))
+    let rows = found.iter().map(|tenant| {
+        let names = [
+            "id",
+            "name",
+            "weight",
+            "running",
+            "running_max",
+            "waiting",
+            "waiting_max",
+        ];
+        names.map(|name| cells::text(tenant, name)).to_vec()
+    });
+    output::print(&output::headed(head, rows.collect()))
 }

@@ -16,7 +16,7 @@ pub(crate) struct Watches {
 
 pub(crate) async fn run(watches: Watches) -> Result<(), Fault> {
     let client = watches.server.client()?;
-    let found = client.get("v1/watches").await.map_err(Fault::failed)?;
+    let found = client.get("v1/watches").await?;
     if watches.json {
         return output::print_json(&found);
     }

@@ -2,10 +2,12 @@
 //! nests them.
 
 mod load;
+mod prices;
 mod reference;
 mod via;
 
 pub(crate) use load::load;
+pub(crate) use prices::PricesConfig;
 pub(crate) use reference::reference;
 pub(crate) use via::ViaConfig;
 
@@ -76,6 +78,7 @@ pub(crate) struct Config {
     pub(crate) delivery: DeliveryConfig,
     pub(crate) cdn: CdnConfig,
     pub(crate) retention: RetentionConfig,
+    pub(crate) prices: PricesConfig,
 }
 
 impl Default for Config {
@@ -104,6 +107,7 @@ impl Default for Config {
             delivery: DeliveryConfig::default(),
             cdn: CdnConfig::default(),
             retention: RetentionConfig::default(),
+            prices: PricesConfig::default(),
         }
     }
 }
@@ -242,6 +246,7 @@ impl Config {
         self.moderation.check()?;
         self.watermark.check()?;
         self.delivery.check()?;
+        self.prices.check()?;
         self.cdn.check()
     }
 

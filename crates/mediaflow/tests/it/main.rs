@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // all of this is test code, also what is no test itself
 
+mod assets;
 mod audio;
 mod bell;
 mod brokers;
@@ -10,8 +11,10 @@ mod burst;
 mod chaos;
 mod classifier;
 mod cluster;
+mod commands;
 mod crowd;
 mod encoders;
+mod events;
 mod films;
 mod front;
 mod full;
@@ -26,6 +29,7 @@ mod moving;
 mod operators;
 mod pictures;
 mod pieces;
+mod plan;
 mod readme;
 mod references;
 mod resume;
@@ -33,9 +37,11 @@ mod review;
 mod sandboxless;
 mod serve;
 mod server;
+mod shells;
 mod sign;
 mod sounds;
 mod storage_events;
+mod top;
 mod transport;
 mod uploads;
 mod via;

@@ -1,30 +1,10 @@
 //! What operators change while everything runs: switches, tenants with their shares and limits, and what they see of queues.
 
+use crate::commands::{asked, json, said};
 use crate::given;
 use crate::pictures::photo;
 use crate::server::{Server, run, stderr, stdout};
-use serde_json::Value;
-use std::path::Path;
-use std::process::Output;
 use std::time::Duration;
-
-fn mediaflow(folder: &Path, server: &Server, args: &[&str]) -> Output {
-    let at = server.url("");
-    let mut all = args.to_vec();
-    all.extend(["--server", &at]);
-    run(folder, &all)
-}
-
-/// What a command prints that goes well.
-fn said(folder: &Path, server: &Server, args: &[&str]) -> String {
-    let done = mediaflow(folder, server, args);
-    assert!(done.status.success(), "{args:?}: {}", stderr(&done));
-    stdout(&done)
-}
-
-fn json(folder: &Path, server: &Server, args: &[&str]) -> Value {
-    serde_json::from_str(&said(folder, server, args)).unwrap()
-}
 
 /// The row of a table that begins with this, as words.
 fn row(table: &str, first: &str) -> Vec<String> {
@@ -70,14 +50,14 @@ async fn switches_hold_work_and_uploads_back_and_remember_who_turned_them() {
     server.asset_in(&asset, "ready").await;
     assert_eq!(row(&said(at, &server, &["queues"]), "image")[1], "0");
 
-    let changes = json(at, &server, &["switches", "history", "--json"]);
+    let changes = json(at, &server, &["switches", "history"]);
     let changes = changes["changes"].as_array().unwrap();
     assert_eq!(changes.len(), 4, "{changes:#?}");
     let one = said(at, &server, &["switches", "history", "claims.image"]);
     assert_eq!(one.lines().count(), 3, "{one}");
     assert!(!one.contains("uploads"), "{one}");
 
-    let unknown = mediaflow(at, &server, &["switches", "set", "claims.sound", "off"]);
+    let unknown = asked(at, &server, &["switches", "set", "claims.sound", "off"]);
     assert!(!unknown.status.success());
     assert!(
         stderr(&unknown).contains("claims.image"),
@@ -171,13 +151,13 @@ async fn a_tenant_has_its_own_keys_share_and_limits() {
     said(at, &server, &set);
     assert_eq!(upload(3).await.status(), 202);
 
-    let history = ["switches", "history", "--json", "--key", &admin];
+    let history = ["switches", "history", "--key", &admin];
     let changes = json(at, &server, &history).to_string();
     assert!(
         changes.contains(&format!("tenant.{id}.waiting_max")),
         "{changes}"
     );
     let listed = ["tenants", "ls", "--key", &key];
-    let forbidden = mediaflow(at, &server, &listed);
+    let forbidden = asked(at, &server, &listed);
     assert!(!forbidden.status.success());
 }

@@ -31,5 +31,5 @@ fn of_error_codes() {
 
 #[test]
 fn of_events() {
-    check("events.md", &["events"]);
+    check("events.md", &["events", "--types"]);
 }

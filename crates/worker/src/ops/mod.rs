@@ -8,6 +8,8 @@ mod image;
 mod moderate;
 mod video;
 
+pub(crate) use video::packaging;
+
 use crate::attempt::Attempt;
 use crate::threads::MediaThreads;
 use audio::COVER;

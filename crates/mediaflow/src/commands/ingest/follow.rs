@@ -32,7 +32,8 @@ pub(in crate::commands) async fn follow(
                 continue;
             }
         }
-        let Ok(events) = client.live(id, &last).await else {
+        let path = format!("v1/assets/{id}/events");
+        let Ok(events) = client.live(&path, &last).await else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };

@@ -1,6 +1,7 @@
 //! What the user gets to see: a table for each asset and a summary, or one JSON array.
 
 use super::Outcome;
+use crate::cells;
 use crate::client::{Client, Trouble};
 use crate::fault::Fault;
 use crate::output;
@@ -126,7 +127,7 @@ impl Report {
                 (Some(width), Some(height)) => format!("{width}x{height}"),
                 _ => String::new(),
             },
-            human(rendition["bytes"].as_u64().unwrap_or_default()),
+            cells::bytes(rendition["bytes"].as_u64().unwrap_or_default()),
             self.client.url(&text("url")),
         ]
     }
@@ -148,7 +149,7 @@ impl Report {
             text,
             "; {} renditions, {}, in {:.2} s",
             self.renditions,
-            human(self.bytes),
+            cells::bytes(self.bytes),
             self.began.elapsed().as_secs_f32()
         );
         text
@@ -178,14 +179,4 @@ fn document(outcome: &Outcome) -> String {
         fields.insert("file".to_owned(), outcome.name.clone().into());
     }
     document.to_string()
-}
-
-/// Bytes as people read them.
-fn human(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }

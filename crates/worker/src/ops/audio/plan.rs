@@ -4,25 +4,21 @@ use crate::attempt::Attempt;
 use crate::ops::failure::from_media;
 use crate::ops::video::Film;
 use crate::ops::video::film::{recorded, unreadable};
+use crate::planning::{self, SEGMENT_SECONDS};
 use mediaflow_core::operation::{Cost, Sounds};
 use mediaflow_core::transition::{Expansion, TASKS_MAX};
 use mediaflow_core::{ErrorCode, Failure, Operation};
 use mediaflow_engine::store::Output;
-use mediaflow_media::audio;
 use mediaflow_media::video::plan::AudioPlan;
 use serde_json::json;
 
 /// The operation under which the plan is recorded.
 const PLAN: &str = "audio.plan";
-/// Length of a segment.
-const SEGMENT_SECONDS: u32 = 6;
 /// Processor time of a second of sound at one bit rate, with its check: 50 times faster than it is heard.
 const CPU_MS_PER_SECOND: f64 = 20.0;
 
 pub(super) fn run(attempt: &Attempt, film: &Film, wanted: &Sounds) -> Result<Output, Failure> {
-    let rates: Vec<u32> = wanted.kbps.iter().map(|kbps| kbps * 1000).collect();
-    let plan = audio::plan(film.seekable(), &rates, SEGMENT_SECONDS, wanted.channels)
-        .map_err(from_media)?;
+    let plan = planning::sound(film.seekable(), wanted).map_err(from_media)?;
     let pieces = u32::try_from(plan.pieces.len()).unwrap_or(u32::MAX);
     if pieces > TASKS_MAX {
         let message = format!("it would be made in {pieces} pieces; {TASKS_MAX} are allowed");

@@ -5,7 +5,7 @@ mod download;
 mod encode;
 pub(crate) mod film;
 mod inspect;
-pub(super) mod packaging;
+pub(crate) mod packaging;
 mod pictures;
 mod pieces;
 mod plan;

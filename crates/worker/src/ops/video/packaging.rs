@@ -3,7 +3,7 @@
 use mediaflow_core::operation::Packaging;
 use mediaflow_media::video::plan;
 
-pub(super) fn planned(packaging: Packaging) -> plan::Packaging {
+pub(crate) fn planned(packaging: Packaging) -> plan::Packaging {
     match packaging {
         Packaging::Cmaf => plan::Packaging::Cmaf,
         Packaging::Ts => plan::Packaging::MpegTs,

@@ -1,16 +1,15 @@
 //! `video.plan`: which rungs and chunks there are. What it decides is frozen: chunks made anywhere fit each other.
 
 use super::film::{Film, ffmpeg, recorded, unreadable};
-use super::packaging;
 use crate::attempt::Attempt;
-use crate::config::processors;
 use crate::ops::failure::from_media;
-use mediaflow_core::operation::{Cost, Ladder, VideoCodec};
+use crate::planning;
+use mediaflow_core::operation::{Cost, Ladder};
 use mediaflow_core::transition::{Expansion, TASKS_MAX};
 use mediaflow_core::{ErrorCode, Failure, Operation};
 use mediaflow_engine::store::Output;
-use mediaflow_media::video::plan::{self, Rung};
-use mediaflow_media::video::{Plan, PlanSettings};
+use mediaflow_media::video::Plan;
+use mediaflow_media::video::plan;
 use serde_json::json;
 
 /// The operation under which the plan is recorded.
@@ -18,26 +17,10 @@ const PLAN: &str = "video.plan";
 
 pub(super) fn run(attempt: &Attempt, film: &Film, ladder: &Ladder) -> Result<Output, Failure> {
     let ffmpeg = ffmpeg(attempt, 0)?;
-    let usual = PlanSettings::default();
-    let settings = PlanSettings {
-        chunk_cpu_seconds: ladder.chunk_cpu_s.unwrap_or(usual.chunk_cpu_seconds),
-        ladder: plan::Ladder {
-            rungs: ladder.rungs.iter().map(rung).collect(),
-        },
-        // A rung may ask for more pictures than are usual.
-        frame_rate_max: ladder
-            .rungs
-            .iter()
-            .filter_map(|rung| rung.frame_rate_max)
-            .fold(usual.frame_rate_max, u32::max),
-        audio_channels_max: ladder.channels_max,
-        // What a copy's packets were taken from may change its parameters on the way.
-        pass_through: ladder.pass_through && film.indexed.is_none(),
-        packaging: packaging::planned(ladder.packaging),
-        processors: processors(),
-        ..usual
-    };
-    let plan = plan::plan(film.seekable(), &settings, ffmpeg.version()).map_err(from_media)?;
+    // What a copy's packets were taken from may change its parameters on the way.
+    let may_pass = film.indexed.is_none();
+    let plan = planning::film(film.seekable(), ladder, may_pass, ffmpeg.version());
+    let plan = plan.map_err(from_media)?;
     for rung in &plan.rungs {
         if !ffmpeg.codecs().contains(&rung.codec) {
             let message = format!(
@@ -76,22 +59,6 @@ pub(super) fn run(attempt: &Attempt, film: &Film, ladder: &Ladder) -> Result<Out
         facts: json!({ "plan": plan }),
         ..Output::default()
     })
-}
-
-fn rung(rung: &mediaflow_core::operation::Rung) -> Rung {
-    Rung {
-        name: rung.name.clone(),
-        height: rung.height,
-        video_bit_rate: rung.video_kbps * 1000,
-        audio_bit_rate: rung.audio_kbps * 1000,
-        frame_rate_max: rung.frame_rate_max.unwrap_or(60),
-        codec: match rung.codec {
-            VideoCodec::H264 => plan::VideoCodec::H264,
-            VideoCodec::Hevc => plan::VideoCodec::Hevc,
-            VideoCodec::Vp9 => plan::VideoCodec::Vp9,
-            VideoCodec::Av1 => plan::VideoCodec::Av1,
-        },
-    }
 }
 
 /// Bytes that an encoder holds for each pixel of its rung; measured with ladders up to 1080p.
