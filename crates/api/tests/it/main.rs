@@ -27,6 +27,7 @@ mod problems;
 mod resumable;
 mod search;
 mod session;
+mod storage_events;
 mod tasks;
 mod tokens;
 mod tus;

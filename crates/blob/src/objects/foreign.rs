@@ -5,12 +5,17 @@ use super::config::{Address, Protocol};
 use super::{Bucket, ObjectStoreConfig, s3};
 use crate::BlobError;
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
-use futures_util::stream::BoxStream;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
 use object_store::path::Path;
-use object_store::{Error, GetOptions};
+use object_store::{Error, GetOptions, GetRange};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Tries in a row to go on with an object that broke off; the pauses between them double.
+const TRIES_MAX: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// A bucket, and the beginning of the keys that matter in it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -69,7 +74,8 @@ impl ForeignBucket {
         }
     }
 
-    /// Opens an object, if it is still this version or has this entity tag.
+    /// Opens an object, if it is still this version or has this entity tag. When it breaks off it goes on where it was, if it is
+    /// still the same object.
     ///
     /// # Errors
     /// [`BlobError::NotFound`] when it is not there any more, or another one is.
@@ -90,7 +96,7 @@ impl ForeignBucket {
             if_match: e_tag.map(|tag| format!("\"{}\"", tag.trim_matches('"'))),
             ..GetOptions::default()
         };
-        let opened = self.bucket.get_opts(&place, options).await;
+        let opened = self.bucket.get_opts(&place, options.clone()).await;
         let opened = opened.map_err(|error| match error {
             Error::NotFound { .. } | Error::Precondition { .. } => {
                 BlobError::NotFound(key.to_owned())
@@ -103,10 +109,71 @@ impl ForeignBucket {
                 reason: error.to_string(),
             },
         })?;
+        let bytes = opened.meta.size;
+        let options = GetOptions {
+            if_match: options.if_match.or_else(|| opened.meta.e_tag.clone()),
+            ..options
+        };
+        let rest = Rest {
+            bucket: Arc::clone(&self.bucket),
+            place,
+            options,
+            at: 0,
+            tries: 0,
+            stream: opened.into_stream(),
+        };
+        let pieces = stream::try_unfold(rest, |mut rest| async move {
+            let piece = rest.next().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>(piece.map(|piece| (piece, rest)))
+        });
         Ok(ForeignObject {
-            bytes: opened.meta.size,
-            stream: Box::pin(opened.into_stream().map_err(io::Error::other)),
+            bytes,
+            stream: Box::pin(pieces),
         })
+    }
+}
+
+/// What is still to come of an object.
+struct Rest {
+    bucket: Arc<dyn Bucket>,
+    place: Path,
+    options: GetOptions,
+    at: u64,
+    tries: u32,
+    stream: BoxStream<'static, Result<Bytes, Error>>,
+}
+
+impl Rest {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let error = match self.stream.next().await {
+                None => return Ok(None),
+                Some(Ok(piece)) => {
+                    self.at += piece.len() as u64;
+                    self.tries = 0;
+                    return Ok(Some(piece));
+                }
+                Some(Err(error)) => error,
+            };
+            if self.tries == TRIES_MAX || self.options.if_match.is_none() {
+                return Err(error);
+            }
+            tracing::debug!(%error, at = self.at, "an object broke off; its rest is asked for");
+            tokio::time::sleep(PAUSE * 2u32.pow(self.tries)).await;
+            self.tries += 1;
+            let options = GetOptions {
+                range: Some(GetRange::Offset(self.at)),
+                ..self.options.clone()
+            };
+            self.stream = match self.bucket.get_opts(&self.place, options).await {
+                Ok(rest) => rest.into_stream(),
+                // Another one by now.
+                Err(error @ (Error::NotFound { .. } | Error::Precondition { .. })) => {
+                    return Err(error);
+                }
+                Err(error) => stream::iter([Err(error)]).boxed(),
+            };
+        }
     }
 }
 
