@@ -17,6 +17,7 @@ mod engine;
 mod environment;
 mod error;
 mod hook;
+mod idempotency;
 mod imports;
 pub mod metrics;
 mod options;

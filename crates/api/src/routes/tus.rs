@@ -265,7 +265,6 @@ impl Asked {
     }
 
     fn accepted_at_once(&self, receipt: &Receipt) -> Response {
-        self.context.metrics.uploaded(receipt.bytes);
         let correlation = self.correlation();
         let mut response = self.view(StatusCode::CREATED, receipt, &correlation.0);
         let headers = response.headers_mut();
@@ -285,7 +284,6 @@ impl Asked {
         parts: Vec<UploadId>,
     ) -> Result<(UploadId, Response), Problem> {
         let (opened, receipt) = self.context.engine.join_uploads(opening, &parts).await?;
-        self.context.metrics.uploaded(receipt.bytes);
         let mut response = self.view(StatusCode::CREATED, &receipt, &opened.correlation_id);
         let location = value(format!("/v1/tus/{}", opened.id));
         response.headers_mut().insert(header::LOCATION, location);
@@ -363,11 +361,7 @@ impl Asked {
         let (engine, tenant) = (Arc::clone(&self.context.engine), caller.tenant);
         let adding = async move { engine.append_upload(tenant, id, append).await };
         let added = tokio::spawn(adding).await;
-        let added = added.map_err(|_| Problem::plain(ErrorCode::Internal))??;
-        if let Some(receipt) = &added.receipt {
-            self.context.metrics.uploaded(receipt.bytes);
-        }
-        Ok(added)
+        Ok(added.map_err(|_| Problem::plain(ErrorCode::Internal))??)
     }
 
     async fn end(&self, caller: Caller, id: UploadId) -> Result<Response, Problem> {

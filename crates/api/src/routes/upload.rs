@@ -102,7 +102,6 @@ pub(crate) async fn post(
         Ok::<_, Problem>((UploadId(receipt.asset.0), receipt))
     };
     let receipt = Ticket::with(&context.engine, &caller, accepting).await?;
-    context.metrics.uploaded(receipt.bytes);
     Ok(accepted(&receipt, &correlation))
 }
 

@@ -75,6 +75,8 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(Fault::failed)?;
 
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    metrics.observe();
     let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment);
     let store = open_store(&config, &data, Arc::clone(&environment)).await?;
     let blobs = open_blobs(&config, &data).await?;
@@ -105,8 +107,8 @@ async fn serve(config: Config) -> Result<(), Fault> {
         watches: config.ingest.watch,
         storage_sources,
         hook,
+        metrics: Arc::clone(&metrics),
     }));
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let scratch = data.scratch()?;
     let video = VideoTools {
         limits: config.limits.video,
