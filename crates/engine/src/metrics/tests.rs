@@ -53,7 +53,7 @@ fn both_formats_say_the_same_in_their_own_way() {
         "mediaflow_task_retries_total{operation=\"image.resize\"} 1\n",
         "mediaflow_sandbox_refusals_total{code=\"timeout\"} 3\n",
         "mediaflow_service_failed{service=\"sweeper\"} 1\n",
-        "mediaflow_storage_free_bytes 7\n",
+        "mediaflow_storage_free_bytes{} 7\n",
         "mediaflow_build_info{version=\"1.2.3\"} 1\n",
     ] {
         assert!(

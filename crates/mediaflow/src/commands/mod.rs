@@ -62,7 +62,6 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             }
             via.apply(&mut config);
             config.check().map_err(Fault::unusable)?;
-            config.log.start()?;
             return serve::run(config);
         }
         // Runs inside the sandbox: no configuration, no files, no threads.

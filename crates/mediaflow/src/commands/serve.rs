@@ -40,12 +40,19 @@ pub(crate) fn run(config: Config) -> Result<ExitCode, Fault> {
         .thread_name("mediaflow")
         .build()
         .map_err(|e| Fault::failed(format!("no threads: {e}")))?;
+    let inside = runtime.enter();
+    let traces = config.telemetry.start(&worker_name())?;
+    config.log.start(traces.clone())?;
+    drop(inside);
     let done = runtime.block_on(async {
         match config.via.options()? {
             Some(via) => outpost::serve(config, via).await,
             None => serve(config).await,
         }
     });
+    if let Some(traces) = traces {
+        traces.flush();
+    }
     // Nothing that matters is left; a thread that hangs in a system call must not keep us.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done.map(|()| ExitCode::SUCCESS)
