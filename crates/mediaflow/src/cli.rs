@@ -1,8 +1,8 @@
 //! The command line as data. What each command does is in `commands`.
 
 use crate::commands::{
-    config, import, ingest, keys, migrate, migrations, queues, recipes, sign, switches, tenants,
-    watches, workers,
+    config, import, ingest, keys, migrate, migrations, queues, recipes, sign, switches, synthetic,
+    tenants, watches, workers,
 };
 use crate::config::Config;
 use crate::roles::Role;
@@ -111,6 +111,8 @@ pub(crate) enum Command {
     Ingest(ingest::Ingest),
     /// Have the server fetch files from other servers, follow the work, print every rendition
     Import(import::Import),
+    /// Send known media through the whole path again and again, and tell whether it comes through
+    Synthetic(synthetic::Synthetic),
     /// Make, list and revoke API keys
     Keys {
         #[command(subcommand)]
