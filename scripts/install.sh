@@ -129,8 +129,32 @@ for_moto() {
     fi
 }
 
+# What judges rules, routes and metrics. The packages would start servers, so only their tools are taken out of them.
+for_prometheus() {
+    if [[ ! -x .tools/bin/promtool || ! -x .tools/bin/amtool ]]; then
+        echo "missing: promtool and amtool, test rules of alerts and their routes; they are unpacked into .tools"
+        local folder tools
+        folder=$(mktemp -d)
+        tools=$PWD/.tools/bin
+        mkdir -p "$tools"
+        (
+            cd "$folder"
+            apt-get download -qq prometheus prometheus-alertmanager
+            for package in *.deb; do dpkg -x "$package" .; done
+            cp usr/bin/promtool usr/bin/amtool "$tools"
+        )
+        rm -rf "$folder"
+    fi
+    if [[ ! -x .tools/openmetrics/bin/python ]]; then
+        echo "missing: prometheus_client, reads OpenMetrics as others do; it is installed into .tools"
+        rm -rf .tools/openmetrics
+        /usr/bin/python3 -m venv .tools/openmetrics
+        .tools/openmetrics/bin/pip install --quiet --no-cache-dir --disable-pip-version-check prometheus_client==0.22.1
+    fi
+}
+
 for task in "$@"; do
-    [[ $task == servers ]] && for_moto
+    [[ $task == servers ]] && for_moto && for_prometheus
     [[ $task == lint ]] && for_lint
     [[ $task == browser ]] && for_media_doctor
     [[ $task == fuzz ]] && for_fuzz

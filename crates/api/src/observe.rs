@@ -10,11 +10,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use mediaflow_core::ErrorCode;
+use mediaflow_core::trace::{TraceId, traceparent};
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 use tracing::Instrument as _;
+use tracing::field::Empty;
 
 const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -26,9 +28,10 @@ pub(crate) struct Correlation(pub(crate) Arc<str>);
 impl Correlation {
     /// What the client sent, where that is fit to be written into a log; the trace's id; or a new one.
     fn of(headers: &HeaderMap, context: &Context) -> Self {
-        let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
-        let sent = text(CORRELATION).filter(|id| is_fit(id));
-        let id = sent.or_else(|| text(TRACEPARENT).and_then(trace_id));
+        let sent = text(headers, &CORRELATION).filter(|id| is_fit(id));
+        let trace = || text(headers, &TRACEPARENT).and_then(traceparent);
+        let sent = sent.map(str::to_owned);
+        let id = sent.or_else(|| trace().map(|(trace, _)| trace.to_string()));
         Self(match id {
             Some(id) => id.into(),
             None => context
@@ -42,23 +45,13 @@ impl Correlation {
     }
 }
 
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
 fn is_fit(id: &str) -> bool {
     let fit = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&b);
     (1..=128).contains(&id.len()) && id.bytes().all(fit)
-}
-
-/// The trace id of a W3C `traceparent`.
-fn trace_id(traceparent: &str) -> Option<&str> {
-    let mut parts = traceparent.split('-');
-    let (version, trace) = (parts.next()?, parts.next()?);
-    let is_hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let is_valid = version.len() == 2
-        && version != "ff"
-        && is_hex(version)
-        && trace.len() == 32
-        && is_hex(trace)
-        && trace.bytes().any(|b| b != b'0');
-    is_valid.then_some(trace)
 }
 
 impl<S: Sync> FromRequestParts<S> for Correlation {
@@ -82,7 +75,16 @@ pub(crate) async fn observe(
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     request.extensions_mut().insert(correlation.clone());
     // The path itself is not logged: signed ones open what they name.
-    let span = tracing::info_span!("request", correlation_id = %correlation.0, %method, route);
+    let span = tracing::info_span!(
+        "request",
+        correlation_id = %correlation.0,
+        trace_id = %TraceId::of(&correlation.0),
+        traceparent = text(request.headers(), &TRACEPARENT).filter(|t| traceparent(t).is_some()),
+        %method,
+        route,
+        status = Empty,
+        error = Empty,
+    );
     let answer = AssertUnwindSafe(next.run(request))
         .catch_unwind()
         .instrument(span.clone())
@@ -91,10 +93,15 @@ pub(crate) async fn observe(
     let mut response = span.in_scope(|| written(answer, &method, &correlation.0));
     let seconds = started.elapsed().as_secs_f64();
     let status = response.status().as_u16();
+    let problem = response.extensions().get::<ErrorCode>().copied();
     context
         .metrics
-        .request(known(&method), route, status, seconds);
-    span.in_scope(|| tracing::debug!(status, seconds, "answered"));
+        .request(known(&method), route, (status, problem), seconds);
+    span.in_scope(|| tracing::debug!(seconds, "answered"));
+    span.record("status", status);
+    if status >= 500 {
+        span.record("error", problem.map_or("internal", ErrorCode::as_str));
+    }
     if let Ok(id) = HeaderValue::from_str(&correlation.0) {
         response.headers_mut().insert(CORRELATION, id);
     }
@@ -118,22 +125,6 @@ fn known(method: &Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_traceparent_gives_its_trace_id() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(trace_id(&format!("00-{id}-00f067aa0ba902b7-01")), Some(id));
-        for bad in [
-            "",
-            "00",
-            "00-short-1-01",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-        ] {
-            assert_eq!(trace_id(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn a_correlation_id_cannot_break_a_log_line() {

@@ -130,6 +130,7 @@ impl Problem {
         };
         let mut response = Response::new(body);
         *response.status_mut() = status(&self.error);
+        response.extensions_mut().insert(code);
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, json);

@@ -1,5 +1,6 @@
 //! The one value that callers hold, whatever is behind it.
 
+use crate::observe::{timed, timed_here};
 use crate::{
     BlobError, BlobKey, BlobReader, BlobWriter, FolderBlobs, ObjectBlobs, Signed, Written,
 };
@@ -49,10 +50,10 @@ impl Blobs {
     /// # Errors
     /// When any could not be written; those that were exist and have no row, so the collector takes them.
     pub fn put_all(&self, blobs: &[(BlobKey, &[u8])]) -> Result<Vec<Written>, BlobError> {
-        match self {
+        timed_here("write", || match self {
             Self::Folder(folder) => folder.put_all(blobs),
             Self::Objects(objects) => objects.put_all(blobs),
-        }
+        })
     }
 
     /// Copies a file, however large, and makes it durable. Blocks: for threads that do media work.
@@ -60,10 +61,10 @@ impl Blobs {
     /// # Errors
     /// When the file cannot be read or the blob not be written.
     pub fn put_file(&self, key: &BlobKey, file: &Path) -> Result<Written, BlobError> {
-        match self {
+        timed_here("write", || match self {
             Self::Folder(folder) => folder.put_file(key, file),
             Self::Objects(objects) => objects.put_file(key, file),
-        }
+        })
     }
 
     /// All bytes of a key. Blocks: for threads that do media work.
@@ -71,10 +72,10 @@ impl Blobs {
     /// # Errors
     /// When there are none.
     pub fn read_all(&self, key: &BlobKey) -> Result<Vec<u8>, BlobError> {
-        match self {
+        timed_here("read", || match self {
             Self::Folder(folder) => folder.read_all(key),
             Self::Objects(objects) => objects.read_all(key),
-        }
+        })
     }
 
     /// Opens `length` bytes of a key from `start` on.
@@ -87,10 +88,13 @@ impl Blobs {
         start: u64,
         length: u64,
     ) -> Result<BlobReader, BlobError> {
-        match self {
-            Self::Folder(folder) => folder.open_key(key, start, length).await,
-            Self::Objects(objects) => objects.open_key(key, start, length).await,
-        }
+        let request = async {
+            match self {
+                Self::Folder(folder) => folder.open_key(key, start, length).await,
+                Self::Objects(objects) => objects.open_key(key, start, length).await,
+            }
+        };
+        timed("open", request).await
     }
 
     /// The `bytes` of a key as a file to read and seek in, for who looks at headers. Opening and reading block.
@@ -109,10 +113,13 @@ impl Blobs {
     /// # Errors
     /// When nothing is stored under the key.
     pub async fn get(&self, key: &BlobKey) -> Result<Bytes, BlobError> {
-        match self {
-            Self::Folder(folder) => folder.get(key).await,
-            Self::Objects(objects) => objects.get(key).await,
-        }
+        let request = async {
+            match self {
+                Self::Folder(folder) => folder.get(key).await,
+                Self::Objects(objects) => objects.get(key).await,
+            }
+        };
+        timed("read", request).await
     }
 
     /// Removes the bytes now. Removing what is gone is no error.
@@ -120,10 +127,13 @@ impl Blobs {
     /// # Errors
     /// When the file system or the store refuses.
     pub async fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
-        match self {
-            Self::Folder(folder) => folder.delete(key).await,
-            Self::Objects(objects) => objects.delete(key).await,
-        }
+        let request = async {
+            match self {
+                Self::Folder(folder) => folder.delete(key).await,
+                Self::Objects(objects) => objects.delete(key).await,
+            }
+        };
+        timed("delete", request).await
     }
 
     /// Removes the bytes when it is their turn: a store that limits requests is left room for those that somebody
@@ -132,10 +142,13 @@ impl Blobs {
     /// # Errors
     /// Those of [`Self::delete`].
     pub async fn collect(&self, key: &BlobKey) -> Result<(), BlobError> {
-        match self {
-            Self::Folder(folder) => folder.delete(key).await,
-            Self::Objects(objects) => objects.collect(key).await,
-        }
+        let request = async {
+            match self {
+                Self::Folder(folder) => folder.delete(key).await,
+                Self::Objects(objects) => objects.collect(key).await,
+            }
+        };
+        timed("delete", request).await
     }
 
     /// Keys in one of the 256 shards that were written longer than `age` ago.

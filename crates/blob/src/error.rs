@@ -55,6 +55,21 @@ pub enum BlobError {
 }
 
 impl BlobError {
+    /// What it is, in one word of few.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not_found",
+            Self::AlreadyExists(_) => "exists",
+            Self::Full => "full",
+            Self::Torn { .. } => "torn",
+            Self::Other => "digest",
+            Self::InvalidKey(_) => "key",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Refused { .. } => "refused",
+            Self::Io { .. } => "io",
+        }
+    }
+
     pub(crate) fn io(action: &'static str, key: &str) -> impl FnOnce(io::Error) -> Self {
         let key = key.to_owned();
         move |source| match source.kind() {

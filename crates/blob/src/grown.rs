@@ -5,6 +5,7 @@
 
 use crate::folder::FolderGrowth;
 use crate::objects::ObjectGrowth;
+use crate::observe::timed;
 use crate::{BlobError, BlobKey, Blobs, Written};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -190,10 +191,13 @@ impl Blobs {
     /// # Errors
     /// When the bytes are not there, or the store refuses.
     pub async fn complete(&self, id: Uuid, grown: &Grown) -> Result<Written, BlobError> {
-        match self {
-            Self::Folder(folder) => folder.complete(id, grown).await,
-            Self::Objects(objects) => objects.complete(id, grown).await,
-        }
+        let request = async {
+            match self {
+                Self::Folder(folder) => folder.complete(id, grown).await,
+                Self::Objects(objects) => objects.complete(id, grown).await,
+            }
+        };
+        timed("complete", request).await
     }
 
     /// Removes whatever there is of bytes that nobody will go on with, `but` what they became.

@@ -12,6 +12,7 @@ mod grown;
 mod incoming;
 mod key;
 mod objects;
+mod observe;
 mod read;
 mod write;
 
@@ -25,5 +26,6 @@ pub use objects::{
     AddressedBlobs, Addresses, ForeignBucket, ForeignObject, ObjectBlobs, ObjectStoreConfig,
     ObjectVersion, Signed,
 };
+pub use observe::{Observe, observe};
 pub use read::BlobReader;
 pub use write::{BlobWriter, Written};

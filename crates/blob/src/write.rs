@@ -4,6 +4,7 @@ use crate::BlobError;
 use crate::BlobKey;
 use crate::folder::FolderWriter;
 use crate::objects::ObjectWriter;
+use crate::observe::timed;
 use bytes::Bytes;
 
 /// What is now durably stored.
@@ -43,9 +44,12 @@ impl BlobWriter {
     /// # Errors
     /// When it is not taken or the key exists.
     pub async fn finish(self) -> Result<Written, BlobError> {
-        match self {
-            Self::Folder(writer) => writer.finish().await,
-            Self::Objects(writer) => writer.finish().await,
-        }
+        let request = async {
+            match self {
+                Self::Folder(writer) => writer.finish().await,
+                Self::Objects(writer) => writer.finish().await,
+            }
+        };
+        timed("finish", request).await
     }
 }

@@ -20,6 +20,7 @@ pub mod run;
 mod showing;
 pub mod state;
 pub mod time;
+pub mod trace;
 pub mod transition;
 
 pub use asset::{AssetOptions, Focus, Kind, Visibility};

@@ -1,11 +1,13 @@
 //! Taking an upload in: stream to disk, hash, recognise, record. What was answered is never lost.
 
 use crate::hook::About;
+use crate::metrics::age;
 use crate::{Bounds, Engine, EngineError, Recognised};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use mediaflow_blob::{BlobKey, BlobWriter, Written};
 use mediaflow_core::operation::Facts;
+use mediaflow_core::trace::TraceId;
 use mediaflow_core::{
     AssetId, AssetOptions, ErrorCode, KeyId, Kind, Priority, RunSettings, Sha256, TenantId,
 };
@@ -14,8 +16,10 @@ use serde::{Deserialize, Serialize};
 use std::future::{Future, ready};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::SemaphorePermit;
+use tracing::Instrument as _;
+use tracing::field::{Empty, display};
 
 /// The beginning of a file that is kept in memory while the rest goes to disk: enough for the
 /// headers of nearly all pictures.
@@ -72,11 +76,13 @@ pub struct Receipt {
 struct Received {
     writer: BlobWriter,
     head: Bytes,
+    began: Instant,
 }
 
 pub(crate) struct Stored {
     pub(crate) written: Written,
     pub(crate) head: Bytes,
+    pub(crate) began: Instant,
 }
 
 impl Engine {
@@ -120,6 +126,28 @@ impl Engine {
 
     /// The same, of bytes that are kept as something else already.
     pub(crate) async fn accept_as<S, E, F>(
+        &self,
+        tenant: TenantId,
+        upload: Upload,
+        body: S,
+        complete: impl FnOnce(Upload) -> F + Send,
+        arrived_as: Option<FinishedUpload>,
+    ) -> Result<Receipt, EngineError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<Upload, EngineError>> + Send,
+    {
+        let accepted = self
+            .try_accept(tenant, upload, body, complete, arrived_as)
+            .await;
+        if let Err(error) = &accepted {
+            self.metrics().upload_refused(error.code);
+        }
+        accepted
+    }
+
+    async fn try_accept<S, E, F>(
         &self,
         tenant: TenantId,
         upload: Upload,
@@ -208,6 +236,7 @@ impl Engine {
             EngineError::new(ErrorCode::LimitBytes, message)
         };
         let mut body = pin!(body);
+        let began = Instant::now();
         let key = BlobKey::original(self.parts.environment.id());
         let mut writer = self.parts.blobs.writer(key);
         let mut head = BytesMut::new();
@@ -260,6 +289,7 @@ impl Engine {
         Ok(Received {
             writer,
             head: head.freeze(),
+            began,
         })
     }
 
@@ -268,6 +298,7 @@ impl Engine {
         Ok(Stored {
             written,
             head: received.head,
+            began: received.began,
         })
     }
 
@@ -278,7 +309,11 @@ impl Engine {
         stored: Stored,
         arrived_as: Option<FinishedUpload>,
     ) -> Result<(Receipt, bool), EngineError> {
-        let Stored { written, head } = stored;
+        let Stored {
+            written,
+            head,
+            began,
+        } = stored;
         let sha256 = Sha256(written.sha256);
         if let Some(expected) = upload.sha256.filter(|&s| s != sha256) {
             let message = format!("the bytes have SHA-256 {sha256}, not {expected}");
@@ -319,9 +354,24 @@ impl Engine {
                 );
                 EngineError::new(ErrorCode::RecipeUnknown, message)
             })?;
+        // An upload in several requests began when it got its id.
+        let (way, took) = match &arrived_as {
+            Some(upload) => ("upload", age(upload.id.0).unwrap_or_default()),
+            None => ("request", began.elapsed()),
+        };
+        let kind = recipe.kind;
         let pixels = found
             .dimensions
             .map_or(0, |(w, h)| u64::from(w) * u64::from(h));
+        let span = tracing::info_span!(
+            "accept",
+            correlation_id = upload.correlation_id,
+            trace_id = %TraceId::of(&upload.correlation_id),
+            upload = arrived_as.as_ref().map(|upload| display(upload.id)),
+            asset = Empty,
+            kind = kind.as_str(),
+            bytes = written.bytes,
+        );
         let accepted = self
             .parts
             .store
@@ -340,7 +390,7 @@ impl Engine {
                     frames: found.frames,
                     bytes: written.bytes,
                 },
-                kind: recipe.kind,
+                kind,
                 recipe,
                 settings: RunSettings {
                     priority: upload.priority,
@@ -355,7 +405,12 @@ impl Engine {
                 upload: arrived_as,
                 counted: upload.bounds.day.map(|day| day.key),
             })
+            .instrument(span.clone())
             .await?;
+        if !accepted.repeated {
+            span.record("asset", display(accepted.asset));
+            self.metrics().uploaded(kind, written.bytes, way, took);
+        }
         let receipt = Receipt {
             asset: accepted.asset,
             repeated: accepted.repeated,
@@ -418,55 +473,6 @@ impl Engine {
         if let Err(error) = self.parts.blobs.delete(key).await {
             tracing::warn!(%key, %error, "surplus bytes stay until the collector finds them");
         }
-    }
-
-    pub(crate) fn check_idempotency_key(&self, key: Option<&str>) -> Result<(), EngineError> {
-        match key {
-            Some(key) if key.is_empty() || key.len() > 255 => Err(EngineError::new(
-                ErrorCode::RequestInvalid,
-                "`Idempotency-Key` must have 1 to 255 bytes",
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    fn begin_key(
-        &self,
-        tenant: TenantId,
-        key: Option<&str>,
-    ) -> Result<Option<RunningKey<'_>>, EngineError> {
-        self.check_idempotency_key(key)?;
-        let Some(key) = key else { return Ok(None) };
-        let entry = (tenant, key.to_owned());
-        let mut running = self
-            .running_keys
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !running.insert(entry.clone()) {
-            let message = "a request with this Idempotency-Key is still running";
-            return Err(EngineError::new(ErrorCode::ConflictRunning, message));
-        }
-        Ok(Some(RunningKey {
-            engine: self,
-            entry,
-        }))
-    }
-}
-
-/// An idempotency key whose request is being answered.
-struct RunningKey<'a> {
-    engine: &'a Engine,
-    entry: (TenantId, String),
-}
-
-impl Drop for RunningKey<'_> {
-    fn drop(&mut self) {
-        let mut running = self
-            .engine
-            .running_keys
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        running.remove(&self.entry);
     }
 }
 

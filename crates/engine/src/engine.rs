@@ -4,6 +4,7 @@ use crate::config::{
     MetadataConfig, ModerationConfig, RetentionConfig, THRESHOLDS_DEFAULT, UploadLimits,
 };
 use crate::imports::Tally;
+use crate::metrics::Metrics;
 use crate::uploads::Growing;
 use crate::{Cdn, EngineError, Fetcher, Hook, Recipes, Recognise, StorageSource, WatchConfig};
 use mediaflow_blob::Blobs;
@@ -55,6 +56,8 @@ pub struct Parts {
     pub hook: Option<Hook>,
     /// The mark, already pinned by [`Engine::pin_watermark`].
     pub watermark: Option<WatermarkSettings>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Use cases over store and blobs. Cheap to share behind an `Arc`.
@@ -139,6 +142,11 @@ impl Engine {
     /// `[limits.upload]`.
     pub fn limits(&self) -> &UploadLimits {
         &self.parts.limits
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.parts.metrics
     }
 
     /// Folders whose files become assets.

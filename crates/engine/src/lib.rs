@@ -18,6 +18,7 @@ mod engine;
 mod environment;
 mod error;
 mod hook;
+mod idempotency;
 mod imports;
 pub mod metrics;
 mod options;

@@ -1,17 +1,22 @@
 //! Every metric that MediaFlow has, with its name, its labels and what it says: the reference page and the
 //! dashboards follow from this file. What can be asked of the store is asked when somebody scrapes, not counted here.
 
-use crate::ImportCounts;
-use mediaflow_broker::Stats;
-use mediaflow_core::Timestamp;
-use mediaflow_store::{Obstacle, QueueLoad, StoreHealth};
+mod exposition;
+mod observed;
+mod process;
+mod scrape;
+
+pub use exposition::Exposition;
+pub(crate) use observed::age;
+pub use scrape::Scrape;
+
+use mediaflow_core::{ErrorCode, Kind};
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Metric, Registry};
+use prometheus_client::registry::{Metric, Registry, Unit};
 use std::borrow::Cow;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
@@ -40,12 +45,37 @@ metrics! {
     BUILD "mediaflow_build_info" ["version"] "Always 1; its label tells which version runs";
     REQUESTS "mediaflow_http_requests_total" ["method", "route", "status"] "Requests answered";
     REQUEST_TIME "mediaflow_http_request_duration_seconds" ["method", "route"] "Time from a request's head to its answer's head, uploads with their body";
+    PROBLEMS "mediaflow_http_problems_total" ["route", "code"] "Requests answered with an error, by its code";
     STREAMS "mediaflow_http_event_streams" [] "Event streams that are open";
+    UPLOADS "mediaflow_uploads_total" ["kind"] "Uploads that became assets, by whatever way they came";
     UPLOADED "mediaflow_upload_bytes_total" [] "Bytes of accepted originals";
-    TASKS "mediaflow_tasks_total" ["operation", "outcome"] "Attempts that ended: succeeded, failed or handed_back";
+    UPLOAD_TIME "mediaflow_upload_duration_seconds" ["way"] "Time from an upload's beginning until its asset was recorded";
+    UPLOAD_REFUSALS "mediaflow_upload_refusals_total" ["code"] "Uploads that were refused or broke off, by code";
+    VIEWABLE_TIME "mediaflow_asset_viewable_duration_seconds" [] "Time from an upload's answer until its asset could be shown, of first generations";
+    READY_TIME "mediaflow_asset_ready_duration_seconds" [] "Time from an upload's answer until everything was made, of first generations";
+    RECORDED "mediaflow_events_recorded_total" ["type"] "Events that this process recorded in the histories of assets";
+    TASKS "mediaflow_tasks_total" ["operation", "outcome", "code"] "Attempts that ended: succeeded, failed with a code, or handed_back";
+    TASK_QUEUED "mediaflow_task_queue_duration_seconds" ["operation"] "Time that tasks were ready before they were claimed";
     TASK_TIME "mediaflow_task_duration_seconds" ["operation"] "Time that attempts took";
+    TASK_TOTAL "mediaflow_task_total_duration_seconds" ["operation"] "Time from being ready until the attempt's end was recorded";
     TASK_CPU "mediaflow_task_cpu_seconds_total" ["operation"] "Processor time that attempts used, ffmpeg included";
     TASK_CHECK_CPU "mediaflow_task_check_cpu_seconds_total" ["operation"] "Of it, what went into checking what was made";
+    RETRIES "mediaflow_task_retries_total" ["operation"] "Attempts that began and were not their task's first";
+    LEASES "mediaflow_worker_leases" [] "Tasks that this process's worker holds";
+    LEASES_LOST "mediaflow_worker_leases_lost_total" [] "Leases that were taken from this process's worker while it worked";
+    OVERTAKEN "mediaflow_worker_reports_overtaken_total" [] "Results that were dropped, because the task was claimed again or cancelled";
+    LEASES_EXPIRED "mediaflow_leases_expired_total" [] "Leases that ran out, of whichever worker; their tasks count an attempt";
+    BEATS_FAILED "mediaflow_worker_heartbeat_failures_total" [] "Heartbeats that the store did not take";
+    MEMORY "mediaflow_worker_memory_bytes" [] "Memory that running tasks were given";
+    MEMORY_LIMIT "mediaflow_worker_memory_limit_bytes" [] "Memory that all tasks together may have";
+    SCRATCH "mediaflow_worker_scratch_bytes" ["place"] "What is kept between the tasks of assets, in memory by no running task, and on disk";
+    SCRATCH_LIMIT "mediaflow_worker_scratch_limit_bytes" ["place"] "What may be kept there";
+    SANDBOX "mediaflow_sandbox_refusals_total" ["code"] "Decoders and encoders that the sandbox did not start or ended";
+    STORE_TIME "mediaflow_store_verb_duration_seconds" ["verb"] "Time until the database answered, waiting for it included";
+    STORE_ERRORS "mediaflow_store_errors_total" ["verb", "code"] "Verbs that did nothing, by code";
+    BLOB_TIME "mediaflow_blob_request_duration_seconds" ["action"] "Time until bytes were written, opened, read or deleted, retries included";
+    BLOB_ERRORS "mediaflow_blob_errors_total" ["action", "reason"] "Requests for bytes that failed";
+    BLOB_RETRIES "mediaflow_blob_retries_total" [] "Requests that an object store did not do at once";
     READY "mediaflow_queue_ready" ["queue"] "Tasks that could be claimed";
     RUNNING "mediaflow_queue_running" ["queue"] "Tasks that are being worked on";
     WAITING "mediaflow_queue_waiting" ["queue"] "Tasks that wait for a retry time or a person";
@@ -57,12 +87,17 @@ metrics! {
     COMPLETIONS "mediaflow_queue_completions_per_second" ["queue"] "Attempts that ended, over the last five minutes";
     SLOTS "mediaflow_queue_slots" ["queue"] "Tasks that living workers take at the same time, if they do nothing else";
     WORKERS "mediaflow_queue_workers" ["queue"] "Workers that live and serve it";
+    PAUSED "mediaflow_queue_paused" ["queue"] "1 while an operator has switched its claims off";
     STUCK "mediaflow_queue_unplaceable" ["queue", "reason"] "Ready tasks that no living worker can take";
     ASSETS "mediaflow_assets" ["state"] "Assets by state";
     IMPORTS "mediaflow_imports_total" ["outcome"] "Tries of imports by address that ended: done, again (another one follows) or failed";
     IMPORTS_RUNNING "mediaflow_imports_running" [] "Imports by address that are being fetched; of the one process that fetches";
     IMPORTS_OPEN "mediaflow_imports_open" [] "Imports by address that have not ended, those that are being fetched included";
+    PURGES "mediaflow_purges_waiting" [] "Changes that caches were not told of yet";
+    PURGES_OVERDUE "mediaflow_purges_overdue_seconds" [] "How long the first of them is due";
+    PURGES_FAILED "mediaflow_purge_failures_total" [] "Purges that the CDN did not take; they are tried again";
     FREE "mediaflow_storage_free_bytes" [] "Bytes that can still be written where originals and renditions are";
+    FREE_LEAST "mediaflow_storage_free_limit_bytes" [] "Free bytes below which uploads are refused";
     ANNOUNCED "mediaflow_broker_announced_total" [] "Rings for ready tasks that the broker took";
     RECEIVED "mediaflow_broker_received_total" [] "Rings that this process's worker heard";
     ACKNOWLEDGED "mediaflow_broker_acknowledged_total" [] "Rings that were acknowledged, right after the claim that they led to";
@@ -72,41 +107,18 @@ metrics! {
     TELLING_FAILURES "mediaflow_events_failures_total" [] "Times that events could not be told; they wait";
     UNTOLD "mediaflow_events_untold_seconds" [] "How long the oldest event has waited to be told; of the one process that tells";
     SERVICE_FAILED "mediaflow_service_failed" ["service"] "1 when a background service's last round failed";
+    PROCESS_CPU "process_cpu_seconds_total" [] "Processor time of this process and of the programs that it has waited for";
+    PROCESS_MEMORY "process_resident_memory_bytes" [] "Memory of this process";
+    PROCESS_FILES "process_open_fds" [] "Files and connections that it has open";
+    PROCESS_FILES_MAX "process_max_fds" [] "Files and connections that it may have open";
+    PROCESS_START "process_start_time_seconds" [] "When it started, in seconds since 1970";
 }
 
 type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 type Gauges = Family<Labels<1>, Gauge>;
-type Fractions = Family<Labels<1>, Gauge<f64, AtomicU64>>;
+type Fractions<const N: usize> = Family<Labels<N>, Gauge<f64, AtomicU64>>;
 type Times<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 type Seconds = Counter<f64, AtomicU64>;
-
-/// The text formats that scrapers read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exposition {
-    /// `text/plain; version=0.0.4`
-    Prometheus,
-    /// `application/openmetrics-text; version=1.0.0`
-    OpenMetrics,
-}
-
-/// What is asked when somebody scrapes.
-#[derive(Debug)]
-pub struct Scrape<'a> {
-    /// The present, for ages.
-    pub now: Timestamp,
-    /// Depths and counts; missing when the store does not answer.
-    pub store: Option<&'a StoreHealth>,
-    /// Free space, where it is known.
-    pub free_bytes: Option<u64>,
-    /// What the broker did, and whether it is well; missing without one.
-    pub broker: Option<(Stats, bool)>,
-    /// What was told outside, and how long the oldest event has waited for it; missing where nothing is told.
-    pub outlet: Option<(Stats, Duration)>,
-    /// How imports by address went.
-    pub imports: ImportCounts,
-    /// Background services and whether their last round failed.
-    pub services: &'a [(&'static str, bool)],
-}
 
 /// The process's metrics. Share it behind an `Arc`.
 #[derive(Debug)]
@@ -115,122 +127,125 @@ pub struct Metrics {
     scraping: Mutex<()>,
     requests: Family<Labels<3>, Counter>,
     request_time: Times<2>,
+    problems: Family<Labels<2>, Counter>,
     streams: Gauge,
+    uploads: Family<Labels<1>, Counter>,
     uploaded: Counter,
-    tasks: Family<Labels<2>, Counter>,
+    upload_time: Times<1>,
+    upload_refusals: Family<Labels<1>, Counter>,
+    tasks: Family<Labels<3>, Counter>,
+    task_queued: Times<1>,
     task_time: Times<1>,
+    task_total: Times<1>,
     task_cpu: Family<Labels<1>, Seconds>,
     task_check_cpu: Family<Labels<1>, Seconds>,
-    ready: Gauges,
-    running: Gauges,
-    waiting: Gauges,
-    dead: Gauges,
-    oldest: Fractions,
-    work: Fractions,
-    drain: Fractions,
-    arrivals: Fractions,
-    completions: Fractions,
-    slots: Gauges,
-    workers: Gauges,
-    stuck: Family<Labels<2>, Gauge>,
-    assets: Gauges,
-    free: Gauge,
-    imports: Family<Labels<1>, Counter>,
-    imports_running: Gauge,
-    imports_open: Gauge,
-    broker: [Counter; 4],
-    broker_up: Family<Labels<0>, Gauge>,
-    outlet: [Counter; 2],
-    untold: Family<Labels<0>, Gauge<f64, AtomicU64>>,
-    service_failed: Gauges,
+    retries: Family<Labels<1>, Counter>,
+    worker: Worker,
+    leases_expired: Counter,
+    sandbox: Family<Labels<1>, Counter>,
+    purges_failed: Counter,
+    observed: observed::Observed,
+    shown: scrape::Shown,
+}
+
+/// What the process's worker holds and what it lost. Nothing of it is shown where there is none.
+#[derive(Debug)]
+struct Worker {
+    leases: Family<Labels<0>, Gauge>,
+    leases_lost: Family<Labels<0>, Counter>,
+    overtaken: Family<Labels<0>, Counter>,
+    beats_failed: Family<Labels<0>, Counter>,
+    memory: Family<Labels<0>, Gauge>,
+    memory_limit: Family<Labels<0>, Gauge>,
+    scratch: Gauges,
+    scratch_limit: Gauges,
+}
+
+/// What a worker uses of what it may, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WorkerLoad {
+    /// Tasks that it holds.
+    pub leases: u64,
+    /// Memory that they were given, and may be given.
+    pub memory: (u64, u64),
+    /// Memory between the tasks of assets, and what it may be.
+    pub scratch: (u64, u64),
+    /// The same on disk.
+    pub scratch_disk: (u64, u64),
+}
+
+/// An attempt that ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended<'a> {
+    /// What was done.
+    pub operation: &'a str,
+    /// `succeeded`, `failed` or `handed_back`.
+    pub outcome: &'static str,
+    /// Of one that failed.
+    pub code: Option<ErrorCode>,
+    /// What it took.
+    pub took: Duration,
+    /// Seconds of processors altogether, and of them what checking took.
+    pub cpu_seconds: (f64, f64),
 }
 
 impl Metrics {
     /// Metrics of a process of this version.
     pub fn new(version: &str) -> Self {
-        let mut new = Self {
-            registry: Registry::default(),
+        let mut registry = Registry::default();
+        let r = &mut registry;
+        let build: Gauges = add(r, BUILD);
+        build.get_or_create(&one(BUILD, version.to_owned())).set(1);
+        Self {
             scraping: Mutex::default(),
-            requests: Family::default(),
-            request_time: Family::new_with_constructor(request_buckets),
-            streams: Gauge::default(),
-            uploaded: Counter::default(),
-            tasks: Family::default(),
-            task_time: Family::new_with_constructor(task_buckets),
-            task_cpu: Family::default(),
-            task_check_cpu: Family::default(),
-            ready: Family::default(),
-            running: Family::default(),
-            waiting: Family::default(),
-            dead: Family::default(),
-            oldest: Family::default(),
-            work: Family::default(),
-            drain: Family::default(),
-            arrivals: Family::default(),
-            completions: Family::default(),
-            slots: Family::default(),
-            workers: Family::default(),
-            stuck: Family::default(),
-            assets: Family::default(),
-            free: Gauge::default(),
-            imports: Family::default(),
-            imports_running: Gauge::default(),
-            imports_open: Gauge::default(),
-            broker: Default::default(),
-            broker_up: Family::default(),
-            outlet: Default::default(),
-            untold: Family::default(),
-            service_failed: Family::default(),
-        };
-        let build = Gauges::default();
-        build.get_or_create(&one(BUILD, version)).set(1);
-        new.add(BUILD, build);
-        new.add(REQUESTS, new.requests.clone());
-        new.add(REQUEST_TIME, new.request_time.clone());
-        new.add(STREAMS, new.streams.clone());
-        new.add(UPLOADED, new.uploaded.clone());
-        new.add(TASKS, new.tasks.clone());
-        new.add(TASK_TIME, new.task_time.clone());
-        new.add(TASK_CPU, new.task_cpu.clone());
-        new.add(TASK_CHECK_CPU, new.task_check_cpu.clone());
-        new.add(READY, new.ready.clone());
-        new.add(RUNNING, new.running.clone());
-        new.add(WAITING, new.waiting.clone());
-        new.add(DEAD, new.dead.clone());
-        new.add(OLDEST, new.oldest.clone());
-        new.add(WORK, new.work.clone());
-        new.add(DRAIN, new.drain.clone());
-        new.add(ARRIVALS, new.arrivals.clone());
-        new.add(COMPLETIONS, new.completions.clone());
-        new.add(SLOTS, new.slots.clone());
-        new.add(WORKERS, new.workers.clone());
-        new.add(STUCK, new.stuck.clone());
-        new.add(ASSETS, new.assets.clone());
-        new.add(FREE, new.free.clone());
-        new.add(IMPORTS, new.imports.clone());
-        new.add(IMPORTS_RUNNING, new.imports_running.clone());
-        new.add(IMPORTS_OPEN, new.imports_open.clone());
-        let counted = [ANNOUNCED, RECEIVED, ACKNOWLEDGED, BROKER_FAILURES];
-        for (described, counter) in counted.into_iter().zip(new.broker.clone()) {
-            new.add(described, counter);
+            requests: add(r, REQUESTS),
+            request_time: add_times(r, REQUEST_TIME, request_buckets),
+            problems: add(r, PROBLEMS),
+            streams: add(r, STREAMS),
+            uploads: add(r, UPLOADS),
+            uploaded: add(r, UPLOADED),
+            upload_time: add_times(r, UPLOAD_TIME, upload_buckets),
+            upload_refusals: add(r, UPLOAD_REFUSALS),
+            tasks: add(r, TASKS),
+            task_queued: add_times(r, TASK_QUEUED, waiting_buckets),
+            task_time: add_times(r, TASK_TIME, task_buckets),
+            task_total: add_times(r, TASK_TOTAL, waiting_buckets),
+            task_cpu: add(r, TASK_CPU),
+            task_check_cpu: add(r, TASK_CHECK_CPU),
+            retries: add(r, RETRIES),
+            worker: Worker {
+                leases: add(r, LEASES),
+                leases_lost: add(r, LEASES_LOST),
+                overtaken: add(r, OVERTAKEN),
+                beats_failed: add(r, BEATS_FAILED),
+                memory: add(r, MEMORY),
+                memory_limit: add(r, MEMORY_LIMIT),
+                scratch: add(r, SCRATCH),
+                scratch_limit: add(r, SCRATCH_LIMIT),
+            },
+            leases_expired: add(r, LEASES_EXPIRED),
+            sandbox: add(r, SANDBOX),
+            purges_failed: add(r, PURGES_FAILED),
+            observed: observed::Observed::new(r),
+            shown: scrape::Shown::new(r),
+            registry,
         }
-        new.add(BROKER_UP, new.broker_up.clone());
-        for (described, counter) in [TOLD, TELLING_FAILURES].into_iter().zip(new.outlet.clone()) {
-            new.add(described, counter);
-        }
-        new.add(UNTOLD, new.untold.clone());
-        new.add(SERVICE_FAILED, new.service_failed.clone());
-        new
     }
 
-    fn add(&mut self, described: Described, metric: impl Metric) {
-        // The encoder appends `_total` to counters itself.
-        let name = described.name.trim_end_matches("_total");
-        self.registry.register(name, described.help, metric);
+    /// From now on this process's stores and blobs are counted here, unless they are counted elsewhere already.
+    pub fn observe(&self) {
+        mediaflow_store::observe(self.observed.clone());
+        mediaflow_blob::observe(self.observed.clone());
     }
 
-    /// A request was answered. `route` is the pattern, never the path: labels must stay few.
-    pub fn request(&self, method: &'static str, route: &str, status: u16, seconds: f64) {
+    /// A request was answered, with a `problem` if that has one. `route` is the pattern, never the path: labels must stay few.
+    pub fn request(
+        &self,
+        method: &'static str,
+        route: &str,
+        (status, problem): (u16, Option<ErrorCode>),
+        seconds: f64,
+    ) {
         let route = || Cow::Owned(route.to_owned());
         let status = Cow::Owned(status.to_string());
         let labels = [
@@ -241,6 +256,10 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
         let labels = [("method", method.into()), ("route", route())];
         self.request_time.get_or_create(&labels).observe(seconds);
+        if let Some(code) = problem {
+            let labels = [("route", route()), ("code", code.as_str().into())];
+            self.problems.get_or_create(&labels).inc();
+        }
     }
 
     /// The number of open event streams; up when one opens, down when it ends.
@@ -248,34 +267,105 @@ impl Metrics {
         &self.streams
     }
 
-    /// An original of this size was accepted.
-    pub fn uploaded(&self, bytes: u64) {
+    /// An upload of so many bytes became an asset, and took so long; `way` is how it came.
+    pub fn uploaded(&self, kind: Kind, bytes: u64, way: &'static str, took: Duration) {
+        let labels = one(UPLOADS, kind.as_str());
+        self.uploads.get_or_create(&labels).inc();
         self.uploaded.inc_by(bytes);
+        let labels = one(UPLOAD_TIME, way);
+        let time = self.upload_time.get_or_create(&labels);
+        time.observe(took.as_secs_f64());
     }
 
-    /// An attempt ended after `seconds`. `cpu_seconds` are those of processors altogether, and of
-    /// them what checking took.
-    pub fn task_finished(
-        &self,
-        operation: &str,
-        outcome: &str,
-        seconds: f64,
-        cpu_seconds: (f64, f64),
-    ) {
-        let name = || Cow::Owned(operation.to_owned());
+    /// An upload became nothing.
+    pub fn upload_refused(&self, code: ErrorCode) {
+        let labels = one(UPLOAD_REFUSALS, code.as_str());
+        self.upload_refusals.get_or_create(&labels).inc();
+    }
+
+    /// A worker begins an attempt at a task that was ready for `waited`.
+    pub fn task_began(&self, operation: &str, attempt: u32, waited: Duration) {
+        let labels = one(TASK_QUEUED, operation.to_owned());
+        let queued = self.task_queued.get_or_create(&labels);
+        queued.observe(waited.as_secs_f64());
+        let retries = self.retries.get_or_create(&labels);
+        retries.inc_by(u64::from(attempt > 1));
+    }
+
+    /// An attempt ended.
+    pub fn task_ended(&self, ended: &Ended<'_>) {
+        let name = || Cow::Owned(ended.operation.to_owned());
         let labels = [
             ("operation", name()),
-            ("outcome", Cow::Owned(outcome.to_owned())),
+            ("outcome", ended.outcome.into()),
+            ("code", ended.code.map_or("", ErrorCode::as_str).into()),
         ];
         self.tasks.get_or_create(&labels).inc();
         let labels = [("operation", name())];
-        self.task_time.get_or_create(&labels).observe(seconds);
-        self.task_cpu
-            .get_or_create(&labels)
-            .inc_by(cpu_seconds.0.max(0.0));
-        self.task_check_cpu
-            .get_or_create(&labels)
-            .inc_by(cpu_seconds.1.max(0.0));
+        let time = self.task_time.get_or_create(&labels);
+        time.observe(ended.took.as_secs_f64());
+        let (all, checking) = ended.cpu_seconds;
+        self.task_cpu.get_or_create(&labels).inc_by(all.max(0.0));
+        let checked = self.task_check_cpu.get_or_create(&labels);
+        checked.inc_by(checking.max(0.0));
+    }
+
+    /// An attempt's end was recorded, so long after its task became ready.
+    pub fn task_recorded(&self, operation: &str, took: Duration) {
+        let labels = one(TASK_TOTAL, operation.to_owned());
+        let total = self.task_total.get_or_create(&labels);
+        total.observe(took.as_secs_f64());
+    }
+
+    /// What this process's worker holds now, and how often its sandbox refused, by code.
+    pub fn worker(&self, load: &WorkerLoad, refusals: &[(&'static str, u64)]) {
+        let worker = &self.worker;
+        let set = |gauge: &Gauge, value: u64| {
+            gauge.set(number(value));
+        };
+        set(&worker.leases.get_or_create(&[]), load.leases);
+        let (now, most) = load.memory;
+        set(&worker.memory.get_or_create(&[]), now);
+        set(&worker.memory_limit.get_or_create(&[]), most);
+        for (place, (now, most)) in [("memory", load.scratch), ("disk", load.scratch_disk)] {
+            let labels = one(SCRATCH, place);
+            set(&worker.scratch.get_or_create(&labels), now);
+            set(&worker.scratch_limit.get_or_create(&labels), most);
+        }
+        // Shown from the first scrape on: what was never there cannot be seen to rise.
+        for counter in [&worker.leases_lost, &worker.overtaken, &worker.beats_failed] {
+            drop(counter.get_or_create(&[]));
+        }
+        for (code, times) in refusals {
+            let counter = self.sandbox.get_or_create(&one(SANDBOX, *code));
+            counter.inc_by(times.saturating_sub(counter.get()));
+        }
+    }
+
+    /// Leases were taken from this process's worker.
+    pub fn leases_lost(&self, leases: usize) {
+        let counter = self.worker.leases_lost.get_or_create(&[]);
+        counter.inc_by(leases as u64);
+    }
+
+    /// A worker's result was not wanted any more.
+    pub fn report_overtaken(&self) {
+        self.worker.overtaken.get_or_create(&[]).inc();
+    }
+
+    /// A heartbeat was not taken.
+    pub fn heartbeat_failed(&self) {
+        self.worker.beats_failed.get_or_create(&[]).inc();
+    }
+
+    /// Leases ran out.
+    pub fn leases_expired(&self, leases: u32) {
+        self.leases_expired.inc_by(u64::from(leases));
+    }
+
+    /// A purge was not taken.
+    pub fn purge_failed(&self) {
+        self.purges_failed.inc();
     }
 
     /// Everything, as text. `scrape` is what gauges show.
@@ -284,117 +374,62 @@ impl Metrics {
             .scraping
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.look(scrape);
-        let mut text = String::with_capacity(16 << 10);
+        self.shown.look(scrape);
+        let mut text = String::with_capacity(32 << 10);
         encode(&mut text, &self.registry).expect("a String takes everything");
-        match exposition {
-            Exposition::OpenMetrics => text,
-            Exposition::Prometheus => classic(&text),
-        }
-    }
-
-    fn look(&self, scrape: &Scrape<'_>) {
-        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        for queue in scrape.store.iter().flat_map(|s| &s.queues) {
-            let labels = one(READY, queue.queue.as_str());
-            self.ready.get_or_create(&labels).set(number(queue.ready));
-            self.running
-                .get_or_create(&labels)
-                .set(number(queue.running));
-            self.waiting
-                .get_or_create(&labels)
-                .set(number(queue.waiting));
-            self.dead.get_or_create(&labels).set(number(queue.dead));
-            let age = queue.oldest_ready_at.map(|at| scrape.now.since(at));
-            self.oldest
-                .get_or_create(&labels)
-                .set(age.unwrap_or_default().as_secs_f64());
-            self.scale(queue, &labels);
-        }
-        for (state, count) in scrape.store.iter().flat_map(|s| &s.assets) {
-            let labels = one(ASSETS, state.as_str());
-            self.assets.get_or_create(&labels).set(number(*count));
-        }
-        if let Some(free) = scrape.free_bytes {
-            self.free.set(number(free));
-        }
-        let imports = scrape.imports;
-        for (outcome, now) in [
-            ("done", imports.done),
-            ("again", imports.again),
-            ("failed", imports.failed),
-        ] {
-            let counter = self.imports.get_or_create(&one(IMPORTS, outcome)).clone();
-            count(&[counter], &[now]);
-        }
-        self.imports_running.set(number(imports.running));
-        if let Some(store) = scrape.store {
-            self.imports_open.set(number(store.imports));
-        }
-        if let Some((stats, is_up)) = scrape.broker {
-            let now = [
-                stats.announced,
-                stats.received,
-                stats.acknowledged,
-                stats.failures,
-            ];
-            count(&self.broker, &now);
-            self.broker_up.get_or_create(&[]).set(i64::from(is_up));
-        }
-        if let Some((stats, untold)) = scrape.outlet {
-            count(&self.outlet, &[stats.announced, stats.failures]);
-            let untold = untold.as_secs_f64();
-            self.untold.get_or_create(&[]).set(untold);
-        }
-        for (service, failed) in scrape.services {
-            let labels = one(SERVICE_FAILED, service);
-            let gauge = self.service_failed.get_or_create(&labels);
-            gauge.set(i64::from(*failed));
-        }
-    }
-
-    /// What clusters are scaled by.
-    fn scale(&self, queue: &QueueLoad, labels: &Labels<1>) {
-        let set = |family: &Fractions, value: f64| {
-            family.get_or_create(labels).set(value);
-        };
-        set(&self.work, queue.work_seconds());
-        set(&self.arrivals, queue.arrival_rate());
-        set(&self.completions, queue.completion_rate());
-        match queue.drain_seconds() {
-            Some(seconds) => set(&self.drain, seconds),
-            None => drop(self.drain.remove(labels)),
-        }
-        self.slots.get_or_create(labels).set(queue.slots.into());
-        self.workers.get_or_create(labels).set(queue.workers.into());
-        for obstacle in [Obstacle::NoQueue, Obstacle::NoCapability] {
-            let stuck = queue.stuck.iter().filter(|s| s.obstacle == obstacle);
-            let labels = [
-                ("queue", labels[0].1.clone()),
-                ("reason", obstacle.as_str().into()),
-            ];
-            let tasks: u64 = stuck.map(|s| s.tasks).sum();
-            let tasks = i64::try_from(tasks).unwrap_or(i64::MAX);
-            self.stuck.get_or_create(&labels).set(tasks);
-        }
+        exposition.written(text)
     }
 }
 
-/// Brings counters up to what somebody else has counted.
-fn count(counters: &[Counter], now: &[u64]) {
-    for (counter, now) in counters.iter().zip(now) {
-        counter.inc_by(now.saturating_sub(counter.get()));
+fn add<M: Metric + Clone + Default>(registry: &mut Registry, described: Described) -> M {
+    let metric = M::default();
+    register(registry, described, metric.clone());
+    metric
+}
+
+fn add_times<const N: usize>(
+    registry: &mut Registry,
+    described: Described,
+    buckets: fn() -> Histogram,
+) -> Times<N> {
+    let metric = Times::new_with_constructor(buckets);
+    register(registry, described, metric.clone());
+    metric
+}
+
+fn register(registry: &mut Registry, described: Described, metric: impl Metric) {
+    // The encoder appends `_total` to counters itself, and units to everything.
+    let name = described.name.trim_end_matches("_total");
+    let units = [("_seconds", Unit::Seconds), ("_bytes", Unit::Bytes)];
+    let unit = units.into_iter().find(|(end, _)| name.ends_with(end));
+    match unit {
+        Some((end, unit)) => {
+            let name = name.trim_end_matches(end);
+            registry.register_with_unit(name, described.help, unit, metric);
+        }
+        None => registry.register(name, described.help, metric),
     }
 }
 
-fn one(described: Described, value: &str) -> Labels<1> {
-    [(described.labels[0], Cow::Owned(value.to_owned()))]
+fn one(described: Described, value: impl Into<Cow<'static, str>>) -> Labels<1> {
+    [(described.labels[0], value.into())]
+}
+
+fn number(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// From half a millisecond to a minute: delivery at one end, uploads of large files at the other.
 fn request_buckets() -> Histogram {
     Histogram::new([
         0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+    ])
+}
+
+/// From a picture on a loopback connection to a film that takes half a day.
+fn upload_buckets() -> Histogram {
+    Histogram::new([
+        0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0,
     ])
 }
 
@@ -405,87 +440,12 @@ fn task_buckets() -> Histogram {
     ])
 }
 
-/// The older format names a counter with its `_total` also where it describes it, and has no end mark.
-fn classic(text: &str) -> String {
-    let counter = MetricType::Counter.as_str();
-    let counters: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(counter))
-        .collect();
-    let mut classic = String::with_capacity(text.len());
-    for line in text.lines().filter(|l| *l != "# EOF") {
-        let described = line
-            .strip_prefix("# HELP ")
-            .or_else(|| line.strip_prefix("# TYPE "));
-        let name = described.and_then(|d| counters.iter().find(|name| d.starts_with(**name)));
-        match name {
-            Some(name) => {
-                let (before, after) = line.split_at(7 + name.len() - 1);
-                classic.extend([before, "_total", after]);
-            }
-            None => classic.push_str(line),
-        }
-        classic.push('\n');
-    }
-    classic
+/// From at once to a night's queue; 1 minute and 5 minutes are what objectives ask.
+fn waiting_buckets() -> Histogram {
+    Histogram::new([
+        0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0,
+    ])
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn nothing() -> Scrape<'static> {
-        Scrape {
-            now: Timestamp(0),
-            store: None,
-            free_bytes: Some(7),
-            broker: None,
-            outlet: None,
-            imports: ImportCounts::default(),
-            services: &[("sweeper", true)],
-        }
-    }
-
-    #[test]
-    fn both_formats_say_the_same_in_their_own_way() {
-        let metrics = Metrics::new("1.2.3");
-        metrics.request("GET", "/healthz", 200, 0.002);
-        metrics.task_finished("image.resize", "succeeded", 0.1, (0.08, 0.0));
-        let open = metrics.expose(&nothing(), Exposition::OpenMetrics);
-        assert!(open.ends_with("# EOF\n"));
-        assert!(open.contains("# TYPE mediaflow_http_requests counter\n"));
-        let classic = metrics.expose(&nothing(), Exposition::Prometheus);
-        assert!(!classic.contains("EOF"));
-        assert!(classic.contains("# TYPE mediaflow_http_requests_total counter\n"));
-        assert!(classic.contains("# HELP mediaflow_http_requests_total Requests answered.\n"));
-        assert!(classic.contains("# TYPE mediaflow_http_request_duration_seconds histogram\n"));
-        for line in [
-            "mediaflow_http_requests_total{method=\"GET\",route=\"/healthz\",status=\"200\"} 1\n",
-            "mediaflow_service_failed{service=\"sweeper\"} 1\n",
-            "mediaflow_storage_free_bytes 7\n",
-            "mediaflow_build_info{version=\"1.2.3\"} 1\n",
-        ] {
-            assert!(
-                open.contains(line) && classic.contains(line),
-                "{line}{classic}"
-            );
-        }
-    }
-
-    #[test]
-    fn every_metric_is_described_once() {
-        let metrics = Metrics::new("1");
-        metrics.request("GET", "/healthz", 200, 0.002);
-        metrics.task_finished("image.resize", "succeeded", 0.1, (0.08, 0.0));
-        let text = metrics.expose(&nothing(), Exposition::Prometheus);
-        let exposed: Vec<&str> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next())
-            .collect();
-        assert!(exposed.len() > 5, "{text}");
-        for name in exposed {
-            let described = ALL.iter().filter(|d| d.name == name).count();
-            assert_eq!(described, 1, "{name}");
-        }
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use crate::commands::{
     assets, capacity, completions, config, dead, events, import, ingest, keys, migrate, migrations,
-    plan, queues, recipes, sign, switches, tasks, tenants, top, watches, workers,
+    plan, queues, recipes, sign, switches, synthetic, tasks, tenants, top, watches, workers,
 };
 use crate::config::Config;
 use crate::roles::Role;
@@ -125,6 +125,8 @@ pub(crate) enum Command {
     Dead(dead::Dead),
     /// Show what happened, and follow what happens
     Events(events::Events),
+    /// Send known media through the whole path again and again, and tell whether it comes through
+    Synthetic(synthetic::Synthetic),
     /// Make, list and revoke API keys
     Keys {
         #[command(subcommand)]

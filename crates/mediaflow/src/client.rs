@@ -241,6 +241,29 @@ impl Client {
         json(self.send(request.timeout(SILENCE_MAX)).await?).await
     }
 
+    /// Deletes what is at a path of the API.
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), Trouble> {
+        let request = self.http.delete(self.at(path));
+        self.send(request.timeout(SILENCE_MAX)).await.map(drop)
+    }
+
+    /// The bytes at an address that the API named, which may be another server's: the key goes to nobody else.
+    pub(crate) async fn fetch(&self, url: &str) -> Result<Vec<u8>, Trouble> {
+        let url = self.base.join(url).map_err(|e| Trouble::Refused {
+            code: "client.address".to_owned(),
+            message: format!("{url} is no address: {e}"),
+            again: None,
+        })?;
+        let is_ours = url.origin() == self.base.origin();
+        let request = match is_ours {
+            true => self.http.get(url),
+            false => reqwest::Client::new().get(url),
+        };
+        let answer = self.send(request.timeout(SILENCE_MAX)).await?;
+        let bytes = answer.bytes().await.map_err(|e| self.broken(&e))?;
+        Ok(bytes.to_vec())
+    }
+
     /// Everything known of an asset.
     pub(crate) async fn asset(&self, id: &str) -> Result<Value, Trouble> {
         self.get(&format!("v1/assets/{id}")).await

@@ -20,6 +20,7 @@ mod output;
 mod roles;
 mod signing;
 mod stores;
+mod telemetry;
 
 use clap::Parser as _;
 use std::process::ExitCode;

@@ -23,6 +23,7 @@ mod keys;
 mod limits;
 mod load;
 pub mod moving;
+mod observe;
 mod overview;
 mod paths;
 mod postgres;
@@ -61,6 +62,7 @@ pub use intake::{Accept, Accepted, Idempotency, Intake};
 pub use keys::{KeyRecord, Keys, NewKey, Scope};
 pub use limits::{KeyLimits, Limiting, Usage};
 pub use load::{Obstacle, QueueLoad, Recent, Stuck, obstacle};
+pub use observe::{Observe, Recorded, observe};
 pub use overview::{FAILED_MAX, FailureGroup, Overview, QueueMinute};
 pub use postgres::{Clock, PostgresOptions, PostgresStore};
 pub use pruning::{Pruning, Walked};
@@ -74,7 +76,7 @@ pub use streams::{
     TrackKind, TrackStatus, master_edition,
 };
 pub use tokens::{NewToken, TokenRecord, Tokens};
-pub use upkeep::{Condemned, Purge, StoreHealth, Swept, Upkeep};
+pub use upkeep::{Condemned, Purge, PurgeLoad, StoreHealth, Swept, Upkeep};
 pub use uploads::{
     Advance, FinishedUpload, NewUpload, Refusal, UploadRecord, UploadState, Uploading, Way,
 };

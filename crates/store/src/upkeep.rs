@@ -2,7 +2,7 @@
 
 use crate::{QueueLoad, StoreError, Waiting};
 use async_trait::async_trait;
-use mediaflow_core::{AssetId, BlobId, UploadId};
+use mediaflow_core::{AssetId, BlobId, Timestamp, UploadId};
 use std::time::Duration;
 
 /// What a sweep found.
@@ -45,6 +45,17 @@ pub struct StoreHealth {
     pub assets: Vec<(mediaflow_core::AssetState, u64)>,
     /// Imports by address that have not ended.
     pub imports: u64,
+    /// What caches have yet to forget.
+    pub purges: PurgeLoad,
+}
+
+/// What caches have yet to forget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PurgeLoad {
+    /// Purges that were not done yet.
+    pub waiting: u64,
+    /// When the first of them is due, which may be a time to come: after one that failed there is a pause.
+    pub due_at: Option<Timestamp>,
 }
 
 /// Verbs of the background services.

@@ -33,6 +33,8 @@ pub(crate) struct Budget {
 struct State {
     free: Amount,
     running: u32,
+    /// Of running tasks.
+    memory_used: u64,
     /// A task that must run alone is running: nothing else is claimed.
     is_alone: bool,
 }
@@ -60,6 +62,7 @@ impl Budget {
             state: Mutex::new(State {
                 free: total,
                 running: 0,
+                memory_used: 0,
                 is_alone: false,
             }),
         })
@@ -96,6 +99,11 @@ impl Budget {
         self.total.memory
     }
 
+    /// Memory that running tasks were given.
+    pub(crate) fn memory_used(&self) -> u64 {
+        self.lock().memory_used
+    }
+
     /// Tasks that are running.
     pub(crate) fn running(&self) -> u32 {
         self.lock().running
@@ -110,8 +118,7 @@ impl Share {
     /// The same slots and memory, no longer for a running task.
     pub(crate) fn finished(mut self) -> Self {
         let mut state = self.budget.lock();
-        state.running -= u32::from(self.runs_task);
-        state.is_alone &= !self.alone;
+        state.ended(&self);
         drop(state);
         (self.runs_task, self.alone) = (false, false);
         self
@@ -153,6 +160,7 @@ impl Share {
         self.amount.memory -= needs.memory;
         let mut state = self.budget.lock();
         state.running += 1;
+        state.memory_used += needs.memory;
         state.is_alone |= task.alone;
         Self {
             budget: Arc::clone(&self.budget),
@@ -169,7 +177,17 @@ impl Drop for Share {
         state.free.cpu += self.amount.cpu;
         state.free.network += self.amount.network;
         state.free.memory += self.amount.memory;
-        state.running -= u32::from(self.runs_task);
-        state.is_alone &= !self.alone;
+        state.ended(self);
+    }
+}
+
+impl State {
+    /// The share's task has ended, if it is one's.
+    fn ended(&mut self, share: &Share) {
+        if share.runs_task {
+            self.running -= 1;
+            self.memory_used -= share.amount.memory;
+        }
+        self.is_alone &= !share.alone;
     }
 }

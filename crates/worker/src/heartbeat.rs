@@ -1,6 +1,7 @@
 //! Keeps leases alive, and tells attempts whose lease is lost to stop.
 
 use mediaflow_engine::Depot;
+use mediaflow_engine::metrics::Metrics;
 use mediaflow_engine::store::Lease;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,11 @@ impl Leases {
 
     fn all(&self) -> Vec<Lease> {
         self.lock().keys().copied().collect()
+    }
+
+    /// How many.
+    pub(crate) fn count(&self) -> u64 {
+        self.lock().len() as u64
     }
 
     fn lose(&self, lost: &[Lease]) {
@@ -57,6 +63,7 @@ pub(crate) async fn beat(
     depot: Arc<dyn Depot>,
     leases: Arc<Leases>,
     lease: Duration,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
     loop {
@@ -69,8 +76,14 @@ pub(crate) async fn beat(
             continue;
         }
         match depot.heartbeat(&held, lease).await {
-            Ok(lost) => leases.lose(&lost),
-            Err(error) => tracing::warn!(%error, "a heartbeat was not taken"),
+            Ok(lost) => {
+                metrics.leases_lost(lost.len());
+                leases.lose(&lost);
+            }
+            Err(error) => {
+                metrics.heartbeat_failed();
+                tracing::warn!(%error, "a heartbeat was not taken");
+            }
         }
     }
 }

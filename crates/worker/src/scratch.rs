@@ -18,6 +18,8 @@ pub(crate) struct Scratch {
     bytes_max: u64,
     disk_bytes_max: u64,
     state: Mutex<State>,
+    /// What the last trimming left, in memory and on disk.
+    left: [AtomicU64; 2],
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +67,14 @@ impl Scratch {
             bytes_max,
             disk_bytes_max,
             state: Mutex::default(),
+            left: Default::default(),
         }
+    }
+
+    /// Bytes in memory that no running task uses, and bytes on disk, as of the last trimming.
+    pub(crate) fn held(&self) -> (u64, u64) {
+        let [memory, disk] = self.left.each_ref().map(|l| l.load(Ordering::Relaxed));
+        (memory, disk)
     }
 
     /// The asset's scratch, made where it is missing.
@@ -113,6 +122,9 @@ impl Scratch {
             }
         }
         drop(state);
+        for (left, bytes) in self.left.iter().zip([held, on_disk]) {
+            left.store(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Forgets an asset, because nothing more will be asked of it.

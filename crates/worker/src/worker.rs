@@ -9,13 +9,15 @@ use crate::presence::tell;
 use crate::scratch::Scratch;
 use crate::threads::MediaThreads;
 use crate::toolbox::Toolbox;
+use mediaflow_core::trace::TraceId;
 use mediaflow_core::{ErrorCode, Failure, FailureKind, Operation, WorkerId};
 use mediaflow_engine::broker::{Delivery, Listener};
-use mediaflow_engine::metrics::Metrics;
+use mediaflow_engine::metrics::{Ended, Metrics, WorkerLoad};
 use mediaflow_engine::store::{
     Capacity, Claimed, Environment as _, Lease, Presence, Report, StoreError, Wish,
 };
 use mediaflow_engine::{Depot, SystemEnvironment};
+use mediaflow_media::sandbox;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -23,6 +25,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
+use tracing::field::Empty;
 use uuid::Uuid;
 
 /// A process's worker.
@@ -106,6 +109,7 @@ impl Worker {
             Arc::clone(&shared.depot),
             Arc::clone(&shared.leases),
             shared.config.lease(),
+            Arc::clone(&shared.metrics),
             beating.clone(),
         ));
         let present = tokio::spawn(tell(
@@ -117,6 +121,7 @@ impl Worker {
         ));
         let mut ready = shared.depot.on_ready();
         let mut wish = shared.wish.subscribe();
+        shared.tell_load();
         let mut listener = None;
         let mut rung = Vec::new();
         loop {
@@ -213,9 +218,17 @@ impl Shared {
                 parent: None,
                 "task",
                 correlation_id = %task.correlation_id,
+                trace_id = %TraceId::of(&task.correlation_id),
                 asset = %task.asset,
+                generation = task.generation,
+                task = %task.lease.task,
                 step = %task.recipe.steps[task.step].name,
+                operation = task.recipe.steps[task.step].operation.name(),
+                number = task.number,
                 attempt = task.attempt,
+                worker = self.name,
+                outcome = Empty,
+                error = Empty,
             );
             self.tasks
                 .spawn(async move { shared.attempt(task, own).await }.instrument(span));
@@ -226,34 +239,48 @@ impl Shared {
         let began = Instant::now();
         let held = self.leases.hold(task.lease);
         let operation = task.recipe.steps[task.step].operation.name();
+        // The store's clock may be another one than ours: then it is never less than nothing.
+        let waited = SystemEnvironment.now().since(task.ready_at);
+        self.metrics.task_began(operation, task.attempt, waited);
+        self.tell_load();
         let (asset, generation, lease) = (task.asset, task.generation, task.lease);
         let is_last = task.recipe.steps[task.step].operation == Operation::Distribute;
         let spent = Arc::new(Spent::default());
         let (report, own) = self
             .run_operation(task, held.lost.clone(), own, &spent)
             .await;
-        let outcome = match &report {
-            Report::Succeeded(_) => "succeeded",
-            Report::Failed(failure) if failure.kind == FailureKind::Deferred => "handed_back",
+        let (outcome, code) = match &report {
+            Report::Succeeded(_) => ("succeeded", None),
+            Report::Failed(failure) if failure.kind == FailureKind::Deferred => {
+                ("handed_back", Some(failure.code))
+            }
             Report::Failed(failure) => {
                 tracing::info!(code = %failure.code, reason = %failure.message, "an attempt failed");
-                "failed"
+                ("failed", Some(failure.code))
             }
-            Report::HandedBack => "handed_back",
+            Report::HandedBack => ("handed_back", None),
         };
-        let cpu_seconds = spent.seconds();
-        self.metrics.task_finished(
+        let span = tracing::Span::current();
+        span.record("outcome", outcome);
+        if let Some(code) = code.filter(|_| outcome == "failed") {
+            span.record("error", code.as_str());
+        }
+        self.metrics.task_ended(&Ended {
             operation,
             outcome,
-            began.elapsed().as_secs_f64(),
-            cpu_seconds,
-        );
+            code,
+            took: began.elapsed(),
+            cpu_seconds: spent.seconds(),
+        });
         if is_last {
             self.scratch.forget(asset, generation);
         }
         self.scratch.trim();
         self.report(lease, report, own, &held.lost).await;
+        let took = waited + began.elapsed();
+        self.metrics.task_recorded(operation, took);
         drop(held);
+        self.tell_load();
         self.freed.notify_one();
     }
 
@@ -318,6 +345,17 @@ impl Shared {
         ended
     }
 
+    fn tell_load(&self) {
+        let (scratch, disk) = self.scratch.held();
+        let load = WorkerLoad {
+            leases: self.leases.count(),
+            memory: (self.budget.memory_used(), self.budget.memory_total()),
+            scratch: (scratch, self.config.scratch_bytes),
+            scratch_disk: (disk, self.config.scratch_disk_bytes),
+        };
+        self.metrics.worker(&load, &sandbox::refusals());
+    }
+
     /// When the process ends, work that is not done soon is handed back: that costs no attempt.
     async fn stopped(&self) {
         self.stop.cancelled().await;
@@ -342,6 +380,7 @@ impl Shared {
                 Ok(offered) => return self.start_all(offered, &mut share),
                 // A task that is not there any more was ended by others long ago.
                 Err(StoreError::StaleFence | StoreError::TaskNotFound) => {
+                    self.metrics.report_overtaken();
                     tracing::info!("the attempt was overtaken; its result is dropped");
                     return;
                 }

@@ -48,11 +48,7 @@ pub(super) async fn add(
     let engine = Arc::clone(&context.engine);
     let adding = async move { engine.append_upload(tenant, id, append).await };
     let added = tokio::spawn(adding).await;
-    let added = added.map_err(|_| Problem::plain(ErrorCode::Internal))??;
-    if let Some(receipt) = &added.receipt {
-        context.metrics.uploaded(receipt.bytes);
-    }
-    Ok(added)
+    Ok(added.map_err(|_| Problem::plain(ErrorCode::Internal))??)
 }
 
 /// Ends an upload that nobody is to go on with.

@@ -260,9 +260,6 @@ pub(crate) async fn complete(
     let tags = tags(sent.parts)?;
     let found = engine.direct_upload(caller.tenant, id).await?;
     if let Completion::Done(receipt) = engine.complete_upload(caller.tenant, id, tags).await? {
-        if !receipt.repeated {
-            context.metrics.uploaded(receipt.bytes);
-        }
         return Ok(accepted(
             &receipt,
             &Correlation(found.correlation_id.into()),

@@ -149,10 +149,11 @@ pub(crate) async fn metrics(
 ) -> Result<impl IntoResponse, Problem> {
     let health = timeout(STORE_TIME_MAX, context.engine.store().health()).await;
     let health = health.ok().and_then(Result::ok);
+    let free = context.engine.blobs().free_bytes().ok().flatten();
     let scrape = Scrape {
         now: context.engine.environment().now(),
         store: health.as_ref(),
-        free_bytes: context.engine.blobs().free_bytes().ok().flatten(),
+        free_bytes: free.map(|free| (free, context.engine.limits().free_bytes_min)),
         broker: context
             .engine
             .broker()

@@ -249,7 +249,6 @@ impl Asked {
     }
 
     fn accepted_at_once(&self, receipt: &Receipt) -> Response {
-        self.context.metrics.uploaded(receipt.bytes);
         let correlation = self.correlation();
         let mut response = self.view(StatusCode::CREATED, receipt, &correlation.0);
         let headers = response.headers_mut();
@@ -269,7 +268,6 @@ impl Asked {
         parts: Vec<UploadId>,
     ) -> Result<(UploadId, Response), Problem> {
         let (opened, receipt) = self.context.engine.join_uploads(opening, &parts).await?;
-        self.context.metrics.uploaded(receipt.bytes);
         let mut response = self.view(StatusCode::CREATED, &receipt, &opened.correlation_id);
         let location = value(format!("/v1/tus/{}", opened.id));
         response.headers_mut().insert(header::LOCATION, location);

@@ -123,10 +123,7 @@ pub(crate) async fn post(
         Ok::<_, Problem>((UploadId(receipt.asset.0), receipt))
     };
     let receipt = Ticket::with(&context.engine, &caller, accepting).await;
-    let answer = receipt.map(|receipt| {
-        context.metrics.uploaded(receipt.bytes);
-        (accepted(&receipt, &correlation), receipt.bytes)
-    });
+    let answer = receipt.map(|receipt| (accepted(&receipt, &correlation), receipt.bytes));
     match is_complete {
         Some(_) => resumable::at_once(answer),
         None => answer.map(|(response, _)| response),

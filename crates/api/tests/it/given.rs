@@ -192,6 +192,7 @@ impl Server {
             ),
             true => bucket(),
         };
+        let metrics = Arc::new(Metrics::new("0.0.0"));
         let mut parts = Parts {
             store: Arc::clone(&store),
             is_shared: false,
@@ -214,6 +215,7 @@ impl Server {
             watches: wish.watches,
             storage_sources: wish.storage_sources,
             hook: Hook::new(&wish.hook).unwrap(),
+            metrics: Arc::clone(&metrics),
         };
         parts.moderation.policy = wish.moderation;
         let signer = Signer::new(vec![("k1".into(), vec![7; 32])]).unwrap();
@@ -227,7 +229,7 @@ impl Server {
             stills: None,
             cors: CorsOrigins::new(&wish.cors).unwrap(),
             services: Board::default(),
-            metrics: Arc::new(Metrics::new("0.0.0")),
+            metrics,
             stopping: stopping.clone(),
         });
         Self {

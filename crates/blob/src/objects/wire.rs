@@ -5,6 +5,7 @@
 //! (see `settle`), and an upload in parts that was begun twice leaves one that nobody completes.
 
 use super::budget::RetryBudget;
+use crate::observe;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{HeaderValue, IF_NONE_MATCH};
@@ -96,6 +97,7 @@ impl HttpService for Wire {
                         // Of this kind the library tries nothing again.
                         return Err(HttpError::new(HttpErrorKind::Unknown, reason));
                     };
+                    observe::retried();
                     tracing::debug!(%said, tries, "the object store did not do it; trying again");
                     tokio::time::sleep(pause).await;
                 }

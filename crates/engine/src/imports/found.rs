@@ -1,7 +1,7 @@
 //! Files that MediaFlow finds itself, in folders and buckets: remembered by a mark before they are read, so that each becomes one asset
 //! whoever is killed when.
 
-use crate::uploads::said;
+use crate::uploads::{mark_opened, said};
 use crate::{Engine, EngineError, Receipt, Upload};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -66,7 +66,7 @@ pub(crate) enum Turn {
 impl Engine {
     /// Remembers it, or answers what is remembered of it.
     pub(crate) async fn found(&self, file: FoundFile) -> Result<ImportRecord, EngineError> {
-        let correlation_id = self.environment().id().simple().to_string();
+        let correlation = self.environment().id().simple().to_string();
         let opened = self.store().open_import(NewImport {
             upload: NewUpload {
                 tenant: file.tenant,
@@ -76,7 +76,7 @@ impl Engine {
                 concat: None,
                 said: serde_json::to_string(&file.upload).expect("plain data is always JSON"),
                 metadata: file.details,
-                correlation_id,
+                correlation_id: correlation.clone(),
                 kept: KEPT,
                 open_max: self.parts.limits.open_max,
             },
@@ -88,7 +88,10 @@ impl Engine {
             }),
             after: Duration::ZERO,
         });
-        let (import, _) = opened.await?;
+        let (import, is_known) = opened.await?;
+        if !is_known {
+            mark_opened(&correlation, import.id);
+        }
         Ok(import)
     }
 

@@ -19,6 +19,7 @@ pub use network::{Network, is_public};
 pub use tally::ImportCounts;
 pub(crate) use tally::Tally;
 
+use crate::uploads::mark_opened;
 use crate::{Engine, EngineError, Opening, Upload};
 use mediaflow_core::{Sha256, TenantId, UploadId};
 use mediaflow_store::{ImportRecord, Mark, NewImport, NewUpload, Way};
@@ -52,7 +53,7 @@ impl Engine {
         self.check_admission(tenant).await?;
         self.check_day(tenant, &upload.bounds, None).await?;
         let limit = self.parts.limits.open_max;
-        let correlation_id = upload.correlation_id.clone();
+        let correlation = upload.correlation_id.clone();
         let mark = upload.idempotency_key.clone();
         let said = Upload {
             is_named_by_guess: upload.filename.is_none(),
@@ -75,7 +76,7 @@ impl Engine {
                 concat: None,
                 said,
                 metadata: String::new(),
-                correlation_id,
+                correlation_id: correlation.clone(),
                 kept: self.uploads_kept(),
                 open_max: open_max.map_or(limit, |most| most.min(limit)),
             },
@@ -85,6 +86,9 @@ impl Engine {
             after: Duration::ZERO,
         });
         let opened = opened.await?;
+        if let (import, false) = &opened {
+            mark_opened(&correlation, import.id);
+        }
         self.import_wanted.notify_one();
         Ok(opened)
     }

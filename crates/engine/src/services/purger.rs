@@ -1,7 +1,7 @@
 //! Tells the CDN to forget what changed, from the outbox, until it has.
 
 use super::Round;
-use crate::{Cdn, Engine, EngineError};
+use crate::{Engine, EngineError};
 use async_trait::async_trait;
 use mediaflow_core::failure::backoff;
 use mediaflow_store::{Environment, Purge, Upkeep};
@@ -19,10 +19,11 @@ pub trait Caches: Send + Sync {
 }
 
 #[async_trait]
-impl Caches for Cdn {
+impl Caches for Engine {
     async fn forget(&self, purge: &Purge) -> bool {
-        let gone = self.purge(&purge.paths).await;
+        let gone = self.cdn().purge(&purge.paths).await;
         if let Err(error) = &gone {
+            self.metrics().purge_failed();
             tracing::warn!(asset = %purge.asset, %error, "the CDN did not forget; trying again");
         }
         gone.is_ok()
@@ -31,7 +32,7 @@ impl Caches for Cdn {
 
 pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
     let environment = &**engine.environment();
-    let purged = purge_due(&**engine.store(), engine.cdn(), environment).await?;
+    let purged = purge_due(&**engine.store(), &*engine, environment).await?;
     Ok(Round::of(purged, LIMIT))
 }
 

@@ -27,6 +27,7 @@ pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
     }
     let swept = engine.store().sweep(LIMIT).await?;
     LAST_ROUND.store(engine.environment().now().0, Ordering::Relaxed);
+    engine.metrics().leases_expired(swept.lost);
     if swept.lost > 0 {
         tracing::warn!(
             lost = swept.lost,

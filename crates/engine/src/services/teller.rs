@@ -4,6 +4,7 @@
 use super::Round;
 use crate::broker::Event;
 use crate::{CloudEvent, Engine, EngineError};
+use mediaflow_core::trace::TraceId;
 use mediaflow_store::EventRecord;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,7 +36,20 @@ pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
         return Ok(Round::Done);
     }
     store.told(OUTLET, last.position).await?;
+    records.iter().for_each(mark);
     Ok(Round::of(records.len(), LIMIT))
+}
+
+/// A moment in the asset's trace.
+fn mark(record: &EventRecord) {
+    let _told = tracing::info_span!(
+        parent: None,
+        "tell",
+        correlation_id = record.correlation_id,
+        trace_id = %TraceId::of(&record.correlation_id),
+        asset = %record.asset,
+        event = record.kind.as_str(),
+    );
 }
 
 fn event(record: &EventRecord) -> Event {

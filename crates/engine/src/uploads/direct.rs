@@ -13,7 +13,7 @@ use mediaflow_core::{ErrorCode, TenantId, UploadId};
 use mediaflow_store::{Advance, FinishedUpload, Refusal, UploadRecord, UploadState, Way};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a client is let wait for what it asked for.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -289,7 +289,12 @@ impl Engine {
             bytes,
         };
         let head: Bytes = head.freeze();
-        Ok(Stored { written, head })
+        let began = Instant::now();
+        Ok(Stored {
+            written,
+            head,
+            began,
+        })
     }
 
     async fn note_direct(

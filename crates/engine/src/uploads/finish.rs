@@ -9,7 +9,7 @@ use mediaflow_blob::{BlobError, BlobKey, Grown, Written};
 use mediaflow_core::{ErrorCode, Sha256, TenantId, UploadId};
 use mediaflow_store::{Advance, FinishedUpload, UploadRecord, UploadState, Way};
 use std::future::ready;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What became a part of something else is kept so long, for the case that nobody heard of it.
 const JOINED_KEPT: Duration = Duration::from_secs(3600);
@@ -25,6 +25,7 @@ impl Engine {
         match done {
             Err(error) if error.code == ErrorCode::FenceStale => Err(taken_over()),
             Err(error) if error.is_refusal() => {
+                self.metrics().upload_refused(error.code);
                 self.give_up(taken).await?;
                 Err(error)
             }
@@ -50,7 +51,11 @@ impl Engine {
             fence: taken.fence,
             kept: self.uploads_kept(),
         };
-        let stored = Stored { written, head };
+        let stored = Stored {
+            written,
+            head,
+            began: Instant::now(),
+        };
         let (receipt, is_surplus) = self
             .record(taken.tenant, &upload, stored, Some(finished))
             .await?;

@@ -15,6 +15,7 @@ pub(crate) use held::Growing;
 use crate::accept::display_name;
 use crate::{Bounds, Engine, EngineError, Upload};
 use mediaflow_blob::{Grown, Incoming};
+use mediaflow_core::trace::TraceId;
 use mediaflow_core::{ErrorCode, KeyId, TenantId, UploadId};
 use mediaflow_store::{NewUpload, UploadRecord, UploadState, Way};
 use std::sync::Arc;
@@ -74,7 +75,9 @@ impl Engine {
             kept: self.uploads_kept(),
             open_max: open_max.map_or(limit, |most| most.min(limit)),
         });
-        Ok(opened.await?)
+        let opened = opened.await?;
+        mark_opened(&opened.correlation_id, opened.id);
+        Ok(opened)
     }
 
     /// How far an upload is. One whose bytes are all there, but of which no asset was made because somebody stopped in the
@@ -216,6 +219,12 @@ impl Engine {
 }
 
 /// What the asset is to be, as it was said when the upload was opened.
+/// The moment in a trace that hangs together what comes of an upload, in whichever process.
+pub(crate) fn mark_opened(correlation: &str, upload: UploadId) {
+    let trace_id = TraceId::of(correlation);
+    let _opened = tracing::info_span!("upload", correlation_id = correlation, %trace_id, %upload);
+}
+
 pub(crate) fn said(taken: &UploadRecord) -> Result<Upload, EngineError> {
     let upload: Upload = serde_json::from_str(&taken.said).map_err(|e| EngineError {
         code: ErrorCode::Internal,

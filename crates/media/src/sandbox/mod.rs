@@ -22,3 +22,4 @@ mod verdict;
 pub use job::{Job, ProcessLimits, SandboxMode};
 pub use posture::Posture;
 pub use run::{Finished, Stdout};
+pub use verdict::refusals;

@@ -49,6 +49,17 @@ impl Job {
     /// - `internal` when it could not be started,
     /// - otherwise what `read` returns.
     pub fn run<T>(
+        self,
+        read: impl FnOnce(&mut Stdout) -> Result<T, MediaError>,
+    ) -> Result<Finished<T>, MediaError> {
+        let finished = self.attempt(read);
+        if let Err(error) = &finished {
+            verdict::counted(error);
+        }
+        finished
+    }
+
+    fn attempt<T>(
         mut self,
         read: impl FnOnce(&mut Stdout) -> Result<T, MediaError>,
     ) -> Result<Finished<T>, MediaError> {

@@ -2,9 +2,33 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::{ErrorKind, MediaError};
+
+/// Codes of processes that the sandbox did not start, ended, or saw die.
+const REFUSED: [&str; 5] = [
+    "sandbox.unavailable",
+    "decoder.crashed",
+    "timeout",
+    "limit.memory",
+    "limit.output",
+];
+
+static TIMES: [AtomicU64; REFUSED.len()] = [const { AtomicU64::new(0) }; REFUSED.len()];
+
+/// How often this process's sandbox did not start a program or ended it, by code.
+pub fn refusals() -> [(&'static str, u64); REFUSED.len()] {
+    std::array::from_fn(|n| (REFUSED[n], TIMES[n].load(Ordering::Relaxed)))
+}
+
+pub(super) fn counted(error: &MediaError) {
+    let place = REFUSED.iter().position(|code| *code == error.code);
+    if let Some(place) = place {
+        TIMES[place].fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// The error for a process that was ended by a signal or for its CPU time, if it was.
 ///

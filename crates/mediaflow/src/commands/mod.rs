@@ -24,6 +24,7 @@ mod serve;
 pub(crate) mod sign;
 mod stopping;
 pub(crate) mod switches;
+pub(crate) mod synthetic;
 pub(crate) mod tasks;
 pub(crate) mod tenants;
 pub(crate) mod top;
@@ -71,7 +72,6 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             }
             via.apply(&mut config);
             config.check().map_err(Fault::unusable)?;
-            config.log.start()?;
             return serve::run(config);
         }
         // Runs inside the sandbox: no configuration, no files, no threads.
@@ -79,6 +79,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             return Ok(mediaflow_media::image::heif::helper_main(args));
         }
         Command::Ingest(ingest) => block_on(ingest::run(ingest))?,
+        Command::Synthetic(synthetic) => return block_on(synthetic::run(synthetic))?,
         Command::Import(import) => block_on(import::run(import))?,
         Command::Keys { verb } => block_on(keys::run(load(place)?, verb))?,
         Command::Migrations { verb } => block_on(migrations::run(load(place)?, verb))?,

@@ -35,6 +35,7 @@ pub(super) async fn serve(config: Config, options: ViaOptions) -> Result<(), Fau
     let via = Arc::new(connect(&options).await?);
 
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    metrics.observe();
     let scratch = data.scratch()?;
     let video = VideoTools {
         limits: config.limits.video,

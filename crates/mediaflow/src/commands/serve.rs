@@ -40,12 +40,19 @@ pub(crate) fn run(config: Config) -> Result<ExitCode, Fault> {
         .thread_name("mediaflow")
         .build()
         .map_err(|e| Fault::failed(format!("no threads: {e}")))?;
+    let inside = runtime.enter();
+    let traces = config.telemetry.start(&worker_name())?;
+    config.log.start(traces.clone())?;
+    drop(inside);
     let done = runtime.block_on(async {
         match config.via.options()? {
             Some(via) => outpost::serve(config, via).await,
             None => serve(config).await,
         }
     });
+    if let Some(traces) = traces {
+        traces.flush();
+    }
     // Nothing that matters is left; a thread that hangs in a system call must not keep us.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done.map(|()| ExitCode::SUCCESS)
@@ -75,6 +82,8 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(Fault::failed)?;
 
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+    metrics.observe();
     let environment: Arc<dyn Environment> = Arc::new(SystemEnvironment);
     let store = open_store(&config, &data, Arc::clone(&environment)).await?;
     let blobs = open_blobs(&config, &data).await?;
@@ -105,8 +114,8 @@ async fn serve(config: Config) -> Result<(), Fault> {
         watches: config.ingest.watch,
         storage_sources,
         hook,
+        metrics: Arc::clone(&metrics),
     }));
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
     let scratch = data.scratch()?;
     let video = VideoTools {
         limits: config.limits.video,

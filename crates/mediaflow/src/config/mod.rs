@@ -14,6 +14,7 @@ pub(crate) use via::ViaConfig;
 use crate::logging::LogConfig;
 use crate::roles::{self, Role};
 use crate::signing::DeliveryConfig;
+use crate::telemetry::TelemetryConfig;
 use mediaflow_api::ApiConfig;
 use mediaflow_blob::ObjectStoreConfig;
 use mediaflow_engine::broker::Broker;
@@ -67,6 +68,7 @@ pub(crate) struct Config {
     pub(crate) roles: Vec<Role>,
     pub(crate) via: ViaConfig,
     pub(crate) log: LogConfig,
+    pub(crate) telemetry: TelemetryConfig,
     pub(crate) api: ApiConfig,
     pub(crate) worker: WorkerConfig,
     pub(crate) limits: Limits,
@@ -96,6 +98,7 @@ impl Default for Config {
             roles: roles::all(),
             via: ViaConfig::default(),
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
             api: ApiConfig::default(),
             worker: WorkerConfig::default(),
             limits: Limits::default(),
@@ -239,6 +242,7 @@ impl Config {
         self.postgres.check()?;
         self.object_store.check()?;
         self.log.check()?;
+        self.telemetry.check()?;
         self.api.check()?;
         self.limits.upload.check()?;
         self.worker.check()?;
@@ -265,6 +269,7 @@ impl Config {
             );
         }
         self.log.check()?;
+        self.telemetry.check()?;
         self.worker.check()?;
         self.moderation.check()
     }

@@ -59,16 +59,27 @@ impl Server {
     }
 
     /// The same with the environment of this command.
-    pub(crate) fn launch(mut command: Command, folder: &Path, listen: &str) -> Self {
+    pub(crate) fn launch(command: Command, folder: &Path, listen: &str) -> Self {
+        let log = match std::env::var_os("MEDIAFLOW_TEST_LOG") {
+            Some(_) => Stdio::inherit(),
+            None => Stdio::null(),
+        };
+        Self::launch_logged(command, folder, listen, log)
+    }
+
+    /// Starts on `folder`; its log is in the file `server.log` there.
+    pub(crate) fn start_logged(folder: &Path) -> Self {
+        let log = std::fs::File::create(folder.join("server.log")).unwrap();
+        Self::launch_logged(mediaflow(), folder, "127.0.0.1:0", log.into())
+    }
+
+    fn launch_logged(mut command: Command, folder: &Path, listen: &str, log: Stdio) -> Self {
         command
             .current_dir(folder)
             .args(["serve", "--listen", listen, "--data", "data"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(match std::env::var_os("MEDIAFLOW_TEST_LOG") {
-                Some(_) => Stdio::inherit(),
-                None => Stdio::null(),
-            });
+            .stderr(log);
         let mut child = command.spawn().unwrap();
         let out = child.stdout.take().unwrap();
         let (lines, heard) = mpsc::channel();

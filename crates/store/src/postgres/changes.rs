@@ -2,6 +2,7 @@
 
 use super::Session;
 use crate::Environment;
+use crate::observe;
 use crate::paths::Paths;
 use mediaflow_core::operation::{Cost, Format};
 use mediaflow_core::{
@@ -117,6 +118,8 @@ pub(super) struct Changes {
     pub(super) runs: Vec<NewRun>,
     pub(super) tasks: Vec<NewTask>,
     pub(super) events: Vec<NewEvent>,
+    /// The same, for whoever observes.
+    pub(super) news: Vec<observe::Recorded>,
     /// Steps whose one task succeeds without a worker.
     pub(super) by_core: Vec<StepOf>,
     /// Steps whose pending tasks become ready.
@@ -148,6 +151,7 @@ impl Changes {
             runs: Vec::new(),
             tasks: Vec::new(),
             events: Vec::new(),
+            news: Vec::new(),
             by_core: Vec::new(),
             released: Vec::new(),
             queued: Vec::new(),
@@ -174,6 +178,7 @@ impl Changes {
         self.runs.extend(part.runs);
         self.tasks.extend(part.tasks);
         self.events.extend(part.events);
+        self.news.extend(part.news);
         self.by_core.extend(part.by_core);
         self.released.extend(part.released);
         self.queued.extend(part.queued);

@@ -155,6 +155,7 @@ pub(super) async fn flush(
         }
     }
     s.recorded |= !changes.events.is_empty();
+    s.news.append(&mut changes.news);
     let now = changes.now.0;
     let mut first = Batch::default();
     outputs(&mut first, &changes);

@@ -4,6 +4,7 @@ use super::Session;
 use super::changes::{Changes, NewEvent};
 use super::rows::{get, id, named, number, sha};
 use crate::StoreError;
+use crate::observe::Recorded;
 use crate::standing::{shown, steps};
 use mediaflow_core::operation::{Facts, Format};
 use mediaflow_core::{
@@ -146,6 +147,11 @@ impl Live {
             id: changes.env.id(),
             kind: event.kind.as_str(),
             data: event.data.to_string(),
+        });
+        changes.news.push(Recorded {
+            kind: event.kind,
+            asset: self.asset,
+            generation: self.run.generation,
         });
     }
 

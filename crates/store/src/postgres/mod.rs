@@ -155,8 +155,8 @@ impl PostgresStore {
         premises::installation(&row)?.may_start()?;
         let position = relay::end(&conn).await?;
         drop(conn);
-        let (reports, reported) = Queue::new();
-        let (uploads, uploaded) = Queue::new();
+        let (reports, reported) = Queue::new("report");
+        let (uploads, uploaded) = Queue::new("accept");
         let core = Arc::new(Core {
             pool,
             env,

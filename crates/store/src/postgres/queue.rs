@@ -1,7 +1,7 @@
 //! What arrives at the same moment is done together: all that waits in one transaction, and no more than two of these at a time.
 
 use super::Core;
-use crate::StoreError;
+use crate::{StoreError, observe};
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -29,22 +29,31 @@ pub(super) type Run<I, A> =
 type Waiting<I, A> = (I, oneshot::Sender<Result<A, StoreError>>);
 
 /// A line of items that wait for a transaction.
-pub(super) struct Queue<I, A>(mpsc::Sender<Waiting<I, A>>);
+pub(super) struct Queue<I, A> {
+    verb: &'static str,
+    sender: mpsc::Sender<Waiting<I, A>>,
+}
 
 /// The other end of the line, until somebody serves it.
 pub(super) struct Served<I, A>(mpsc::Receiver<Waiting<I, A>>);
 
 impl<I: Send + Sync + 'static, A: Send + 'static> Queue<I, A> {
-    pub(super) fn new() -> (Self, Served<I, A>) {
+    /// A line for what `verb` is asked.
+    pub(super) fn new(verb: &'static str) -> (Self, Served<I, A>) {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        (Self(sender), Served(receiver))
+        (Self { verb, sender }, Served(receiver))
     }
 
     /// Has an item done; answers after the commit. It is done though the caller goes away.
     pub(super) async fn run(&self, item: I) -> Result<A, StoreError> {
+        observe::timed(self.verb, self.wait(item)).await
+    }
+
+    async fn wait(&self, item: I) -> Result<A, StoreError> {
         let stopped = || StoreError::Unavailable("the store was closed".into());
         let (sender, answer) = oneshot::channel();
-        self.0.send((item, sender)).await.map_err(|_| stopped())?;
+        let sent = self.sender.send((item, sender)).await;
+        sent.map_err(|_| stopped())?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 }

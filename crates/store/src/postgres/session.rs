@@ -4,11 +4,13 @@ use super::connect::{is_contention, is_outdated};
 use super::rows::{named, time};
 use super::{Clock, Core};
 use crate::moving::Phase;
+use crate::observe::{self, Recorded};
 use crate::query::{Arg, Query};
 use crate::{StoreError, Waiting};
 use deadpool_postgres::Object;
 use futures_util::future::{BoxFuture, join_all};
 use mediaflow_core::Timestamp;
+use std::any::type_name_of_val;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +54,8 @@ pub(super) struct Session {
     pub(super) ready: Vec<Waiting>,
     /// Set when an event was written.
     pub(super) recorded: bool,
+    /// What was added to histories.
+    pub(super) news: Vec<Recorded>,
     /// Whether changes are taken.
     pub(super) phase: Phase,
     conn: Option<Object>,
@@ -67,6 +71,7 @@ impl Session {
             now: core.env.now(),
             ready: Vec::new(),
             recorded: false,
+            news: Vec::new(),
             phase: Phase::Open,
             conn: Some(conn),
             in_transaction: false,
@@ -94,6 +99,7 @@ impl Session {
         self.committing = true;
         self.conn().batch_execute("COMMIT").await?;
         self.in_transaction = false;
+        observe::committed(&self.news);
         if self.recorded {
             self.core.relay.wants();
         }
@@ -227,7 +233,8 @@ pub(super) async fn write<'e, T>(
     repeat: Repeat,
     verb: impl for<'s> Fn(&'s mut Session, Lent<'s, 'e>) -> Working<'s, T>,
 ) -> Result<T, StoreError> {
-    transact(core, BEGIN, repeat, verb).await
+    let closure = type_name_of_val(&verb);
+    observe::timed(closure, transact(core, BEGIN, repeat, verb)).await
 }
 
 /// The same for a verb that is called all the time, and whose statements find their rows by keys.
@@ -236,7 +243,8 @@ pub(super) async fn write_often<'e, T>(
     repeat: Repeat,
     verb: impl for<'s> Fn(&'s mut Session, Lent<'s, 'e>) -> Working<'s, T>,
 ) -> Result<T, StoreError> {
-    transact(core, BEGIN_PLANNED, repeat, verb).await
+    let closure = type_name_of_val(&verb);
+    observe::timed(closure, transact(core, BEGIN_PLANNED, repeat, verb)).await
 }
 
 async fn transact<'e, T>(
@@ -277,6 +285,14 @@ async fn transact<'e, T>(
 }
 
 pub(super) async fn read<'e, T>(
+    core: &Arc<Core>,
+    query: impl for<'s> Fn(&'s Session, Lent<'s, 'e>) -> Working<'s, T>,
+) -> Result<T, StoreError> {
+    let closure = type_name_of_val(&query);
+    observe::timed(closure, look(core, query)).await
+}
+
+async fn look<'e, T>(
     core: &Arc<Core>,
     query: impl for<'s> Fn(&'s Session, Lent<'s, 'e>) -> Working<'s, T>,
 ) -> Result<T, StoreError> {

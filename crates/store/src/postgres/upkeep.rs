@@ -7,8 +7,8 @@ use super::unit::{Decided, Unit};
 use super::{PostgresStore, Repeat, Session, blobs, claim, cluster, flush, hand, live, report};
 use crate::load::{MINUTES, MINUTES_KEPT, Unplaced, minute, obstacle};
 use crate::{
-    Condemned, Lease, Presence, Purge, QueueLoad, Recent, StoreError, StoreHealth, Swept, Switch,
-    Upkeep, Waiting,
+    Condemned, Lease, Presence, Purge, PurgeLoad, QueueLoad, Recent, StoreError, StoreHealth,
+    Swept, Switch, Upkeep, Waiting,
 };
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -156,6 +156,7 @@ pub(super) fn before(now: Timestamp, age: Duration) -> i64 {
     now.0.saturating_sub(clamp(age.as_millis()))
 }
 
+const PURGES_WAITING: &str = "SELECT count(*) AS waiting, min(due_at) AS due_at FROM purges";
 /// Looks at no more than it may answer: behind those there are as many that somebody was told of just now.
 const UNCLAIMED: &str = "SELECT c.* FROM unnest($1::text[]) q (queue) CROSS JOIN LATERAL (
         SELECT id, asset, queue, lane, queued_at FROM tasks
@@ -412,6 +413,7 @@ async fn health(s: &mut Session) -> Result<StoreHealth, StoreError> {
             (LINES, &[&names]),
             (OFF, &[]),
             (IMPORTS, &[]),
+            (PURGES_WAITING, &[]),
         ])
         .await?;
     let workers = cluster::at_work(s).await?;
@@ -476,6 +478,10 @@ async fn health(s: &mut Session) -> Result<StoreHealth, StoreError> {
         load.staff(&workers);
         load
     };
+    let purges = PurgeLoad {
+        waiting: count(&answers[7][0], "waiting")?,
+        due_at: maybe_time(&answers[7][0], "due_at")?,
+    };
     let states = AssetState::ALL.iter();
     Ok(StoreHealth {
         queues: Queue::ALL.iter().map(&mut load).collect(),
@@ -483,6 +489,7 @@ async fn health(s: &mut Session) -> Result<StoreHealth, StoreError> {
             .map(|state| (*state, assets.get(state.as_str()).copied().unwrap_or(0)))
             .collect(),
         imports,
+        purges,
     })
 }
 

@@ -5,6 +5,7 @@ use super::renditions;
 use super::rows::{clamp, id, named, sha, to_json};
 use super::writer::Session;
 use crate::StoreError;
+use crate::observe::Recorded;
 use crate::standing::{counters, shown};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{
@@ -254,6 +255,11 @@ impl Live {
         let position =
             u64::try_from(s.conn.last_insert_rowid()).expect("positions count up from 1");
         s.position.set(Some(position));
+        s.news.borrow_mut().push(Recorded {
+            kind: event.kind,
+            asset: self.asset,
+            generation: self.run.generation,
+        });
         Ok(())
     }
 

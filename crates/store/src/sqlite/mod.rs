@@ -48,11 +48,12 @@ mod writer;
 
 use crate::frozen::Frozen;
 use crate::signals::WAITING_MAX;
-use crate::{Environment, Signals, StoreError, Waiting};
+use crate::{Environment, Signals, StoreError, Waiting, observe};
 use cluster::Present;
 use reader::Readers;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use std::any::type_name_of_val;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -183,7 +184,8 @@ impl SqliteStore {
         &self,
         verb: impl FnMut(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.run(verb).await
+        let closure = type_name_of_val(&verb);
+        observe::timed(closure, self.writer.run(verb)).await
     }
 
     async fn read<T: Send + 'static>(
@@ -192,8 +194,10 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         match &self.readers {
             Some(readers) => {
+                let closure = type_name_of_val(&query);
                 let frozen = Arc::clone(&self.frozen);
-                readers.run(move |conn| query(conn, &frozen)).await
+                let reading = readers.run(move |conn| query(conn, &frozen));
+                observe::timed(closure, reading).await
             }
             None => {
                 // Alone in its transaction, it is never done again.

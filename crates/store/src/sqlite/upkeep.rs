@@ -8,8 +8,8 @@ use super::writer::Session;
 use super::{SqliteStore, claim, switches, work};
 use crate::load::{MINUTES, MINUTES_KEPT, Unplaced, minute, obstacle};
 use crate::{
-    Condemned, Presence, Purge, QueueLoad, Recent, StoreError, StoreHealth, Stuck, Swept, Upkeep,
-    Waiting,
+    Condemned, Presence, Purge, PurgeLoad, QueueLoad, Recent, StoreError, StoreHealth, Stuck,
+    Swept, Upkeep, Waiting,
 };
 use async_trait::async_trait;
 use mediaflow_core::{
@@ -167,6 +167,8 @@ pub(super) const OLDEST: &str =
     "SELECT min(queued_at) AS oldest FROM tasks WHERE state = 'ready' AND queue = ?1";
 pub(super) const PURGES: &str = "SELECT id, asset, paths, attempts FROM purges
      WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
+pub(super) const PURGES_WAITING: &str =
+    "SELECT count(*) AS waiting, min(due_at) AS due_at FROM purges";
 pub(super) const EXPIRED: &str = "SELECT id FROM tasks
      WHERE state = 'running' AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2";
 pub(super) const DUE: &str = "SELECT id, tenant, cpu_ms FROM tasks
@@ -341,10 +343,18 @@ fn health(
     let imports = conn
         .prepare_cached(IMPORTS)?
         .query_row([], |row| row.get(0))?;
+    let mut purges = conn.prepare_cached(PURGES_WAITING)?;
+    let purges = purges.query_row([], |row| {
+        Ok(PurgeLoad {
+            waiting: row.get("waiting")?,
+            due_at: maybe_time(row, "due_at")?,
+        })
+    })?;
     Ok(StoreHealth {
         queues,
         assets,
         imports,
+        purges,
     })
 }
 

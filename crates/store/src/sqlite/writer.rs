@@ -7,6 +7,7 @@ use super::memory::Memory;
 use super::phase::phase;
 use crate::frozen::Frozen;
 use crate::moving::Phase;
+use crate::observe::{self, Recorded};
 use crate::{Environment, StoreError, Waiting};
 use mediaflow_core::{TaskId, Timestamp};
 use rusqlite::Connection;
@@ -32,6 +33,8 @@ pub(super) struct Session<'a> {
     pub(super) ready: RefCell<Vec<Waiting>>,
     /// The newest event's position, when one was written.
     pub(super) position: Cell<Option<u64>>,
+    /// What was added to histories.
+    pub(super) news: RefCell<Vec<Recorded>>,
     /// Whether changes are taken.
     pub(super) phase: Phase,
     /// What the transaction knows already, and writes once at its end.
@@ -47,6 +50,7 @@ impl<'a> Session<'a> {
             frozen,
             ready: RefCell::default(),
             position: Cell::new(None),
+            news: RefCell::default(),
             phase: Phase::Open,
             memory: Memory::default(),
         }
@@ -63,6 +67,7 @@ impl<'a> Session<'a> {
 pub(super) struct News {
     ready: Vec<Waiting>,
     position: Option<u64>,
+    recorded: Vec<Recorded>,
 }
 
 /// Why a COMMIT failed; shared by all whose work was in it.
@@ -277,6 +282,7 @@ impl Desk {
         let committed = match ended {
             Ended::Committed(news) => {
                 self.bells.ring(&news);
+                observe::committed(&news.recorded);
                 Ok(())
             }
             Ended::Spoilt(request) => {
@@ -322,6 +328,7 @@ fn together(
         session.now = session.env.now();
         session.ready.borrow_mut().clear();
         session.position.set(None);
+        session.news.borrow_mut().clear();
         let changes = || (conn.total_changes(), session.memory.changes());
         let before = changes();
         let is_ok = catch_unwind(AssertUnwindSafe(|| request.run(session)));
@@ -337,6 +344,7 @@ fn together(
         if matches!(is_ok, Ok(true)) {
             news.ready.append(&mut session.ready.borrow_mut());
             news.position = session.position.get().or(news.position);
+            news.recorded.append(&mut session.news.borrow_mut());
         } else if is_ok.is_err() || changes() != before {
             return Ok(Ended::Spoilt(request));
         }

@@ -91,6 +91,7 @@ impl Setup {
             scratch,
         };
         let toolbox = Toolbox::new(limits, heif, &self.moderation, video).unwrap();
+        let metrics = Arc::new(Metrics::new("test"));
         let engine = Arc::new(Engine::new(Parts {
             store,
             is_shared: false,
@@ -116,10 +117,10 @@ impl Setup {
             watches: Vec::new(),
             storage_sources: Vec::new(),
             hook: None,
+            metrics: Arc::clone(&metrics),
         }));
         let stop = CancellationToken::new();
         let _ = Services::start(&engine, &stop).board();
-        let metrics = Arc::new(Metrics::new("test"));
         let worker = Worker::new(
             Arc::<Engine>::clone(&engine),
             toolbox,

@@ -1,10 +1,16 @@
 //! `[log]`: what the server says about its work, on standard error.
 
+mod json;
+
 use crate::fault::Fault;
+use crate::telemetry::Traces;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::io::IsTerminal as _;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -51,26 +57,27 @@ impl LogConfig {
         })
     }
 
-    /// Begins to log, for the rest of the process' life.
+    /// Begins to log and to tell of spans, for the rest of the process' life.
     ///
     /// # Errors
     /// When the level cannot be understood.
-    pub(crate) fn start(&self) -> Result<(), Fault> {
-        let lines = tracing_subscriber::fmt()
-            .with_env_filter(self.filter().map_err(Fault::unusable)?)
-            .with_writer(std::io::stderr);
-        match self.format {
+    pub(crate) fn start(&self, traces: Option<Traces>) -> Result<(), Fault> {
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = match self.format {
             LogFormat::Pretty => lines
                 .with_ansi(std::io::stderr().is_terminal())
                 .with_target(false)
-                .init(),
+                .boxed(),
             LogFormat::Json => lines
-                .json()
-                .flatten_event(true)
-                .with_current_span(true)
-                .with_span_list(false)
-                .init(),
-        }
+                .fmt_fields(JsonFields::new())
+                .event_format(json::Flat)
+                .boxed(),
+        };
+        let filter = self.filter().map_err(Fault::unusable)?;
+        tracing_subscriber::registry()
+            .with(lines.with_filter(filter))
+            .with(traces.map(Traces::layer))
+            .init();
         Ok(())
     }
 }
