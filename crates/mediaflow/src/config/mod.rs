@@ -3,10 +3,12 @@
 
 mod load;
 mod reference;
+mod settings;
 mod via;
 
-pub(crate) use load::load;
+pub(crate) use load::{load, read};
 pub(crate) use reference::reference;
+pub(crate) use settings::{settings, without_secrets};
 pub(crate) use via::ViaConfig;
 
 use crate::logging::LogConfig;
