@@ -134,7 +134,8 @@ fn blobs(conn: &Connection, values: &[(&str, &dyn rusqlite::ToSql)]) -> Result<(
     conn.execute("DELETE FROM copied", [])?;
     conn.execute(
         "WITH RECURSIVE steps (i) AS (SELECT :from UNION ALL SELECT i + 1 FROM steps WHERE i < :until),
-            mine AS (SELECT blob, row_number() OVER (ORDER BY blob) AS k FROM renditions WHERE asset = :template)
+            mine AS (SELECT blob, row_number() OVER (ORDER BY blob) AS k
+                FROM (SELECT DISTINCT blob FROM renditions WHERE asset = :template))
          INSERT INTO copied SELECT mine.blob, i, unhex(printf('%012x7%03xa%015x', :base + i * 1000, mine.k, i)) FROM steps, mine",
         values,
     )?;
