@@ -4,6 +4,7 @@ import axe from "axe-core";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { keys, outlets, stockAndSettings } from "./operating.mjs";
 import { Served } from "./served.mjs";
 
 const [binary, folder, out] = process.argv.slice(2);
@@ -78,6 +79,7 @@ async function look(page, name) {
 }
 
 const see = (page, text, options = {}) => page.getByText(text, options).first().waitFor();
+const hands = { step, look, see, open, media };
 
 async function openServer() {
   const server = await new Served(binary, join(folder, "open")).start();
@@ -107,7 +109,7 @@ async function openServer() {
     await page.keyboard.press("n");
     await page.getByRole("heading", { name: "All is well" }).waitFor();
     await page.keyboard.press("?");
-    await page.getByRole("dialog", { name: "Keys" }).waitFor();
+    await page.getByRole("dialog", { name: "Keyboard" }).waitFor();
     await page.keyboard.press("Escape");
   });
 
@@ -166,10 +168,14 @@ async function openServer() {
 
   await step("a switch that is off is told, and put on again with one press", page, async () => {
     await page.to("/workers");
+    await page.getByRole("region", { name: "Workers" }).getByText("working").waitFor();
+    await look(page, "workers");
+    await page.to("/settings");
     await page.getByRole("region", { name: "Switches" }).locator(".switch", { hasText: "claims.image" }).getByRole("button").click();
     await page.getByRole("dialog").getByRole("button", { name: "Switch off" }).click();
     await see(page, "Switch on");
-    await look(page, "workers");
+    await page.getByRole("region", { name: "Changes" }).getByText("claims.image").first().waitFor();
+    await page.screenshot({ path: join(out, "settings-switched.png") });
     const waiting = await server.upload(readFileSync(media("valley.jpg")), "waits.jpg");
     await page.to("/");
     await see(page, /image tasks? waits?: claims are switched off|image tasks wait: claims are switched off/);
@@ -298,9 +304,18 @@ async function openServer() {
     await page.getByRole("region", { name: /^Step resize/ }).waitFor();
     await page.locator("pre.error").first().waitFor();
     await look(page, "failed");
-    await page.getByRole("button", { name: "Try it again, and what follows" }).click();
+    const work = page.getByRole("region", { name: "Work" });
+    // What waits for it, and what came before it, offer the same.
+    await work.getByRole("button", { name: /^publish/ }).first().click();
+    await see(page, "It was not begun, because resize failed for good.");
+    await work.getByRole("button", { name: "Try resize again, and what follows" }).waitFor();
+    await page.screenshot({ path: join(out, "failed-follower.png") });
+    await work.getByRole("button", { name: /^moderate/ }).first().click();
+    await work.getByRole("button", { name: "Try what failed after it again: resize" }).click();
     await see(page, "1 task of resize tried again");
+    await work.getByRole("button", { name: /^resize/ }).first().click();
     await see(page, "attempt 3");
+    await work.getByRole("button", { name: "Try it again, and what follows" }).waitFor();
   });
 
   await step("dead letters are grouped, opened and replayed", page, async () => {
@@ -324,6 +339,8 @@ async function openServer() {
     await look(page, "recipes");
   });
 
+  await stockAndSettings(server, page, hands);
+
   await step("a phone has everything", page, async () => {
     const phone = await open(server, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
     for (const [name, path, wait] of [
@@ -332,7 +349,11 @@ async function openServer() {
       ["film", `/assets/${ids["film.mp4"]}`, "Renditions"],
       ["dead", "/dead", "Dead letters"],
       ["upload", "/upload", "Drop files"],
-      ["workers", "/workers", "Switches"],
+      ["workers", "/workers", "working"],
+      ["storage", "/storage", "What it is"],
+      ["outlets", "/outlets", "Events for other systems"],
+      ["keys", "/keys", "New key…"],
+      ["settings", "/settings", "[limits.upload]"],
     ]) {
       await phone.to(path);
       await see(phone, wait);
@@ -406,6 +427,8 @@ async function lockedServer() {
     await page.getByLabel("API key").waitFor();
   });
 
+  await keys(server, page, hands);
+
   await step("review goes by keys, and can be taken back", page, async () => {
     for (const name of readdirSync(media("holiday")).sort()) await server.upload(readFileSync(media(join("holiday", name))), name);
     await page.getByLabel("API key").fill(moderator);
@@ -439,6 +462,7 @@ async function lockedServer() {
 
 if (!process.env.SKIP_OPEN) await openServer();
 if (!process.env.SKIP_LOCKED) await lockedServer();
+if (!process.env.SKIP_OUTLETS) await outlets(binary, folder, hands);
 await browser.close();
 console.log(failures ? `${failures} failed; screenshots are in ${out}` : `all well; screenshots are in ${out}`);
 process.exit(failures ? 1 : 0);

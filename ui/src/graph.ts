@@ -56,3 +56,32 @@ export function layout(steps: Step[]): Layout {
   const edges = ways.map(({ from, to, places }) => ({ from, to, points: places.map(({ column, row }) => ({ column, row })) }));
   return { nodes, columns, rows, edges };
 }
+
+/** Steps that need this one, directly or through others, in the recipe's order. */
+export function followers(steps: Step[], name: string): string[] {
+  const found = new Set([name]);
+  // Steps stand after what they need.
+  for (const step of steps) if (step.needs.some((need) => found.has(need))) found.add(step.name);
+  found.delete(name);
+  return [...found];
+}
+
+/** Steps that this one needs, directly or through others, in the recipe's order. */
+export function sources(steps: Step[], name: string): string[] {
+  return steps.map((step) => step.name).filter((one) => followers(steps, one).includes(name));
+}
+
+interface Standing { step: string; state: string }
+
+/**
+ * What can be tried again from a step on: its own dead tasks and those of the steps that follow it. Where it was never begun because
+ * something before it failed, that is what must be tried again.
+ */
+export function retriable<T extends Standing>(steps: Step[], tasks: T[], name: string): { own: T[]; after: T[]; before: T[] } {
+  const dead = tasks.filter((task) => task.state === "dead");
+  const after = followers(steps, name);
+  const waits = tasks.some((task) => task.step === name && task.state === "cancelled");
+  const before = waits ? sources(steps, name) : [];
+  const of = (names: string[]) => dead.filter((task) => names.includes(task.step));
+  return { own: of([name]), after: of(after), before: of(before) };
+}

@@ -66,7 +66,7 @@ function switched({ switches = [], queues = [] }: Known): Trouble[] {
         what: queue ? `${waits ? `${many(waits, `${queue.queue} task`)} wait${waits === 1 ? "s" : ""}: claims are` : `Claims of ${queue.queue} tasks are`} switched off` : "Uploads are switched off",
         since: queue && waits ? before(queue.oldest_ready_seconds) : undefined,
         why: "an operator turned the switch off",
-        remedies: [{ label: "Switch on", act: { kind: "switch", name: s.name } }, { label: "Who did?", to: "/workers" }],
+        remedies: [{ label: "Switch on", act: { kind: "switch", name: s.name } }, { label: "Who did?", to: "/settings" }],
       };
     });
 }

@@ -85,11 +85,13 @@ impl Caller {
 }
 
 /// What people do; workers do something else.
-const PEOPLE: [Scope; 4] = [Scope::Ingest, Scope::Read, Scope::Moderate, Scope::Admin];
+pub(crate) const PEOPLE: [Scope; 4] = [Scope::Ingest, Scope::Read, Scope::Moderate, Scope::Admin];
 
 /// Who asks, and what that one may do.
 #[derive(Debug)]
 pub(crate) struct Known {
+    /// None where no key is needed.
+    pub(crate) key: Option<KeyId>,
     pub(crate) tenant: TenantId,
     pub(crate) name: String,
     /// With those that others imply.
@@ -102,6 +104,7 @@ impl Known {
     fn of(key: &KeyRecord) -> Self {
         let scopes = Scope::ALL.iter().filter(|scope| key.allows(**scope));
         Self {
+            key: Some(key.id),
             tenant: key.tenant,
             name: key.name.clone(),
             scopes: scopes.map(|scope| scope.as_str()).collect(),
@@ -211,6 +214,7 @@ impl Access {
         if self.is_open && !parts.headers.contains_key(header::AUTHORIZATION) {
             let caller = open(parts)?;
             return Ok(Known {
+                key: None,
                 tenant: caller.tenant,
                 name: caller.name,
                 scopes: PEOPLE.map(Scope::as_str).to_vec(),

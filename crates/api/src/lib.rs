@@ -28,6 +28,7 @@ mod resumable;
 mod routes;
 mod send;
 mod session;
+mod settings;
 pub mod signing;
 mod sse;
 mod tokens;
@@ -40,6 +41,7 @@ pub use config::ApiConfig;
 pub use cors::CorsOrigins;
 pub use mediaflow_engine::metrics::Metrics;
 pub use openapi::openapi;
+pub use settings::{Origin, Setting};
 
 use mediaflow_engine::{Engine, Stills, services::Board};
 use signing::Signer;
@@ -63,6 +65,10 @@ pub struct ApiParts {
     pub stills: Option<Arc<dyn Stills>>,
     /// Where background services leave their status.
     pub services: Board,
+    /// The configuration in effect, without secrets.
+    pub settings: Vec<Setting>,
+    /// What this process is called among others: its machine and process.
+    pub process: String,
     /// Shared with the worker.
     pub metrics: Arc<Metrics>,
     /// Event streams end when it is cancelled.
@@ -79,6 +85,8 @@ pub(crate) struct Context {
     upload_cors: CorsOrigins,
     stills: Option<Arc<dyn Stills>>,
     services: Board,
+    settings: Vec<Setting>,
+    process: String,
     metrics: Arc<Metrics>,
     stopping: CancellationToken,
     lookups: lookups::Lookups,
@@ -122,6 +130,8 @@ fn shared(parts: ApiParts) -> Shared {
         cors: parts.cors,
         stills: parts.stills,
         services: parts.services,
+        settings: parts.settings,
+        process: parts.process,
         metrics: parts.metrics,
         stopping: parts.stopping,
     })

@@ -15,7 +15,7 @@ use mediaflow_core::Queue;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// What wakes workers. Cheap to clone.
 #[derive(Clone)]
@@ -44,12 +44,32 @@ pub(crate) struct Counters {
     pub(crate) acknowledged: AtomicU64,
     failures: AtomicU64,
     trouble: Mutex<Option<String>>,
+    last_failure: Mutex<Option<Failed>>,
+}
+
+/// A request that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// When that was known.
+    pub at: SystemTime,
+    /// Without anything secret.
+    pub why: String,
 }
 
 impl Counters {
     pub(crate) fn failed(&self, error: &BrokerError) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         *self.trouble() = Some(error.to_string());
+        let failed = Failed {
+            at: SystemTime::now(),
+            why: error.to_string(),
+        };
+        *self.last_failure() = Some(failed);
+    }
+
+    pub(crate) fn last_failure(&self) -> MutexGuard<'_, Option<Failed>> {
+        let last = self.last_failure.lock();
+        last.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn stats(&self) -> Stats {

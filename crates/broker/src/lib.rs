@@ -25,7 +25,7 @@ mod ring;
 mod sns;
 mod sqs;
 
-pub use broker::{Broker, Stats};
+pub use broker::{Broker, Failed, Stats};
 pub use error::BrokerError;
 pub use listener::{Delivery, Listener};
 pub use outlet::{Event, Outlet};

@@ -6,7 +6,7 @@ use crate::kafka::events::KafkaEvents;
 use crate::redis::events::RedisEvents;
 use crate::sns::SnsEvents;
 use crate::sqs::events::SqsEvents;
-use crate::{BrokerError, Stats};
+use crate::{BrokerError, Failed, Stats};
 use async_trait::async_trait;
 use mediaflow_core::AssetId;
 use std::collections::{BTreeMap, HashMap};
@@ -126,6 +126,12 @@ impl Outlet {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.counters.stats()
+    }
+
+    /// The last request that failed, though others may have gone well since.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<Failed> {
+        self.counters.last_failure().clone()
     }
 
     /// What the last request failed with; nothing if it went well.

@@ -80,6 +80,7 @@ codes! {
     HookUnavailable "hook.unavailable" 503 "Who decides about files (`ingest.hook`) did not answer. Try again later.";
     SwitchOff "switch.off" 503 "An operator has switched uploads off for now (`mediaflow switches`). Reading goes on; try again later.";
     TenantNotFound "tenant.not_found" 404 "There is no such tenant.";
+    KeyNotFound "key.not_found" 404 "There is no such API key.";
     SwitchNotFound "switch.not_found" 404 "There is no such switch.";
     LimitStorage "limit.storage" 507 "The disk has less free space than `limits.upload.free_bytes_min`. Uploads are refused; reading and deleting go on.";
     Timeout "timeout" 504 "The work took longer than its step allows.";

@@ -1,7 +1,8 @@
 //! What stands in front of delivery: warmed before publishing, purged after a change.
 
 use crate::config::{CdnConfig, CdnDriver};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// A CDN's driver.
 #[derive(Debug, Clone)]
@@ -18,6 +19,20 @@ pub struct HttpCdn {
     client: reqwest::Client,
     base: String,
     purge_token: Option<String>,
+    purged: Arc<Mutex<CdnStats>>,
+}
+
+/// What became of purges since this process began.
+#[derive(Debug, Clone, Default)]
+pub struct CdnStats {
+    /// Purges that were done.
+    pub purged: u64,
+    /// Those that failed; each is tried again.
+    pub failures: u64,
+    /// When the last one failed, and why.
+    pub last_failure: Option<(SystemTime, String)>,
+    /// Whether the last one failed.
+    pub is_failing: bool,
 }
 
 /// Why a CDN did not do what it was told.
@@ -59,6 +74,7 @@ impl Cdn {
             client,
             base,
             purge_token: config.purge_token.clone(),
+            purged: Arc::default(),
         }))
     }
 
@@ -84,18 +100,46 @@ impl Cdn {
         Ok(())
     }
 
+    /// What became of purges; nothing where there is no CDN.
+    pub fn stats(&self) -> Option<CdnStats> {
+        match self {
+            Self::None => None,
+            Self::Http(cdn) => Some(cdn.stats().clone()),
+        }
+    }
+
     /// Has the CDN forget these paths. What it never knew is forgotten already.
     ///
     /// # Errors
     /// The first path that it did not forget.
     pub async fn purge(&self, paths: &[String]) -> Result<(), CdnError> {
         let Self::Http(cdn) = self else { return Ok(()) };
+        let done = cdn.forget(paths).await;
+        let mut stats = cdn.stats();
+        stats.is_failing = done.is_err();
+        match &done {
+            Ok(()) => stats.purged += 1,
+            Err(error) => {
+                stats.failures += 1;
+                stats.last_failure = Some((SystemTime::now(), error.to_string()));
+            }
+        }
+        done
+    }
+}
+
+impl HttpCdn {
+    fn stats(&self) -> MutexGuard<'_, CdnStats> {
+        self.purged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn forget(&self, paths: &[String]) -> Result<(), CdnError> {
         let method = reqwest::Method::from_bytes(b"PURGE").expect("PURGE is a valid method name");
         for path in paths {
-            let mut request = cdn
+            let mut request = self
                 .client
-                .request(method.clone(), format!("{}{path}", cdn.base));
-            if let Some(token) = &cdn.purge_token {
+                .request(method.clone(), format!("{}{path}", self.base));
+            if let Some(token) = &self.purge_token {
                 request = request.bearer_auth(token);
             }
             let status = request.send().await?.status();

@@ -5,13 +5,15 @@ use crate::config::{
 };
 use crate::imports::Tally;
 use crate::metrics::Metrics;
+use crate::services::OUTLET;
+use crate::stock::Stocktaking;
 use crate::uploads::Growing;
 use crate::{Cdn, EngineError, Fetcher, Hook, Recipes, Recognise, StorageSource, WatchConfig};
 use mediaflow_blob::Blobs;
 use mediaflow_broker::{Broker, Outlet};
 use mediaflow_core::run::WatermarkSettings;
 use mediaflow_core::{Priority, RunSettings, TenantId, Timestamp};
-use mediaflow_store::{Environment, Store};
+use mediaflow_store::{Backlog, Environment, Store};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -72,6 +74,7 @@ pub struct Engine {
     pub(crate) imported: Tally,
     pub(crate) measuring: Semaphore,
     pub(crate) running_keys: Mutex<HashSet<(TenantId, String)>>,
+    pub(crate) stocktaking: Stocktaking,
 }
 
 impl Engine {
@@ -88,6 +91,7 @@ impl Engine {
             imported: Tally::default(),
             measuring: Semaphore::new(1),
             running_keys: Mutex::default(),
+            stocktaking: Stocktaking::default(),
         }
     }
 
@@ -124,6 +128,14 @@ impl Engine {
         }
     }
 
+    /// What systems outside have yet to be told.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn backlog(&self) -> Result<Backlog, EngineError> {
+        Ok(self.store().backlog(OUTLET).await?)
+    }
+
     /// Clock, ids and randomness.
     pub fn environment(&self) -> &Arc<dyn Environment> {
         &self.parts.environment
@@ -137,6 +149,11 @@ impl Engine {
     /// What stands in front of delivery.
     pub fn cdn(&self) -> &Cdn {
         &self.parts.cdn
+    }
+
+    /// `[retention]`.
+    pub fn retention(&self) -> &RetentionConfig {
+        &self.parts.retention
     }
 
     /// `[limits.upload]`.

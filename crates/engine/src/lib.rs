@@ -26,6 +26,7 @@ mod recipes;
 mod recognise;
 pub mod services;
 mod stills;
+mod stock;
 mod storage_events;
 mod uploads;
 mod watch;
@@ -33,7 +34,7 @@ mod watermark;
 
 pub use accept::{Receipt, Upload};
 pub use bounds::{Bounds, DayBounds, is_type};
-pub use cdn::{Cdn, CdnError};
+pub use cdn::{Cdn, CdnError, CdnStats};
 pub use cloud_event::CloudEvent;
 pub use config::{
     CdnConfig, CdnDriver, ClassifierConfig, EventsConfig, MetadataConfig, ModerationConfig,
@@ -49,6 +50,7 @@ pub use imports::{Fetcher, ImportConfig, ImportCounts, IngestConfig, Lookup, Net
 pub use recipes::{RecipeFileError, Recipes};
 pub use recognise::{Recognise, Recognised};
 pub use stills::{Moment, StillSource, Stills};
+pub use stock::{Counted, Stock};
 pub use storage_events::{
     Created, NoEvent, StorageEventsConfig, StorageSource, read as read_storage_events,
 };

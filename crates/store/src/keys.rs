@@ -1,5 +1,6 @@
 //! API keys. Only digests are stored.
 
+use crate::query::{cut, decode};
 use crate::{KeyLimits, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::{KeyId, Sha256, TenantId, Timestamp};
@@ -94,6 +95,45 @@ impl KeyRecord {
     }
 }
 
+/// Which keys of a tenant to list.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    /// Only those that work, or only revoked ones.
+    pub live: Option<bool>,
+    /// The place after which to go on, from an earlier page.
+    pub cursor: Option<String>,
+}
+
+/// Some of a tenant's keys, the newest first.
+#[derive(Debug, Clone)]
+pub struct KeyPage {
+    /// These.
+    pub keys: Vec<KeyRecord>,
+    /// For the next page, where there is one.
+    pub next_cursor: Option<String>,
+}
+
+/// Where a page ends: when its last key was made, and the key.
+pub(crate) type KeyPlace = (i64, uuid::Uuid);
+
+impl KeyFilter {
+    /// After which the page begins; the first one begins after every time.
+    pub(crate) fn place(&self) -> Result<KeyPlace, StoreError> {
+        match &self.cursor {
+            Some(cursor) => decode(cursor),
+            None => Ok((i64::MAX, uuid::Uuid::max())),
+        }
+    }
+}
+
+impl KeyPage {
+    /// Of one key more than it has room for, if there is one.
+    pub(crate) fn of(mut keys: Vec<KeyRecord>, size: usize) -> Self {
+        let next_cursor = cut(&mut keys, size, |key| (key.created_at.0, key.id.0));
+        Self { keys, next_cursor }
+    }
+}
+
 /// Verbs about keys.
 #[async_trait]
 pub trait Keys: Send + Sync {
@@ -101,6 +141,16 @@ pub trait Keys: Send + Sync {
     async fn add_key(&self, key: NewKey) -> Result<(), StoreError>;
     /// All keys of the tenant, oldest first, revoked ones included.
     async fn keys(&self, tenant: TenantId) -> Result<Vec<KeyRecord>, StoreError>;
+    /// Up to `limit` keys of the tenant, 1 to 200, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidQuery`] for a limit or a cursor that is none.
+    async fn key_page(
+        &self,
+        tenant: TenantId,
+        filter: &KeyFilter,
+        limit: u32,
+    ) -> Result<KeyPage, StoreError>;
     /// One key of any tenant.
     async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError>;
     /// Ends a key; answers whether it existed and was live.

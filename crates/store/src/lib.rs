@@ -4,7 +4,7 @@
 //! inside it. The interface is split by who uses it: [`Intake`] and [`Uploading`] take uploads in, [`Importing`] what is fetched, [`Work`] is for workers,
 //! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Captioning`] for captions, [`Review`] is for people who decide and replay, [`Upkeep`] for the
 //! background services and [`Pruning`] for what they keep short, [`Relaying`] for telling others what happened, [`Keys`], [`Limiting`] and [`Tokens`] for access, [`Cluster`] for processes that share a
-//! store, [`Control`] for operators, [`Overview`] for people who look, and [`Signals`] for whoever waits for any of it.
+//! store, [`Control`] for operators, [`Measuring`] for who counts what is kept, [`Overview`] for people who look, and [`Signals`] for whoever waits for any of it.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ mod intake;
 mod keys;
 mod limits;
 mod load;
+mod measuring;
 pub mod moving;
 mod observe;
 mod overview;
@@ -59,14 +60,15 @@ pub use imports::{
     ImportChange, ImportFilter, ImportNext, ImportRecord, Importing, Mark, NewImport,
 };
 pub use intake::{Accept, Accepted, Idempotency, Intake};
-pub use keys::{KeyRecord, Keys, NewKey, Scope};
+pub use keys::{KeyFilter, KeyPage, KeyRecord, Keys, NewKey, Scope};
 pub use limits::{KeyLimits, Limiting, Usage};
 pub use load::{Obstacle, QueueLoad, Recent, Stuck, obstacle};
+pub use measuring::{Amount, Aside, Held, Measuring, Shelved, Sort};
 pub use observe::{Observe, Recorded, observe};
 pub use overview::{FAILED_MAX, FailureGroup, Overview, QueueMinute};
 pub use postgres::{Clock, PostgresOptions, PostgresStore};
 pub use pruning::{Pruning, Walked};
-pub use relaying::Relaying;
+pub use relaying::{Backlog, PURGES_MAX, Relaying};
 pub use review::{Generation, ReplayFilter, Review};
 pub use schema::{MigrationRecord, MigrationState};
 pub use signals::{Signals, Waiting};
@@ -105,6 +107,7 @@ pub trait Store:
     + Tokens
     + Cluster
     + Control
+    + Measuring
     + Overview
     + Signals
 {
@@ -127,6 +130,7 @@ impl<
         + Tokens
         + Cluster
         + Control
+        + Measuring
         + Overview
         + Signals,
 > Store for T

@@ -2,12 +2,34 @@
 
 use crate::{EventRecord, StoreError};
 use async_trait::async_trait;
+use mediaflow_core::Timestamp;
+
+/// Purges that are counted at most.
+pub const PURGES_MAX: u32 = 10_000;
+
+/// What systems outside have yet to be told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Events after the last one that was told.
+    pub events: u64,
+    /// When the first of them happened.
+    pub oldest_event_at: Option<Timestamp>,
+    /// Purges that are not done, up to [`PURGES_MAX`].
+    pub purges: u64,
+    /// Of these, how many were tried in vain.
+    pub purges_failed: u64,
+    /// When the first of them is tried, or should have been.
+    pub next_purge_at: Option<Timestamp>,
+}
 
 /// How far a history was told is remembered by name, so that whoever goes on begins where another one ended.
 #[async_trait]
 pub trait Relaying: Send + Sync {
     /// The events of all tenants that were not told yet, oldest first: those of one asset in its own order, none left out.
     async fn untold(&self, outlet: &str, limit: u32) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// What was not told to this outlet yet, and what caches have yet to forget.
+    async fn backlog(&self, outlet: &str) -> Result<Backlog, StoreError>;
 
     /// Everything up to this position was told. It never goes back.
     async fn told(&self, outlet: &str, position: u64) -> Result<(), StoreError>;

@@ -23,6 +23,13 @@ export type Arrival = Schemas["Arrival"];
 export type Minute = Schemas["QueueMinute"];
 export type Readiness = Schemas["Readiness"];
 export type Rendition = Schemas["Rendition"];
+export type Key = Schemas["Key"];
+export type KeyLimits = Schemas["KeyLimits"];
+export type Held = Schemas["Held"];
+export type Amount = Schemas["Amount"];
+export type Setting = Schemas["EffectiveSetting"];
+export type Outlet = Schemas["Outlet"];
+export type Tenant = Schemas["Tenant"];
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
 type Having<M extends Method> = { [P in keyof paths]: paths[P] extends { [K in M]: unknown } ? (paths[P][M] extends undefined ? never : P) : never }[keyof paths];

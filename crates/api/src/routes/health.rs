@@ -40,6 +40,10 @@ pub(crate) async fn landing() -> Json<Landing> {
             ("queues", "/v1/queues"),
             ("switches", "/v1/switches"),
             ("tenants", "/v1/tenants"),
+            ("keys", "/v1/keys"),
+            ("settings", "/v1/settings"),
+            ("storage", "/v1/storage"),
+            ("outlets", "/v1/outlets"),
             ("failures", "/v1/failures"),
             ("recipes", "/v1/recipes"),
             ("uploads", "/v1/uploads"),
@@ -162,7 +166,7 @@ pub(crate) async fn metrics(
             .engine
             .outlet()
             .map(|outlet| (outlet.stats(), context.engine.untold_for())),
-        imports: context.engine.import_counts(),
+        imports: Some(context.engine.import_counts()),
         services: &services(&context),
     };
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());

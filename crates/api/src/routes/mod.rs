@@ -11,14 +11,18 @@ pub(crate) mod events;
 pub(crate) mod failures;
 pub(crate) mod health;
 pub(crate) mod imports;
+pub(crate) mod keys;
 pub(crate) mod moderation;
 mod moments;
 pub(crate) mod original;
+pub(crate) mod outlets;
 pub(crate) mod queues;
 mod received;
 pub(crate) mod recipes;
 pub(crate) mod resumable;
 pub(crate) mod session;
+pub(crate) mod settings;
+pub(crate) mod storage;
 pub(crate) mod storage_events;
 mod streams;
 pub(crate) mod switches;
@@ -37,8 +41,8 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, get, patch, post, put};
-use mediaflow_core::{AssetId, ErrorCode, TaskId, TenantId, UploadId, WorkerId};
+use axum::routing::{any, delete, get, patch, post, put};
+use mediaflow_core::{AssetId, ErrorCode, KeyId, TaskId, TenantId, UploadId, WorkerId};
 use std::str::FromStr;
 
 pub(crate) fn router(context: Shared) -> Router {
@@ -102,6 +106,12 @@ pub(crate) fn router(context: Shared) -> Router {
                 .post(session::sign_in)
                 .delete(session::sign_out),
         )
+        .route("/v1/keys", get(keys::list).post(keys::create))
+        .route("/v1/keys/{id}", delete(keys::revoke))
+        .route("/v1/keys/{id}/limits", put(keys::limit))
+        .route("/v1/settings", get(settings::list))
+        .route("/v1/storage", get(storage::get))
+        .route("/v1/outlets", get(outlets::list))
         .route("/v1/switches", get(switches::list))
         .route("/v1/switches/history", get(switches::history))
         .route("/v1/switches/{name}", put(switches::set))
@@ -164,4 +174,5 @@ ids! {
     WorkerPath WorkerId WorkerNotFound;
     TenantPath TenantId TenantNotFound;
     ImportPath UploadId ImportNotFound;
+    KeyPath KeyId KeyNotFound;
 }

@@ -9,7 +9,7 @@ use crate::session::cookie;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json as Answer};
-use mediaflow_core::{ErrorCode, TenantId};
+use mediaflow_core::{ErrorCode, KeyId, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,6 +17,9 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Session)]
 pub(crate) struct SessionView {
+    /// The key's id; null where none is needed.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    key: Option<KeyId>,
     /// Of the key; `local` where none is needed.
     name: String,
     #[schema(value_type = String, format = Uuid)]
@@ -36,6 +39,7 @@ impl From<Known> for SessionView {
         Self {
             operator: known.scopes.contains(&"admin") && known.tenant == TenantId::DEFAULT,
             open: known.is_open,
+            key: known.key,
             name: known.name,
             tenant: known.tenant,
             scopes: known.scopes,

@@ -6,21 +6,22 @@ use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use mediaflow_api::minting::mint;
 use mediaflow_api::signing::Signer;
-use mediaflow_api::{ApiConfig, ApiParts, CorsOrigins, Metrics, router};
+use mediaflow_api::{ApiConfig, ApiParts, CorsOrigins, Metrics, Setting, router};
 use mediaflow_core::operation::Format;
 use mediaflow_core::{
     ErrorCode, Failure, Kind, ModerationPolicy, Operation, Queue, Sha256, TenantId, Timestamp,
     Verdict, WorkerId,
 };
 use mediaflow_engine::blob::{BlobKey, Blobs, FolderBlobs, ObjectBlobs, ObjectStoreConfig};
+use mediaflow_engine::broker::Outlet;
 use mediaflow_engine::services::Board;
 use mediaflow_engine::store::{
     Capacity, Claimed, Environment, NewBlob, NewRendition, Output, RenditionBlob, Report, Scope,
     SqliteStore, Store, StoreError,
 };
 use mediaflow_engine::{
-    Cdn, Engine, Fetcher, Hook, HookConfig, ImportConfig, Lookup, Parts, Recipes, Recognise,
-    Recognised, StorageSource, UploadLimits, WatchConfig,
+    Cdn, CdnConfig, Engine, Fetcher, Hook, HookConfig, ImportConfig, Lookup, Parts, Recipes,
+    Recognise, Recognised, StorageSource, UploadLimits, WatchConfig,
 };
 use serde_json::Value;
 use std::path::PathBuf;
@@ -98,6 +99,9 @@ pub(crate) struct Wish {
     pub(crate) storage_sources: Vec<StorageSource>,
     pub(crate) hook: HookConfig,
     pub(crate) cors: Vec<String>,
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) cdn: CdnConfig,
+    pub(crate) outlet: Option<Outlet>,
     /// Bytes are in one.
     pub(crate) bucket: bool,
 }
@@ -119,6 +123,9 @@ impl Default for Wish {
             storage_sources: Vec::new(),
             hook: HookConfig::default(),
             cors: vec!["*".into()],
+            settings: Vec::new(),
+            cdn: CdnConfig::default(),
+            outlet: None,
             bucket: false,
         }
     }
@@ -198,11 +205,11 @@ impl Server {
             is_shared: false,
             blobs: blobs.clone(),
             broker: None,
-            outlet: None,
+            outlet: wish.outlet,
             environment,
             recipes: Recipes::load(None).unwrap(),
             recognise: Arc::new(Words),
-            cdn: Cdn::None,
+            cdn: Cdn::new(&wish.cdn).unwrap(),
             limits: wish.limits,
             moderation: Default::default(),
             metadata: Default::default(),
@@ -229,6 +236,8 @@ impl Server {
             stills: None,
             cors: CorsOrigins::new(&wish.cors).unwrap(),
             services: Board::default(),
+            settings: wish.settings,
+            process: "test:1".into(),
             metrics,
             stopping: stopping.clone(),
         });

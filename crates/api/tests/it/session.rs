@@ -48,8 +48,10 @@ async fn a_key_that_a_browser_keeps_opens_what_it_may() {
         !cookie.contains("Secure"),
         "it would not come back: {cookie}"
     );
+    // `mf_`, its id, and the secret.
+    let id: uuid::Uuid = key[3..35].parse().unwrap();
     let who = json!({
-        "name": "tests", "tenant": TENANT, "scopes": ["read", "moderate"], "operator": false, "open": false,
+        "key": id, "name": "tests", "tenant": TENANT, "scopes": ["read", "moderate"], "operator": false, "open": false,
         "version": env!("CARGO_PKG_VERSION"),
     });
     assert_eq!(answer.json(), who);

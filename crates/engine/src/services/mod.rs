@@ -14,6 +14,8 @@ mod teller;
 mod watcher;
 
 pub use announcer::announce;
+pub(crate) use teller::OUTLET;
+
 pub use collector::{Shelf, delete_condemned, delete_strays};
 pub use purger::{Caches, purge_due};
 

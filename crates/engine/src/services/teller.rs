@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
 const LIMIT: u32 = 500;
 /// Under which name the store remembers how far it came.
-pub(super) const OUTLET: &str = "events";
+pub(crate) const OUTLET: &str = "events";
 /// Before it tries again with an outlet that failed.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 

@@ -1,10 +1,9 @@
 //! `mediaflow config`: check, show and explain the configuration.
 
 use crate::cli::Place;
-use crate::config::{load, reference};
+use crate::config::{load, reference, without_secrets};
 use crate::fault::Fault;
 use crate::output;
-use crate::stores::shown;
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -18,10 +17,6 @@ pub(crate) enum Verb {
     Reference,
 }
 
-const SECRETS: [&str; 3] = ["secret", "purge_token", "secret_access_key"];
-/// These may have a password in them.
-const ADDRESSES: [&str; 3] = ["store", "broker", "to"];
-
 pub(crate) fn run(place: &Place, verb: Verb) -> Result<(), Fault> {
     match verb {
         Verb::Check => {
@@ -29,8 +24,7 @@ pub(crate) fn run(place: &Place, verb: Verb) -> Result<(), Fault> {
             output::print("the configuration is right\n")
         }
         Verb::Show => {
-            let config = load(place)?;
-            let mut value = serde_json::to_value(&config).map_err(Fault::failed)?;
+            let mut value = without_secrets(&load(place)?);
             tidy(&mut value);
             output::print(&toml::to_string(&value).map_err(Fault::failed)?)
         }
@@ -38,31 +32,14 @@ pub(crate) fn run(place: &Place, verb: Verb) -> Result<(), Fault> {
     }
 }
 
-/// Without what has no value, and without secrets.
+/// Without what has no value, for TOML has no word for nothing.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|_, v| !v.is_null());
-            for (name, value) in map {
-                if SECRETS.contains(&name.as_str()) {
-                    *value = "(secret)".into();
-                } else if let (true, Some(address)) =
-                    (ADDRESSES.contains(&name.as_str()), value.as_str())
-                {
-                    *value = shown(address).into();
-                } else {
-                    tidy(value);
-                }
-            }
+            map.values_mut().for_each(tidy);
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
-        // A fraction has 32 bits; the digits beyond would only confuse.
-        Value::Number(n) if n.is_f64() => {
-            let short = format!("{}", n.as_f64().unwrap_or_default() as f32);
-            if let Ok(number) = short.parse::<f64>() {
-                *value = number.into();
-            }
-        }
         _ => {}
     }
 }

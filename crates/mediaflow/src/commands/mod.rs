@@ -32,7 +32,7 @@ pub(crate) mod watches;
 pub(crate) mod workers;
 
 use crate::cli::{Cli, Command};
-use crate::config::load;
+use crate::config::{load, read, settings};
 use crate::fault::Fault;
 use std::future::Future;
 use std::process::ExitCode;
@@ -55,7 +55,9 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             memory,
             via,
         } => {
-            let mut config = load(place)?;
+            let (read, file) = read(place)?;
+            let mut config = read.clone();
+            config.data = place.data.clone().unwrap_or(config.data);
             config.listen = listen.unwrap_or(config.listen);
             config.worker.cpu = cpu.unwrap_or(config.worker.cpu);
             config.worker.memory_bytes = memory.unwrap_or(config.worker.memory_bytes);
@@ -72,7 +74,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
             }
             via.apply(&mut config);
             config.check().map_err(Fault::unusable)?;
-            return serve::run(config);
+            let settings = settings(&config, &read, &file);
+            return serve::run(config, settings);
         }
         // Runs inside the sandbox: no configuration, no files, no threads.
         Command::DecodeHelper { args } => {

@@ -136,7 +136,7 @@ async fn metrics(State(probed): State<Probed>) -> String {
         free_bytes: None,
         broker: None,
         outlet: None,
-        imports: ImportCounts::default(),
+        imports: None,
         services: &[],
     };
     probed.metrics.expose(&scrape, Exposition::Prometheus)

@@ -10,7 +10,7 @@ use crate::http;
 use crate::output;
 use crate::roles::Role;
 use crate::stores::{open_blobs, open_store};
-use mediaflow_api::{ApiParts, Metrics, probes, router};
+use mediaflow_api::{ApiParts, Metrics, Setting, probes, router};
 use mediaflow_core::TenantId;
 use mediaflow_engine::services::{Services, announce};
 use mediaflow_engine::{
@@ -34,7 +34,7 @@ const OPEN_FILES: u64 = 65_536;
 /// Time for one picture in the decoding process.
 const DECODE_MAX: Duration = Duration::from_secs(120);
 
-pub(crate) fn run(config: Config) -> Result<ExitCode, Fault> {
+pub(crate) fn run(config: Config, settings: Vec<Setting>) -> Result<ExitCode, Fault> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("mediaflow")
@@ -47,7 +47,7 @@ pub(crate) fn run(config: Config) -> Result<ExitCode, Fault> {
     let done = runtime.block_on(async {
         match config.via.options()? {
             Some(via) => outpost::serve(config, via).await,
-            None => serve(config).await,
+            None => serve(config, settings).await,
         }
     });
     if let Some(traces) = traces {
@@ -58,7 +58,7 @@ pub(crate) fn run(config: Config) -> Result<ExitCode, Fault> {
     done.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(config: Config) -> Result<(), Fault> {
+async fn serve(config: Config, settings: Vec<Setting>) -> Result<(), Fault> {
     // What can be wrong is found before anything is touched; ports are bound before work starts.
     let recipes = Recipes::load(config.recipes.folder.as_deref()).map_err(Fault::unusable)?;
     recipes
@@ -165,6 +165,8 @@ async fn serve(config: Config) -> Result<(), Fault> {
         cors,
         stills,
         services: board,
+        settings,
+        process: worker_name(),
         metrics,
         stopping: stopping.clone(),
     };

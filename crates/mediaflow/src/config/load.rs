@@ -15,21 +15,31 @@ const DEFAULT_FILE: &str = "mediaflow.toml";
 /// # Errors
 /// With exit code 2: the file cannot be read or used.
 pub(crate) fn load(place: &Place) -> Result<Config, Fault> {
-    let path = place.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-    let mut config = match fs::read_to_string(path) {
-        Ok(text) => parse(&text)
-            .map(|config| rooted(config, path))
-            .map_err(|e| Fault::unusable(format!("{}:{e}", path.display())))?,
-        Err(e) if e.kind() == ErrorKind::NotFound && place.config.is_none() => Config::default(),
-        Err(e) => {
-            let text = format!("the configuration file {}: {e}", path.display());
-            return Err(Fault::unusable(text));
-        }
-    };
+    let (mut config, _) = read(place)?;
     if let Some(data) = &place.data {
         config.data.clone_from(data);
     }
     Ok(config)
+}
+
+/// The configuration before any flag, and what the file says.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn read(place: &Place) -> Result<(Config, toml::Table), Fault> {
+    let path = place.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+    match fs::read_to_string(path) {
+        Ok(text) => parse(&text)
+            .map(|config| (rooted(config, path), text.parse().unwrap_or_default()))
+            .map_err(|e| Fault::unusable(format!("{}:{e}", path.display()))),
+        Err(e) if e.kind() == ErrorKind::NotFound && place.config.is_none() => {
+            Ok(Default::default())
+        }
+        Err(e) => {
+            let text = format!("the configuration file {}: {e}", path.display());
+            Err(Fault::unusable(text))
+        }
+    }
 }
 
 /// A checked configuration, or `line: setting: what is wrong`.

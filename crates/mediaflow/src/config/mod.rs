@@ -4,11 +4,13 @@
 mod load;
 mod prices;
 mod reference;
+mod settings;
 mod via;
 
-pub(crate) use load::load;
+pub(crate) use load::{load, read};
 pub(crate) use prices::PricesConfig;
 pub(crate) use reference::reference;
+pub(crate) use settings::{settings, without_secrets};
 pub(crate) use via::ViaConfig;
 
 use crate::logging::LogConfig;

@@ -37,6 +37,14 @@ pub(crate) fn reference() -> String {
     text
 }
 
+/// Every setting with its section, in the order of the page, and what it is for.
+pub(crate) fn meanings() -> Vec<(String, String)> {
+    let schema = schemars::schema_for!(Config).to_value();
+    let mut found = Vec::new();
+    Page { root: &schema }.collect(&mut found, "", &schema);
+    found
+}
+
 struct Page<'a> {
     root: &'a Value,
 }
@@ -108,6 +116,25 @@ impl Page<'_> {
             let meaning = one_line(meaning.unwrap_or_default());
             let choices = self.choices(resolved);
             let _ = writeln!(text, "| `{name}` | {default} | {meaning}{choices} |");
+        }
+    }
+
+    /// What [`Self::section`] writes, as data.
+    fn collect(&self, found: &mut Vec<(String, String)>, path: &str, schema: &Value) {
+        let empty = Map::new();
+        let properties = schema["properties"].as_object().unwrap_or(&empty);
+        let (sections, settings): (Vec<_>, Vec<_>) = properties
+            .iter()
+            .map(|(name, own)| (format!("{path}{name}"), own, self.resolve(own)))
+            .partition(|(_, _, resolved)| resolved.get("properties").is_some());
+        for (name, own, resolved) in settings {
+            let own = own["description"].as_str();
+            let meaning = own.or(resolved["description"].as_str());
+            let meaning = one_line(meaning.unwrap_or_default()).replace("\\|", "|");
+            found.push((name, meaning + &self.choices(resolved)));
+        }
+        for (name, _, resolved) in sections {
+            self.collect(found, &format!("{name}."), resolved);
         }
     }
 

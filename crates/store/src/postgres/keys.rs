@@ -1,8 +1,10 @@
 //! API keys.
 
-use super::rows::{get, id, json, maybe_json, maybe_time, sha, time, to_json};
+use super::rows::{clamp, get, id, json, maybe_json, maybe_time, sha, time, to_json};
 use super::{PostgresStore, Repeat, Session};
-use crate::{KeyRecord, Keys, NewKey, StoreError};
+use crate::keys::KeyPlace;
+use crate::query::page_size;
+use crate::{KeyFilter, KeyPage, KeyRecord, Keys, NewKey, StoreError};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use mediaflow_core::{KeyId, TenantId};
@@ -18,6 +20,17 @@ impl Keys for PostgresStore {
 
     async fn keys(&self, tenant: TenantId) -> Result<Vec<KeyRecord>, StoreError> {
         self.read(move |s, _| all(s, tenant).boxed()).await
+    }
+
+    async fn key_page(
+        &self,
+        tenant: TenantId,
+        filter: &KeyFilter,
+        limit: u32,
+    ) -> Result<KeyPage, StoreError> {
+        let (size, place, live) = (page_size(limit)?, filter.place()?, filter.live);
+        self.read(move |s, _| page(s, tenant, place, live, size).boxed())
+            .await
     }
 
     async fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
@@ -53,6 +66,23 @@ async fn all(s: &Session, tenant: TenantId) -> Result<Vec<KeyRecord>, StoreError
     let sql = "SELECT * FROM api_keys WHERE tenant = $1 ORDER BY created_at, id";
     let rows = s.query(sql, &[&tenant.0]).await?;
     rows.iter().map(key).collect()
+}
+
+const PAGE: &str = "SELECT * FROM api_keys WHERE tenant = $1 AND (created_at, id) < ($2, $3)
+       AND ($4::boolean IS NULL OR (revoked_at IS NULL) = $4)
+     ORDER BY created_at DESC, id DESC LIMIT $5";
+
+async fn page(
+    s: &Session,
+    tenant: TenantId,
+    (at, id): KeyPlace,
+    live: Option<bool>,
+    size: usize,
+) -> Result<KeyPage, StoreError> {
+    let most: i64 = clamp(size + 1);
+    let rows = s.query(PAGE, &[&tenant.0, &at, &id, &live, &most]).await?;
+    let keys = rows.iter().map(key).collect::<Result<_, _>>()?;
+    Ok(KeyPage::of(keys, size))
 }
 
 async fn one(s: &Session, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {

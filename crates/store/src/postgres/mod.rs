@@ -24,6 +24,7 @@ mod intake;
 mod keys;
 mod limits;
 mod live;
+mod measuring;
 mod migrate;
 mod output;
 mod overview;

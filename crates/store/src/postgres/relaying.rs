@@ -1,9 +1,10 @@
 //! What was told outside, and what was not yet.
 
 use super::events::event;
-use super::rows::clamp;
+use super::rows::{clamp, maybe_time, number};
 use super::{PostgresStore, Repeat};
-use crate::{EventRecord, Relaying, StoreError};
+use crate::relaying::PURGES_MAX;
+use crate::{Backlog, EventRecord, Relaying, StoreError};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
@@ -17,6 +18,18 @@ const UNTOLD: &str = "SELECT e.*, a.correlation_id
 const TOLD: &str = "INSERT INTO outlets (name, position) VALUES ($1, $2)
      ON CONFLICT (name) DO UPDATE SET position = greatest(outlets.position, excluded.position)";
 
+/// Positions are given without gaps. What was pruned before there was an outlet is nobody's to tell.
+const WAITING: &str = "WITH told AS MATERIALIZED (
+        SELECT greatest(pruned, coalesce((SELECT position FROM outlets WHERE name = $1), 0)) AS position FROM history)
+     SELECT greatest(0, (SELECT position FROM relay) - told.position)::bigint AS events,
+            (SELECT min(f.at) FROM tenants t CROSS JOIN LATERAL (
+                SELECT at FROM events e WHERE e.tenant = t.id AND e.position > told.position
+                ORDER BY e.position LIMIT 1) f) AS oldest
+     FROM told";
+const PURGES: &str =
+    "SELECT count(*) AS purges, count(*) FILTER (WHERE attempts > 0) AS failed, min(due_at) AS next
+     FROM (SELECT attempts, due_at FROM purges ORDER BY due_at, id LIMIT $1) p";
+
 #[async_trait]
 impl Relaying for PostgresStore {
     async fn untold(&self, outlet: &str, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
@@ -24,6 +37,24 @@ impl Relaying for PostgresStore {
             async move {
                 let rows = s.query(UNTOLD, &[&outlet, &i64::from(limit)]).await?;
                 rows.iter().map(event).collect()
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn backlog(&self, outlet: &str) -> Result<Backlog, StoreError> {
+        self.read(move |s, _| {
+            async move {
+                let events = s.one(WAITING, &[&outlet]).await?;
+                let purges = s.one(PURGES, &[&i64::from(PURGES_MAX)]).await?;
+                Ok(Backlog {
+                    events: number(&events, "events")?,
+                    oldest_event_at: maybe_time(&events, "oldest")?,
+                    purges: number(&purges, "purges")?,
+                    purges_failed: number(&purges, "failed")?,
+                    next_purge_at: maybe_time(&purges, "next")?,
+                })
             }
             .boxed()
         })

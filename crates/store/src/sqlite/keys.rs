@@ -2,7 +2,8 @@
 
 use super::SqliteStore;
 use super::rows::{id, json, maybe_json, maybe_time, sha, time, to_json};
-use crate::{KeyRecord, Keys, NewKey, StoreError};
+use crate::query::page_size;
+use crate::{KeyFilter, KeyPage, KeyRecord, Keys, NewKey, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::{KeyId, TenantId};
 use rusqlite::{OptionalExtension, Row, params};
@@ -19,6 +20,11 @@ fn key(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
         revoked_at: maybe_time(row, "revoked_at")?,
     })
 }
+
+pub(super) const PAGE: &str =
+    "SELECT * FROM api_keys WHERE tenant = ?1 AND (created_at, id) < (?2, ?3)
+       AND (?4 IS NULL OR (revoked_at IS NULL) = ?4)
+     ORDER BY created_at DESC, id DESC LIMIT ?5";
 
 #[async_trait]
 impl Keys for SqliteStore {
@@ -50,6 +56,23 @@ impl Keys for SqliteStore {
             )?;
             let keys = statement.query_map([tenant.as_bytes()], key)?;
             Ok(keys.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn key_page(
+        &self,
+        tenant: TenantId,
+        filter: &KeyFilter,
+        limit: u32,
+    ) -> Result<KeyPage, StoreError> {
+        let (size, (at, id), live) = (page_size(limit)?, filter.place()?, filter.live);
+        self.read(move |conn, _| {
+            let mut statement = conn.prepare_cached(PAGE)?;
+            let (after, most) = (id.into_bytes(), size + 1);
+            let params = params![tenant.as_bytes(), at, after, live, most];
+            let keys = statement.query_map(params, key)?;
+            Ok(KeyPage::of(keys.collect::<Result<_, _>>()?, size))
         })
         .await
     }

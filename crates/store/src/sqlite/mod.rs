@@ -18,6 +18,7 @@ mod keys;
 mod limits;
 mod live;
 mod lock;
+mod measuring;
 mod memory;
 mod migrate;
 mod output;

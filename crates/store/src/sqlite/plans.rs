@@ -1,6 +1,9 @@
 //! Tests that no verb reads more the longer a database lives, and that a full disk harms nobody else.
 
-use super::{blobs, claim, events, migrate, overview, pruning, search, upkeep, uploads, work};
+use super::{
+    blobs, claim, events, keys, measuring, migrate, overview, pruning, search, upkeep, uploads,
+    work,
+};
 use crate::{MediaFilter, Search, StoreError, query};
 use mediaflow_core::{AssetState, TenantId, Timestamp};
 use rusqlite::Connection;
@@ -54,6 +57,7 @@ fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
         (overview::FAILED, "tasks_by_state"),
         (overview::UNDER_WAY, "uploads_open"),
         (pruning::OLD_TASKS, "tasks_by_step"),
+        (keys::PAGE, "api_keys_by_tenant"),
     ];
     for (sql, index) in cases {
         let lines = plan(&conn, sql);
@@ -64,6 +68,21 @@ fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
     // The running tasks are as few as the workers' slots; their index is read from end to end.
     let running = plan(&conn, claim::RUNNING_BELOW).join("\n");
     assert!(running.contains("tasks_running"), "{running}");
+}
+
+#[test]
+fn a_step_of_counting_reads_its_range_and_nothing_else() {
+    let conn = database();
+    let unreferenced = measuring::unreferenced();
+    for sql in [measuring::HELD, measuring::SHELVED, &unreferenced] {
+        let lines = plan(&conn, sql);
+        assert_bounded(&lines, true);
+        let ranges = lines
+            .iter()
+            .filter(|line| line.contains(">? AND") && line.contains("<?"));
+        let wanted = sql.matches("> ?1").count();
+        assert_eq!(ranges.count(), wanted, "{lines:#?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use super::SqliteStore;
 use super::events::event;
-use crate::{EventRecord, Relaying, StoreError};
+use super::rows::maybe_time;
+use crate::relaying::PURGES_MAX;
+use crate::{Backlog, EventRecord, Relaying, StoreError};
 use async_trait::async_trait;
 use rusqlite::params;
 
@@ -14,6 +16,16 @@ pub(super) const UNTOLD: &str =
 const TOLD: &str = "INSERT INTO outlets (name, position) VALUES (?1, ?2)
      ON CONFLICT (name) DO UPDATE SET position = max(position, excluded.position)";
 
+/// There is one writer, so no position is left out. What was pruned before there was an outlet is nobody's to tell.
+const WAITING: &str = "WITH told AS (
+        SELECT max(pruned, coalesce((SELECT position FROM outlets WHERE name = ?1), 0)) AS position FROM history)
+     SELECT max(0, coalesce((SELECT max(position) FROM events), 0) - told.position) AS events,
+            (SELECT at FROM events e WHERE e.position > told.position ORDER BY e.position LIMIT 1) AS oldest
+     FROM told";
+const PURGES: &str =
+    "SELECT count(*) AS purges, count(*) FILTER (WHERE attempts > 0) AS failed, min(due_at) AS next
+     FROM (SELECT attempts, due_at FROM purges ORDER BY due_at, id LIMIT ?1)";
+
 #[async_trait]
 impl Relaying for SqliteStore {
     async fn untold(&self, outlet: &str, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
@@ -22,6 +34,27 @@ impl Relaying for SqliteStore {
             let mut statement = conn.prepare_cached(UNTOLD)?;
             let found = statement.query_map(params![outlet, limit], event)?;
             Ok(found.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn backlog(&self, outlet: &str) -> Result<Backlog, StoreError> {
+        let outlet = outlet.to_owned();
+        self.read(move |conn, _| {
+            let mut events = conn.prepare_cached(WAITING)?;
+            let (events, oldest_event_at) = events.query_row([outlet], |row| {
+                Ok((row.get("events")?, maybe_time(row, "oldest")?))
+            })?;
+            let mut purges = conn.prepare_cached(PURGES)?;
+            Ok(purges.query_row([PURGES_MAX], |row| {
+                Ok(Backlog {
+                    events,
+                    oldest_event_at,
+                    purges: row.get("purges")?,
+                    purges_failed: row.get("failed")?,
+                    next_purge_at: maybe_time(row, "next")?,
+                })
+            })?)
         })
         .await
     }

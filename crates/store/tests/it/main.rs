@@ -22,6 +22,7 @@ mod importing;
 mod intake;
 mod leases;
 mod lifecycle;
+mod measuring;
 mod moderating;
 mod moving;
 mod opening;
