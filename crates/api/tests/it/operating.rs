@@ -187,7 +187,7 @@ async fn a_cache_that_does_not_forget_is_told_of() {
     assert_eq!(server.send("DELETE", &path, &[], "").await.status, 204);
     let purge = async || {
         let environment = server.engine.environment();
-        let tried = purge_due(&*server.store, server.engine.cdn(), &**environment).await;
+        let tried = purge_due(&*server.store, &*server.engine, &**environment).await;
         assert_eq!(tried.unwrap(), 1);
     };
     purge().await;

@@ -3,9 +3,9 @@
 use super::process::Process;
 use super::{
     ACKNOWLEDGED, ANNOUNCED, ARRIVALS, ASSETS, BROKER_FAILURES, BROKER_UP, COMPLETIONS, DEAD,
-    DRAIN, FREE, FREE_LEAST, Fractions, Gauges, IMPORTS, IMPORTS_OPEN, IMPORTS_RUNNING, Labels, OLDEST, PAUSED, PURGES, PURGES_OVERDUE,
-    READY, RECEIVED, RUNNING, SERVICE_FAILED, SLOTS, STUCK, TELLING_FAILURES, TOLD, UNTOLD,
-    WAITING, WORK, WORKERS, add, number, one,
+    DRAIN, FREE, FREE_LEAST, Fractions, Gauges, IMPORTS, IMPORTS_OPEN, IMPORTS_RUNNING, Labels,
+    OLDEST, PAUSED, PURGES, PURGES_OVERDUE, READY, RECEIVED, RUNNING, SERVICE_FAILED, SLOTS, STUCK,
+    TELLING_FAILURES, TOLD, UNTOLD, WAITING, WORK, WORKERS, add, number, one,
 };
 use crate::ImportCounts;
 use mediaflow_broker::Stats;
@@ -158,7 +158,9 @@ impl Shown {
             let labels = one(ASSETS, state.as_str());
             self.assets.get_or_create(&labels).set(number(*count));
         }
-        self.imports_open.get_or_create(&[]).set(number(store.imports));
+        self.imports_open
+            .get_or_create(&[])
+            .set(number(store.imports));
         let PurgeLoad { waiting, due_at } = store.purges;
         self.purges.get_or_create(&[]).set(number(waiting));
         let overdue = due_at.map(|at| now.since(at)).unwrap_or_default();
@@ -167,11 +169,17 @@ impl Shown {
     }
 
     fn imports(&self, now: ImportCounts) {
-        for (outcome, now) in [("done", now.done), ("again", now.again), ("failed", now.failed)] {
+        for (outcome, now) in [
+            ("done", now.done),
+            ("again", now.again),
+            ("failed", now.failed),
+        ] {
             let counter = self.imports.get_or_create(&one(IMPORTS, outcome));
             counter.inc_by(now.saturating_sub(counter.get()));
         }
-        self.imports_running.get_or_create(&[]).set(number(now.running));
+        self.imports_running
+            .get_or_create(&[])
+            .set(number(now.running));
     }
 
     /// What clusters are scaled by.
