@@ -34,6 +34,7 @@ const SHOWN: &[&str] = &[
     "cdn",
     "retention",
     "prices",
+    "telemetry",
 ];
 /// Names of settings that are never shown, wherever they are.
 const SECRETS: &[&str] = &[
