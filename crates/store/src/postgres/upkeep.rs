@@ -479,8 +479,8 @@ async fn health(s: &mut Session) -> Result<StoreHealth, StoreError> {
         load
     };
     let purges = PurgeLoad {
-        waiting: count(&answers[7][0], "waiting")?,
-        due_at: maybe_time(&answers[7][0], "due_at")?,
+        waiting: count(&answers[8][0], "waiting")?,
+        due_at: maybe_time(&answers[8][0], "due_at")?,
     };
     let states = AssetState::ALL.iter();
     Ok(StoreHealth {
