@@ -425,7 +425,7 @@ async fn a_file_is_called_what_its_server_calls_it() {
     for line in [
         "mediaflow_imports_total{outcome=\"done\"} 3\n",
         "mediaflow_imports_total{outcome=\"failed\"} 0\n",
-        "mediaflow_imports_open 0\n",
+        "mediaflow_imports_open{} 0\n",
     ] {
         assert!(metrics.text().contains(line), "{line}{}", metrics.text());
     }

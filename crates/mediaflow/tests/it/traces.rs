@@ -113,7 +113,8 @@ fn key(folder: &Path, scopes: &str) -> String {
     stdout(&made).trim().to_owned()
 }
 
-#[tokio::test]
+// The collector answers while the test waits for a process to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_trace_goes_from_the_caller_through_a_far_worker_to_the_last_event() {
     let (collector, redis) = (Collector::start().await, Redis::start(&[]));
     let telemetry = format!("[telemetry]\notlp_endpoint = \"{}\"\n", collector.url);
@@ -166,7 +167,8 @@ async fn one_trace_goes_from_the_caller_through_a_far_worker_to_the_last_event()
     assert!(far_worker.stop().success());
 }
 
-#[tokio::test]
+// The collector answers while the test waits for a process to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_in_several_requests_is_one_trace() {
     let collector = Collector::start().await;
     let folder = given::config(&format!(
@@ -209,7 +211,8 @@ async fn an_upload_in_several_requests_is_one_trace() {
     assert_connected(&spans.await, &[]);
 }
 
-#[tokio::test]
+// The collector answers while the test waits for a process to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_traces_that_are_not_kept_only_failures_are_sent() {
     let collector = Collector::start().await;
     let folder = given::config(&format!(
