@@ -24,15 +24,16 @@ pub(crate) async fn run(queues: Queues) -> Result<(), Fault> {
     }
     let all = found["queues"].as_array().map_or(&[][..], Vec::as_slice);
     let rows = all.iter().map(row).collect();
+    let [queue, ready, running, waiting, dead, oldest, taken, ended] = LOAD;
     let head = [
-        "QUEUE",
-        "READY",
-        "RUNNING",
-        "WAITING",
-        "DEAD",
-        "OLDEST",
-        "IN/MIN",
-        "OUT/MIN",
+        queue,
+        ready,
+        running,
+        waiting,
+        dead,
+        oldest,
+        taken,
+        ended,
         "WORKERS",
         "SLOTS",
         "DRAINED IN",
@@ -42,24 +43,38 @@ pub(crate) async fn run(queues: Queues) -> Result<(), Fault> {
 }
 
 fn row(queue: &Value) -> Vec<String> {
-    let seconds = |name: &str| cells::span(queue[name].as_f64());
-    let drained = match queue["paused"] == true {
-        true => cells::state("paused"),
-        false => seconds("drain_seconds"),
-    };
-    vec![
+    let mut row = load(queue).to_vec();
+    row.push(cells::text(queue, "workers"));
+    row.push(cells::text(queue, "slots"));
+    row.push(drained(queue));
+    row
+}
+
+/// What [`load`] tells.
+pub(super) const LOAD: [&str; 8] = [
+    "QUEUE", "READY", "RUNNING", "WAITING", "DEAD", "OLDEST", "IN/MIN", "OUT/MIN",
+];
+
+/// A queue, how much there is to do in it and how fast it goes.
+pub(super) fn load(queue: &Value) -> [String; LOAD.len()] {
+    [
         cells::text(queue, "queue"),
         cells::text(queue, "ready"),
         cells::text(queue, "running"),
         cells::text(queue, "waiting"),
         cells::bad(queue["dead"].as_u64().unwrap_or_default()),
-        seconds("oldest_ready_seconds"),
+        cells::span(queue["oldest_ready_seconds"].as_f64()),
         per_minute(&queue["arrivals_per_second"]),
         per_minute(&queue["completions_per_second"]),
-        cells::text(queue, "workers"),
-        cells::text(queue, "slots"),
-        drained,
     ]
+}
+
+/// How long the workers that there are need for it.
+pub(super) fn drained(queue: &Value) -> String {
+    match queue["paused"] == true {
+        true => cells::state("paused"),
+        false => cells::span(queue["drain_seconds"].as_f64()),
+    }
 }
 
 /// What nobody can do: the next command would be one on another machine, so it says what is missing.
@@ -77,6 +92,6 @@ pub(super) fn stuck(queue: &Value) -> Vec<String> {
     said.collect()
 }
 
-pub(super) fn per_minute(rate: &Value) -> String {
+fn per_minute(rate: &Value) -> String {
     format!("{:.1}", rate.as_f64().unwrap_or_default() * 60.0)
 }

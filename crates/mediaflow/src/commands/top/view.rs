@@ -2,7 +2,7 @@
 
 use super::seen::Seen;
 use crate::cells;
-use crate::commands::queues::{per_minute, stuck};
+use crate::commands::queues::{LOAD, drained, load, stuck};
 use crate::output;
 use console::style;
 use mediaflow_core::Timestamp;
@@ -70,43 +70,19 @@ fn queues(seen: &Seen, columns: usize) -> Vec<String> {
         Err(why) => return vec![refused("QUEUES", why)],
     };
     let rows = all.iter().map(|queue| {
-        let number = |name: &str| cells::text(queue, name);
-        let seconds = |name: &str| cells::span(queue[name].as_f64());
-        let mut row = vec![
-            number("queue"),
-            number("ready"),
-            number("running"),
-            number("waiting"),
-            cells::bad(queue["dead"].as_u64().unwrap_or_default()),
-            seconds("oldest_ready_seconds"),
-            per_minute(&queue["arrivals_per_second"]),
-            per_minute(&queue["completions_per_second"]),
-            number("slots"),
-            match queue["paused"] == true {
-                true => cells::state("paused"),
-                false => seconds("drain_seconds"),
-            },
-        ];
+        let mut row = load(queue).to_vec();
+        row.push(cells::text(queue, "slots"));
+        row.push(drained(queue));
         if columns >= WIDE {
             row.push(last_hour(seen, &queue["queue"]));
         }
         row
     });
-    let head = [
-        "QUEUE",
-        "READY",
-        "RUNNING",
-        "WAITING",
-        "DEAD",
-        "OLDEST",
-        "IN/MIN",
-        "OUT/MIN",
-        "SLOTS",
-        "DRAIN",
-        "DONE, LAST HOUR",
-    ];
-    let shown = if columns >= WIDE { 11 } else { 10 };
-    let mut lines = table(&head[..shown], rows.collect());
+    let mut head = [&LOAD[..], &["SLOTS", "DRAIN"]].concat();
+    if columns >= WIDE {
+        head.push("DONE, LAST HOUR");
+    }
+    let mut lines = table(&head, rows.collect());
     let notes = all.iter().flat_map(stuck);
     lines.extend(notes.map(|note| style(note).yellow().to_string()));
     lines
