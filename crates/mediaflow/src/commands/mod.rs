@@ -101,10 +101,10 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Switches(switches) => block_on(switches::run(switches))?,
         Command::Watches(watches) => block_on(watches::run(watches))?,
         Command::Tenants(tenants) => block_on(tenants::run(tenants))?,
-        Command::Doctor { via } => {
+        Command::Doctor { via, fix } => {
             let mut config = load(place)?;
             via.apply(&mut config);
-            doctor::run(&config)
+            doctor::run(&config, fix)
         }
         Command::Config { verb } => config::run(place, verb),
         Command::Errors => references::errors(),
