@@ -334,8 +334,16 @@ impl Engine {
                     found: &found,
                 };
                 let environment = self.environment();
+                let span = tracing::info_span!(
+                    "hook",
+                    correlation_id = upload.correlation_id,
+                    trace_id = %TraceId::of(&upload.correlation_id),
+                    upload = arrived_as.as_ref().map(|upload| display(upload.id)),
+                    outcome = Empty,
+                    error = Empty,
+                );
                 let asking = hook.ask(&about, environment.id(), environment.now());
-                asked = asking.await?;
+                asked = asking.instrument(span).await?;
                 self.check_options(&asked.options)?;
                 &asked
             }

@@ -141,7 +141,7 @@ impl SpanLayer {
             span_kind: match kind {
                 "request" => SpanKind::Server,
                 "tell" => SpanKind::Producer,
-                "hook" => SpanKind::Client,
+                "classify" | "hook" | "purge" => SpanKind::Client,
                 _ => SpanKind::Internal,
             },
             name: open.name(kind),

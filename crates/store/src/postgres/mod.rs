@@ -18,6 +18,7 @@ mod events;
 mod flush;
 mod frozen;
 mod hand;
+mod health;
 mod imports;
 mod indexing;
 mod intake;
