@@ -174,5 +174,6 @@ ids! {
     WorkerPath WorkerId WorkerNotFound;
     TenantPath TenantId TenantNotFound;
     ImportPath UploadId ImportNotFound;
+    UploadPath UploadId UploadNotFound;
     KeyPath KeyId KeyNotFound;
 }
