@@ -2,7 +2,7 @@
 
 use super::events::event;
 use super::rows::{clamp, maybe_time, number};
-use super::{PostgresStore, Repeat};
+use super::{PostgresStore, Repeat, Session};
 use crate::relaying::PURGES_MAX;
 use crate::{Backlog, EventRecord, Relaying, StoreError};
 use async_trait::async_trait;
@@ -63,12 +63,14 @@ impl Relaying for PostgresStore {
 
     async fn told(&self, outlet: &str, position: u64) -> Result<(), StoreError> {
         self.write(Repeat::Always, move |s, _| {
-            async move {
-                let told = s.execute(TOLD, &[&outlet, &clamp(position)]).await;
-                told.map(drop)
-            }
-            .boxed()
+            tell(s, outlet, position).boxed()
         })
         .await
     }
+}
+
+/// Everything up to this position was told.
+pub(super) async fn tell(s: &Session, outlet: &str, position: u64) -> Result<(), StoreError> {
+    let told = s.execute(TOLD, &[&outlet, &clamp(position)]).await;
+    told.map(drop)
 }
