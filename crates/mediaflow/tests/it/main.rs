@@ -52,4 +52,5 @@ mod uploads;
 mod via;
 mod video;
 mod watches;
+mod webhooks;
 mod workers;
