@@ -6,6 +6,7 @@ use axum::http::header;
 use bytes::Bytes;
 use mediaflow_core::ErrorCode;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Deserializer};
 use std::time::Duration;
 
 const BYTES_MAX: usize = 256 << 10;
@@ -38,6 +39,13 @@ impl<S: Sync, T: DeserializeOwned + Default> FromRequest<S> for MaybeJson<T> {
         }
         parse(is_json, &bytes).map(Self)
     }
+}
+
+/// For a field that may be missing: null is something that was said.
+pub(crate) fn present<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 fn is_json(request: &Request) -> bool {

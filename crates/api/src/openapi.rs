@@ -3,7 +3,7 @@
 use crate::routes::{
     arrivals, assets, captions, delivery, direct, events, failures, health, imports, keys,
     moderation, original, outlets, queues, recipes, resumable, session, settings, storage,
-    storage_events, switches, tasks, tenants, tokens, tus, upload, watches, workers,
+    storage_events, switches, tasks, tenants, tokens, tus, upload, watches, webhooks, workers,
 };
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -24,7 +24,7 @@ use utoipa::{Modify, OpenApi};
         captions::put, captions::delete,
         moderation::decide, tasks::of_asset, tasks::list, tasks::replay, tasks::replay_all, events::of_asset,
         events::all, failures::list, arrivals::list, recipes::list, recipes::of_asset, session::get, session::sign_in, session::sign_out, queues::list, queues::history, keys::list, keys::create, keys::limit, keys::revoke, settings::list, storage::get, outlets::list, switches::list, switches::history, switches::set, tenants::list, tenants::create,
-        tenants::change, watches::list, storage_events::post, workers::list, workers::drain, workers::resume, workers::stop, delivery::get, health::landing, health::alive, health::ready, health::metrics, route,
+        tenants::change, watches::list, webhooks::list, webhooks::create, webhooks::get, webhooks::change, webhooks::remove, webhooks::rotate, webhooks::test, webhooks::deliveries, webhooks::delivery, webhooks::redeliver, webhooks::redeliver_failed, storage_events::post, workers::list, workers::drain, workers::resume, workers::stop, delivery::get, health::landing, health::alive, health::ready, health::metrics, route,
     ),
     modifiers(&Bearer),
     security(("key" = [])),

@@ -82,6 +82,12 @@ codes! {
     TenantNotFound "tenant.not_found" 404 "There is no such tenant.";
     KeyNotFound "key.not_found" 404 "There is no such API key.";
     SwitchNotFound "switch.not_found" 404 "There is no such switch.";
+    LimitWebhooks "limit.webhooks" 409 "The tenant has as many webhooks as it may (`webhooks.count_max`). Remove one first.";
+    WebhookNotFound "webhook.not_found" 404 "There is no such webhook.";
+    WebhookUrl "webhook.url" 422 "Webhooks are http and https addresses without a name or password in them, at port 80, 443 or one from 1024 on.";
+    WebhookAddress "webhook.address" 422 "The address leads into a network that is not public: this machine's, a private or a reserved one. Operators allow networks with `webhooks.allow`.";
+    WebhookDisabled "webhook.disabled" 403 "The operator has switched webhooks off (`webhooks.enabled`).";
+    DeliveryNotFound "delivery.not_found" 404 "The webhook has no delivery of this event: it was not for it, or `webhooks.deliveries_days` are over.";
     LimitStorage "limit.storage" 507 "The disk has less free space than `limits.upload.free_bytes_min`. Uploads are refused; reading and deleting go on.";
     Timeout "timeout" 504 "The work took longer than its step allows.";
     WorkerLost "worker.lost" 500 "The process that worked on the task vanished. Counted as an attempt; after four losses while running alone the task is quarantined.";

@@ -89,6 +89,10 @@ id!(
     /// Lets somebody without a key make one upload (its public part).
     TokenId
 );
+id!(
+    /// An address that is told what happens.
+    WebhookId
+);
 
 impl TenantId {
     /// The tenant that owns everything until there are several: the nil UUID.

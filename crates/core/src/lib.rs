@@ -28,7 +28,9 @@ pub use code::ErrorCode;
 pub use digest::Sha256;
 pub use event::{EventDraft, EventType, Topic};
 pub use failure::{Failure, FailureKind};
-pub use id::{AssetId, BlobId, EventId, Ids, KeyId, TaskId, TenantId, TokenId, UploadId, WorkerId};
+pub use id::{
+    AssetId, BlobId, EventId, Ids, KeyId, TaskId, TenantId, TokenId, UploadId, WebhookId, WorkerId,
+};
 pub use moderation::{Decision, ModerationPolicy, Thresholds, Verdict};
 pub use operation::{Cost, Operation, Priority, Queue};
 pub use recipe::{Recipe, Step};

@@ -1,8 +1,9 @@
 //! Events as CloudEvents 1.0 in their structured JSON form: what people read, and what systems outside are told.
 
+use mediaflow_core::{Timestamp, WebhookId};
 use mediaflow_store::EventRecord;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 /// A fact in an asset's history, as a CloudEvent.
@@ -66,4 +67,19 @@ impl<'a> CloudEvent<'a> {
             ..Self::of(event)
         }
     }
+}
+
+/// What a webhook is told when it is tried: nothing happened.
+pub(crate) fn test_event(id: &str, webhook: WebhookId, now: Timestamp) -> String {
+    json!({
+        "specversion": "1.0",
+        "id": id,
+        "source": "/mediaflow",
+        "type": "webhook.test",
+        "subject": webhook.to_string(),
+        "time": now.to_string(),
+        "datacontenttype": "application/json",
+        "data": {},
+    })
+    .to_string()
 }

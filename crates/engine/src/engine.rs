@@ -8,7 +8,9 @@ use crate::metrics::Metrics;
 use crate::services::OUTLET;
 use crate::stock::Stocktaking;
 use crate::uploads::Growing;
-use crate::{Cdn, EngineError, Fetcher, Hook, Recipes, Recognise, StorageSource, WatchConfig};
+use crate::{
+    Cdn, EngineError, Fetcher, Hook, Recipes, Recognise, StorageSource, WatchConfig, WebhookSender,
+};
 use mediaflow_blob::Blobs;
 use mediaflow_broker::{Broker, Outlet};
 use mediaflow_core::run::WatermarkSettings;
@@ -56,6 +58,8 @@ pub struct Parts {
     pub storage_sources: Vec<StorageSource>,
     /// Who is asked before a file becomes an asset.
     pub hook: Option<Hook>,
+    /// Tells webhooks.
+    pub webhooks: WebhookSender,
     /// The mark, already pinned by [`Engine::pin_watermark`].
     pub watermark: Option<WatermarkSettings>,
     /// What is counted.
@@ -68,6 +72,9 @@ pub struct Engine {
     pub(crate) started: Instant,
     /// In milliseconds since 1970; 0 when nothing waits.
     pub(crate) untold_since: AtomicI64,
+    /// The same of webhooks whose deliveries do not fail.
+    pub(crate) undelivered_since: AtomicI64,
+    pub(crate) webhook_wanted: Notify,
     pub(crate) receiving: Arc<Semaphore>,
     pub(crate) growing: Growing,
     pub(crate) import_wanted: Notify,
@@ -85,6 +92,8 @@ impl Engine {
             parts,
             started: Instant::now(),
             untold_since: AtomicI64::new(0),
+            undelivered_since: AtomicI64::new(0),
+            webhook_wanted: Notify::new(),
             receiving,
             growing: Growing::default(),
             import_wanted: Notify::new(),
@@ -122,7 +131,17 @@ impl Engine {
 
     /// How long the oldest event has waited to be told outside, as far as this process knows: one of a cluster tells.
     pub fn untold_for(&self) -> Duration {
-        match self.untold_since.load(Ordering::Relaxed) {
+        self.age(&self.untold_since)
+    }
+
+    /// How long the oldest delivery is due of webhooks whose deliveries do not fail, as far as this process knows: one of a cluster
+    /// delivers.
+    pub fn undelivered_for(&self) -> Duration {
+        self.age(&self.undelivered_since)
+    }
+
+    fn age(&self, since: &AtomicI64) -> Duration {
+        match since.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
             since => self.parts.environment.now().since(Timestamp(since)),
         }

@@ -25,12 +25,14 @@ mod options;
 mod recipes;
 mod recognise;
 pub mod services;
+mod signature;
 mod stills;
 mod stock;
 mod storage_events;
 mod uploads;
 mod watch;
 mod watermark;
+mod webhooks;
 
 pub use accept::{Receipt, Upload};
 pub use bounds::{Bounds, DayBounds, is_type};
@@ -56,6 +58,7 @@ pub use storage_events::{
 };
 pub use uploads::{Append, Appended, Completion, EndsAt, Opening, Verify};
 pub use watch::{After, WatchConfig};
+pub use webhooks::{WebhookSender, WebhookTried, WebhooksConfig};
 
 pub use mediaflow_blob as blob;
 pub use mediaflow_broker as broker;

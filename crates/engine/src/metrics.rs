@@ -106,6 +106,8 @@ metrics! {
     TOLD "mediaflow_events_told_total" [] "Events that this process told systems outside";
     TELLING_FAILURES "mediaflow_events_failures_total" [] "Times that events could not be told; they wait";
     UNTOLD "mediaflow_events_untold_seconds" [] "How long the oldest event has waited to be told; of the one process that tells";
+    WEBHOOKS "mediaflow_webhook_deliveries_total" ["outcome"] "Attempts to deliver an event to a webhook: delivered, retried (another one follows) or failed (given up)";
+    WEBHOOK_LAG "mediaflow_webhook_lag_seconds" [] "How long the oldest delivery is due, of webhooks whose deliveries do not fail; of the one process that delivers";
     SERVICE_FAILED "mediaflow_service_failed" ["service"] "1 when a background service's last round failed";
     PROCESS_CPU "process_cpu_seconds_total" [] "Processor time of this process and of the programs that it has waited for";
     PROCESS_MEMORY "process_resident_memory_bytes" [] "Memory of this process";
@@ -144,6 +146,7 @@ pub struct Metrics {
     leases_expired: Counter,
     sandbox: Family<Labels<1>, Counter>,
     purges_failed: Counter,
+    webhooks: Family<Labels<1>, Counter>,
     observed: observed::Observed,
     shown: scrape::Shown,
 }
@@ -226,6 +229,7 @@ impl Metrics {
             leases_expired: add(r, LEASES_EXPIRED),
             sandbox: add(r, SANDBOX),
             purges_failed: add(r, PURGES_FAILED),
+            webhooks: add(r, WEBHOOKS),
             observed: observed::Observed::new(r),
             shown: scrape::Shown::new(r),
             registry,
@@ -368,6 +372,12 @@ impl Metrics {
         self.purges_failed.inc();
     }
 
+    /// An event was sent to a webhook: `delivered`, `retried` or `failed`.
+    pub fn webhook_tried(&self, outcome: &'static str) {
+        let labels = one(WEBHOOKS, outcome);
+        self.webhooks.get_or_create(&labels).inc();
+    }
+
     /// Everything, as text. `scrape` is what gauges show.
     pub fn expose(&self, scrape: &Scrape<'_>, exposition: Exposition) -> String {
         let _alone = self
@@ -375,6 +385,12 @@ impl Metrics {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         self.shown.look(scrape);
+        if scrape.webhooks.is_some() {
+            // Shown from the first scrape on: what was never there cannot be seen to rise.
+            for outcome in ["delivered", "retried", "failed"] {
+                drop(self.webhooks.get_or_create(&one(WEBHOOKS, outcome)));
+            }
+        }
         let mut text = String::with_capacity(32 << 10);
         encode(&mut text, &self.registry).expect("a String takes everything");
         exposition.written(text)

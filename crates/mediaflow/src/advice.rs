@@ -15,6 +15,8 @@ pub(crate) fn next(code: &str) -> Option<&'static str> {
         "task.not_found" => "`mediaflow dead ls` lists the tasks that can be replayed",
         "worker.not_found" => "`mediaflow workers` lists the workers",
         "tenant.not_found" => "`mediaflow tenants ls` lists the tenants",
+        "webhook.not_found" | "limit.webhooks" => "`mediaflow webhooks` lists the webhooks",
+        "delivery.not_found" => "`mediaflow webhooks deliveries ID` lists what it was told",
         "switch.not_found" => "`mediaflow switches ls` lists the switches",
         "switch.off" => "`mediaflow switches history` tells who switched it off",
         "recipe.unknown" => "`mediaflow recipes ls` lists the recipes",
@@ -32,6 +34,6 @@ mod tests {
     #[test]
     fn it_is_given_for_codes_that_there_are() {
         let advised = ErrorCode::ALL.iter().filter(|c| next(c.as_str()).is_some());
-        assert_eq!(advised.count(), 13);
+        assert_eq!(advised.count(), 16);
     }
 }

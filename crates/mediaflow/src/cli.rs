@@ -2,7 +2,8 @@
 
 use crate::commands::{
     assets, capacity, completions, config, dead, events, import, ingest, keys, migrate, migrations,
-    plan, queues, recipes, sign, switches, synthetic, tasks, tenants, top, watches, workers,
+    plan, queues, recipes, sign, switches, synthetic, tasks, tenants, top, watches, webhooks,
+    workers,
 };
 use crate::config::Config;
 use crate::roles::Role;
@@ -140,6 +141,8 @@ pub(crate) enum Command {
     Switches(switches::Switches),
     /// Show watched folders, and which files of them are not taken
     Watches(watches::Watches),
+    /// Tell other programs what happens over HTTP; show what became of each delivery, repeat it
+    Webhooks(webhooks::Webhooks),
     /// Show who shares this installation; set shares and limits
     Tenants(tenants::Tenants),
     /// Print a signed, expiring URL of a private asset

@@ -24,6 +24,15 @@ pub enum StoreError {
     /// No such import, or it was forgotten.
     #[error("there is no such import; it may have been forgotten")]
     ImportNotFound,
+    /// No such webhook.
+    #[error("there is no such webhook")]
+    WebhookNotFound,
+    /// The webhook has no delivery of this event.
+    #[error("the webhook has no delivery of this event")]
+    DeliveryNotFound,
+    /// The tenant has this many webhooks, and no more are allowed.
+    #[error("there are {0} webhooks, and no more may be (webhooks.count_max); remove one first")]
+    WebhooksFull(u32),
     /// The key has this many uploads open, and no more are allowed.
     #[error("{0} uploads of this key are open, and no more may be; finish or delete some")]
     UploadsFull(u32),
@@ -85,6 +94,9 @@ impl StoreError {
             Self::TaskNotFound => ErrorCode::TaskNotFound,
             Self::UploadNotFound => ErrorCode::UploadNotFound,
             Self::ImportNotFound => ErrorCode::ImportNotFound,
+            Self::WebhookNotFound => ErrorCode::WebhookNotFound,
+            Self::DeliveryNotFound => ErrorCode::DeliveryNotFound,
+            Self::WebhooksFull(_) => ErrorCode::LimitWebhooks,
             Self::UploadsFull(_) => ErrorCode::LimitRate,
             Self::Conflict(_) => ErrorCode::ConflictState,
             Self::StaleFence => ErrorCode::FenceStale,

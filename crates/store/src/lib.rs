@@ -3,7 +3,7 @@
 //! A store's functions are the domain's verbs. Each is one transaction, and the verb calls the core
 //! inside it. The interface is split by who uses it: [`Intake`] and [`Uploading`] take uploads in, [`Importing`] what is fetched, [`Work`] is for workers,
 //! [`Catalog`] reads and changes assets, [`Playback`] is for players, [`Captioning`] for captions, [`Review`] is for people who decide and replay, [`Upkeep`] for the
-//! background services and [`Pruning`] for what they keep short, [`Relaying`] for telling others what happened, [`Keys`], [`Limiting`] and [`Tokens`] for access, [`Cluster`] for processes that share a
+//! background services and [`Pruning`] for what they keep short, [`Relaying`] for telling others what happened, [`Webhooks`] and [`Deliveries`] for those whom tenants have told, [`Keys`], [`Limiting`] and [`Tokens`] for access, [`Cluster`] for processes that share a
 //! store, [`Control`] for operators, [`Measuring`] for who counts what is kept, [`Overview`] for people who look, and [`Signals`] for whoever waits for any of it.
 
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ mod captions;
 mod catalog;
 mod cluster;
 mod control;
+mod deliveries;
 mod error;
 mod fairness;
 mod frozen;
@@ -42,6 +43,7 @@ mod tokens;
 mod upkeep;
 mod uploads;
 mod verdict;
+mod webhooks;
 mod work;
 
 pub use blob::{BlobRow, NewBlob};
@@ -54,6 +56,10 @@ pub use catalog::{
 pub use cluster::{Cluster, Presence, RunningTask, SILENCE_MAX, Wish, WorkerRecord};
 pub use control::{
     Admission, Change, Control, Limit, Switch, SwitchRecord, TenantChange, TenantRecord,
+};
+pub use deliveries::{
+    Attempted, Deliveries, DeliveryDetails, DeliveryFilter, DeliveryNext, DeliveryPage,
+    DeliveryRecord, DeliveryState, DeliveryTry, DueDelivery, NewDelivery,
 };
 pub use error::StoreError;
 pub use imports::{
@@ -82,6 +88,10 @@ pub use upkeep::{COUNTED_MAX, Condemned, Purge, PurgeLoad, StoreHealth, Swept, U
 pub use uploads::{
     Advance, FinishedUpload, NewUpload, Refusal, UploadRecord, UploadState, Uploading, Way,
 };
+pub use webhooks::{
+    DELIVERIES_COUNTED_MAX, NewWebhook, OffBecause, SigningKeys, Subscription, WebhookChange,
+    WebhookRecord, Webhooks,
+};
 pub use work::{
     Capacity, Claimed, Lease, MediaFacts, NewRendition, Output, RenditionBlob, Report, Reusable,
     Work,
@@ -102,6 +112,8 @@ pub trait Store:
     + Upkeep
     + Pruning
     + Relaying
+    + Webhooks
+    + Deliveries
     + Keys
     + Limiting
     + Tokens
@@ -125,6 +137,8 @@ impl<
         + Upkeep
         + Pruning
         + Relaying
+        + Webhooks
+        + Deliveries
         + Keys
         + Limiting
         + Tokens

@@ -111,6 +111,8 @@ PARTS = [
         ("Rings", "lines", "ops", {"announced": rate("mediaflow_broker_announced_total"), "heard": rate("mediaflow_broker_received_total"), "acknowledged": rate("mediaflow_broker_acknowledged_total")}),
         ("Events told outside", "lines", "ops", {"told": rate("mediaflow_events_told_total"), "failures": rate("mediaflow_events_failures_total")}),
         ("Not told yet", "lines", "s", {"events": "max(mediaflow_events_untold_seconds)", "purges": "max(mediaflow_purges_overdue_seconds)"}),
+        ("Webhooks", "lines", "ops", {"{{outcome}}": rate("mediaflow_webhook_deliveries_total", "outcome")}),
+        ("Deliveries late", "lines", "s", {"webhooks": "max(mediaflow_webhook_lag_seconds)"}),
         ("Imports by address", "lines", "short", {"open": "max(mediaflow_imports_open)", "fetched now": "sum(mediaflow_imports_running)", "{{outcome}}": "sum by (outcome) (increase(mediaflow_imports_total[$__rate_interval]))"}),
         ("Purges", "lines", "short", {"waiting": "max(mediaflow_purges_waiting)", "failures": "sum(increase(mediaflow_purge_failures_total[$__rate_interval]))"}),
     ]),

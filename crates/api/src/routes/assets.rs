@@ -3,7 +3,7 @@
 use super::AssetPath;
 use super::tasks::known_code;
 use crate::access::{Caller, MayIngest, MayRead};
-use crate::body::{Json, MaybeJson};
+use crate::body::{Json, MaybeJson, present};
 use crate::origin::Origin;
 use crate::params::{NoParams, Params, one_of};
 use crate::problem::{Problem, ProblemView, invalid};
@@ -18,7 +18,7 @@ use mediaflow_engine::EngineError;
 use mediaflow_engine::store::{
     AssetPatch, AssetRecord, MediaFilter, Search, StoreError, TaskFilter,
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -208,11 +208,6 @@ pub(crate) struct Change {
     /// `{x, y}` between 0 and 1. Crops follow it, in a new generation.
     #[schema(value_type = Option<crate::view::asset::FocusView>)]
     focus: Option<Focus>,
-}
-
-/// Null is something that was said.
-fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(from).map(Some)
 }
 
 /// Change what is said about an asset.

@@ -44,6 +44,7 @@ pub(crate) async fn landing() -> Json<Landing> {
             ("settings", "/v1/settings"),
             ("storage", "/v1/storage"),
             ("outlets", "/v1/outlets"),
+            ("webhooks", "/v1/webhooks"),
             ("failures", "/v1/failures"),
             ("recipes", "/v1/recipes"),
             ("uploads", "/v1/uploads"),
@@ -167,6 +168,7 @@ pub(crate) async fn metrics(
             .outlet()
             .map(|outlet| (outlet.stats(), context.engine.untold_for())),
         imports: Some(context.engine.import_counts()),
+        webhooks: (context.engine.has_webhooks()).then(|| context.engine.undelivered_for()),
         services: &services(&context),
     };
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());

@@ -32,6 +32,7 @@ pub(crate) mod tokens;
 pub(crate) mod tus;
 pub(crate) mod upload;
 pub(crate) mod watches;
+pub(crate) mod webhooks;
 pub(crate) mod workers;
 
 use crate::problem::Problem;
@@ -42,7 +43,7 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, delete, get, patch, post, put};
-use mediaflow_core::{AssetId, ErrorCode, KeyId, TaskId, TenantId, UploadId, WorkerId};
+use mediaflow_core::{AssetId, ErrorCode, KeyId, TaskId, TenantId, UploadId, WebhookId, WorkerId};
 use std::str::FromStr;
 
 pub(crate) fn router(context: Shared) -> Router {
@@ -119,6 +120,28 @@ pub(crate) fn router(context: Shared) -> Router {
         .route("/v1/tenants/{id}", patch(tenants::change))
         .route("/v1/storage-events", post(storage_events::post))
         .route("/v1/watches", get(watches::list))
+        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
+        .route(
+            "/v1/webhooks/{id}",
+            get(webhooks::get)
+                .patch(webhooks::change)
+                .delete(webhooks::remove),
+        )
+        .route("/v1/webhooks/{id}/secret", post(webhooks::rotate))
+        .route("/v1/webhooks/{id}/test", post(webhooks::test))
+        .route("/v1/webhooks/{id}/deliveries", get(webhooks::deliveries))
+        .route(
+            "/v1/webhooks/{id}/deliveries/{event}",
+            get(webhooks::delivery),
+        )
+        .route(
+            "/v1/webhooks/{id}/deliveries/{event}/redeliver",
+            post(webhooks::redeliver),
+        )
+        .route(
+            "/v1/webhooks/{id}/redeliver",
+            post(webhooks::redeliver_failed),
+        )
         .route("/v1/workers", get(workers::list))
         .route("/v1/workers/{id}/drain", post(workers::drain))
         .route("/v1/workers/{id}/resume", post(workers::resume))
@@ -176,4 +199,5 @@ ids! {
     ImportPath UploadId ImportNotFound;
     UploadPath UploadId UploadNotFound;
     KeyPath KeyId KeyNotFound;
+    WebhookPath WebhookId WebhookNotFound;
 }

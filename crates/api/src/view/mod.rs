@@ -4,6 +4,7 @@ pub(crate) mod asset;
 pub(crate) mod event;
 pub(crate) mod playlists;
 pub(crate) mod task;
+pub(crate) mod webhook;
 
 /// The bytes of a file.
 #[derive(utoipa::ToSchema)]

@@ -21,7 +21,7 @@ use mediaflow_engine::store::{
 };
 use mediaflow_engine::{
     Cdn, CdnConfig, Engine, Fetcher, Hook, HookConfig, ImportConfig, Lookup, Parts, Recipes,
-    Recognise, Recognised, StorageSource, UploadLimits, WatchConfig,
+    Recognise, Recognised, StorageSource, UploadLimits, WatchConfig, WebhookSender, WebhooksConfig,
 };
 use serde_json::Value;
 use std::path::PathBuf;
@@ -98,6 +98,7 @@ pub(crate) struct Wish {
     pub(crate) watches: Vec<WatchConfig>,
     pub(crate) storage_sources: Vec<StorageSource>,
     pub(crate) hook: HookConfig,
+    pub(crate) webhooks: WebhooksConfig,
     pub(crate) cors: Vec<String>,
     pub(crate) settings: Vec<Setting>,
     pub(crate) cdn: CdnConfig,
@@ -122,6 +123,7 @@ impl Default for Wish {
             watches: Vec::new(),
             storage_sources: Vec::new(),
             hook: HookConfig::default(),
+            webhooks: WebhooksConfig::default(),
             cors: vec!["*".into()],
             settings: Vec::new(),
             cdn: CdnConfig::default(),
@@ -215,6 +217,10 @@ impl Server {
             metadata: Default::default(),
             retention: Default::default(),
             watermark: None,
+            webhooks: match &wish.lookup {
+                Some(lookup) => WebhookSender::with(&wish.webhooks, Arc::clone(lookup)).unwrap(),
+                None => WebhookSender::new(&wish.webhooks).unwrap(),
+            },
             fetcher: match wish.lookup {
                 Some(lookup) => Fetcher::with(&wish.import, lookup).unwrap(),
                 None => Fetcher::new(&wish.import).unwrap(),

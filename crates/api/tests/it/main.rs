@@ -36,4 +36,5 @@ mod tus;
 mod uploads;
 mod watches;
 mod web;
+mod webhooks;
 mod wire;

@@ -1,9 +1,7 @@
 //! The question as JSON over HTTP, signed as Standard Webhooks has it, so that whoever answers can tell who asks.
 
 use super::{ANSWER_BYTES_MAX, About, Answer, Changes, HookConfig};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use crate::signature::{self, sign};
 use mediaflow_core::{AssetOptions, KeyId, TenantId, Timestamp, Visibility};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
@@ -11,9 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use uuid::Uuid;
-
-/// How the specification has secrets begin.
-const SECRET: &str = "whsec_";
 
 pub(super) struct Http {
     client: reqwest::Client,
@@ -129,10 +124,7 @@ impl Http {
 }
 
 fn key(config: &HookConfig) -> Result<Vec<u8>, String> {
-    let text = config.secret.as_deref();
-    let text = text.and_then(|text| text.strip_prefix(SECRET));
-    let key = text.and_then(|text| BASE64_STANDARD.decode(text).ok());
-    let key = key.filter(|key| (24..=64).contains(&key.len()));
+    let key = config.secret.as_deref().and_then(signature::key);
     key.ok_or_else(|| {
         "ingest.hook.secret must be whsec_ and 24 to 64 bytes in Base64, for example of `echo whsec_$(openssl rand -base64 32)`".to_owned()
     })
@@ -169,43 +161,4 @@ fn question(about: &About<'_>, now: Timestamp) -> String {
         },
     };
     serde_json::to_string(&question).expect("plain data is always JSON")
-}
-
-fn sign(key: &[u8], id: &str, seconds: i64, body: &str) -> String {
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(format!("{id}.{seconds}.{body}").as_bytes());
-    format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn questions_are_signed_as_the_specification_has_it() {
-        // The example of the Standard Webhooks libraries.
-        let config = HookConfig {
-            secret: Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()),
-            ..HookConfig::default()
-        };
-        let signature = sign(
-            &key(&config).unwrap(),
-            "msg_p5jXN8AQM9LWM0D4loKWxJek",
-            1_614_265_330,
-            r#"{"test": 2432232314}"#,
-        );
-        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-        for wrong in [
-            "",
-            "whsec_",
-            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-            "whsec_c2hvcnQ=",
-        ] {
-            let config = HookConfig {
-                secret: Some(wrong.into()),
-                ..HookConfig::default()
-            };
-            assert!(key(&config).is_err(), "{wrong}");
-        }
-    }
 }

@@ -1,21 +1,18 @@
 //! One request for a file: redirects are followed by hand, and what answers is read strictly.
 
 use super::ImportConfig;
-use super::gate::{Forbidden, Gate, Lookup, SystemLookup};
+use super::gate::{Gate, Lookup, Rules, SystemLookup};
 use crate::{EngineError, disposition_filename};
 use mediaflow_core::ErrorCode;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_RANGE, DATE, ETAG, HeaderMap,
     HeaderName, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
 };
-use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 const REDIRECTS_MAX: usize = 5;
-const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Until an answer begins.
 const HEAD_MAX: Duration = Duration::from_secs(60);
 /// Longest wait that another server may ask for.
@@ -66,19 +63,18 @@ impl Fetcher {
     /// As [`Self::new`].
     pub fn with(config: &ImportConfig, lookup: Arc<dyn Lookup>) -> Result<Self, String> {
         config.check()?;
-        let gate = Gate::new(config, lookup)?;
-        // Two libraries of ours may have done it already; the first one wins.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("MediaFlow/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .referer(false)
-            // A proxy would connect to what nobody checked.
-            .no_proxy()
-            .dns_resolver(Arc::new(gate.clone()))
+        let rules = Rules {
+            allowed: config.networks()?,
+            allow: "ingest.import.allow",
+            ports: config.ports.iter().map(|port| *port..=*port).collect(),
+            ports_said: "ingest.import.ports",
+            url: ErrorCode::ImportUrl,
+            address: ErrorCode::ImportAddress,
+        };
+        let gate = Gate::new(rules, lookup);
+        let client = gate
+            .client()
             .pool_max_idle_per_host(0)
-            .http1_only()
-            .connect_timeout(CONNECT_MAX)
             .build()
             .map_err(|e| format!("ingest.import: {e}"))?;
         Ok(Self {
@@ -118,7 +114,7 @@ impl Fetcher {
             let sent = tokio::time::timeout(HEAD_MAX, request.send()).await;
             let response = match sent {
                 Err(_) => return Err(passing("it did not answer in time")),
-                Ok(Err(error)) => return Err(unsent(error)),
+                Ok(Err(error)) => return Err(unsent(&self.gate, error)),
                 Ok(Ok(response)) => response,
             };
             let next = redirected(response.status(), response.headers(), &url)?;
@@ -156,14 +152,9 @@ fn refused(what: impl Into<String>) -> Trouble {
 }
 
 /// Why a request was not answered.
-fn unsent(error: reqwest::Error) -> Trouble {
-    let mut reason = error.source();
-    while let Some(inner) = reason {
-        if let Some(forbidden) = inner.downcast_ref::<Forbidden>() {
-            let text = format!("{forbidden} (ingest.import.allow)");
-            return Trouble::Lasting(EngineError::new(ErrorCode::ImportAddress, text));
-        }
-        reason = inner.source();
+fn unsent(gate: &Gate, error: reqwest::Error) -> Trouble {
+    if let Some(forbidden) = gate.forbids(&error) {
+        return Trouble::Lasting(forbidden);
     }
     let message = match error.is_connect() {
         true => "it cannot be reached",

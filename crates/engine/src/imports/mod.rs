@@ -15,6 +15,7 @@ pub use config::{ImportConfig, IngestConfig};
 pub use fetch::Fetcher;
 pub(crate) use found::{FoundFile, Said, Turn};
 pub use gate::Lookup;
+pub(crate) use gate::{Gate, Rules, SystemLookup};
 pub use network::{Network, is_public};
 pub use tally::ImportCounts;
 pub(crate) use tally::Tally;

@@ -5,7 +5,7 @@ use super::{
     ACKNOWLEDGED, ANNOUNCED, ARRIVALS, ASSETS, BROKER_FAILURES, BROKER_UP, COMPLETIONS, DEAD,
     DRAIN, FREE, FREE_LEAST, Fractions, Gauges, IMPORTS, IMPORTS_OPEN, IMPORTS_RUNNING, Labels,
     OLDEST, PAUSED, PURGES, PURGES_OVERDUE, READY, RECEIVED, RUNNING, SERVICE_FAILED, SLOTS, STUCK,
-    TELLING_FAILURES, TOLD, UNTOLD, WAITING, WORK, WORKERS, add, number, one,
+    TELLING_FAILURES, TOLD, UNTOLD, WAITING, WEBHOOK_LAG, WORK, WORKERS, add, number, one,
 };
 use crate::ImportCounts;
 use mediaflow_broker::Stats;
@@ -32,6 +32,8 @@ pub struct Scrape<'a> {
     pub outlet: Option<(Stats, Duration)>,
     /// How imports by address went; missing where nothing is fetched.
     pub imports: Option<ImportCounts>,
+    /// How long the oldest delivery to a webhook is due; missing where nothing is delivered.
+    pub webhooks: Option<Duration>,
     /// Background services and whether their last round failed.
     pub services: &'a [(&'static str, bool)],
 }
@@ -64,6 +66,7 @@ pub(super) struct Shown {
     broker_up: Family<Labels<0>, Gauge>,
     outlet: [Family<Labels<0>, Counter>; 2],
     untold: Fractions<0>,
+    webhook_lag: Fractions<0>,
     service_failed: Gauges,
     process: Process,
 }
@@ -96,6 +99,7 @@ impl Shown {
             broker_up: add(r, BROKER_UP),
             outlet: [TOLD, TELLING_FAILURES].map(|d| add(r, d)),
             untold: add(r, UNTOLD),
+            webhook_lag: add(r, WEBHOOK_LAG),
             service_failed: add(r, SERVICE_FAILED),
             process: Process::new(r),
         }
@@ -127,6 +131,9 @@ impl Shown {
         }
         if let Some(imports) = scrape.imports {
             self.imports(imports);
+        }
+        if let Some(lag) = scrape.webhooks {
+            self.webhook_lag.get_or_create(&[]).set(lag.as_secs_f64());
         }
         for (service, failed) in scrape.services {
             let labels = one(SERVICE_FAILED, *service);

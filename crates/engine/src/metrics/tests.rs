@@ -9,6 +9,7 @@ fn nothing() -> Scrape<'static> {
         broker: None,
         outlet: None,
         imports: None,
+        webhooks: None,
         services: &[("sweeper", true)],
     }
 }

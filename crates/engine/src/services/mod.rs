@@ -12,6 +12,7 @@ mod storage_events;
 mod sweeper;
 mod teller;
 mod watcher;
+mod webhooks;
 
 pub use announcer::announce;
 pub(crate) use teller::OUTLET;
@@ -92,6 +93,14 @@ impl Services {
             services.board.clone(),
             stop.clone(),
         ));
+        if engine.has_webhooks() {
+            services.tasks.spawn(webhooks::run(
+                Arc::clone(engine),
+                Duty::new(webhooks::NAME, services.process),
+                services.board.clone(),
+                stop.clone(),
+            ));
+        }
         if !engine.parts.watches.is_empty() {
             services.tasks.spawn(watcher::run(
                 Arc::clone(engine),

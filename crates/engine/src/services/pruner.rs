@@ -1,7 +1,8 @@
-//! Keeps what happened from growing for ever, and makes room for what will: events and finished tasks of no use go after their retention.
+//! Keeps what happened from growing for ever, and makes room for what will: events, finished tasks of no use and what
+//! webhooks were told go after their retention.
 
 use super::{Round, teller};
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, webhooks};
 use mediaflow_core::AssetId;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,10 +23,16 @@ pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
     let part = DAY * u32::try_from(days.clamp(1, PART_DAYS_MAX)).unwrap_or(1);
     let mut is_more = store.extend(part).await?;
     if let Some(days) = retention.events_days {
-        let outlet = engine.outlet().map(|_| teller::OUTLET);
+        let mut outlets = Vec::from_iter(engine.outlet().map(|_| teller::OUTLET));
+        if engine.has_webhooks() && !store.subscriptions().await?.is_empty() {
+            outlets.push(webhooks::OUTLET);
+        }
         let age = Duration::from_secs(days * 86_400);
-        is_more |= store.prune_events(age, outlet.as_slice()).await?;
+        is_more |= store.prune_events(age, &outlets).await?;
     }
+    let days = engine.parts.webhooks.config.deliveries_days;
+    let age = Duration::from_secs(days * 86_400);
+    is_more |= store.forget_deliveries(age).await?;
     if let Some(days) = retention.tasks_days {
         let after = *NEXT.lock().unwrap_or_else(PoisonError::into_inner);
         let age = Duration::from_secs(days * 86_400);

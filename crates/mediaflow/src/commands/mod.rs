@@ -29,6 +29,7 @@ pub(crate) mod tasks;
 pub(crate) mod tenants;
 pub(crate) mod top;
 pub(crate) mod watches;
+pub(crate) mod webhooks;
 pub(crate) mod workers;
 
 use crate::cli::{Cli, Command};
@@ -100,6 +101,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Queues(queues) => block_on(queues::run(queues))?,
         Command::Switches(switches) => block_on(switches::run(switches))?,
         Command::Watches(watches) => block_on(watches::run(watches))?,
+        Command::Webhooks(webhooks) => block_on(webhooks::run(webhooks))?,
         Command::Tenants(tenants) => block_on(tenants::run(tenants))?,
         Command::Doctor { via, fix } => {
             let mut config = load(place)?;

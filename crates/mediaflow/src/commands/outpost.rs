@@ -137,6 +137,7 @@ async fn metrics(State(probed): State<Probed>) -> String {
         broker: None,
         outlet: None,
         imports: None,
+        webhooks: None,
         services: &[],
     };
     probed.metrics.expose(&scrape, Exposition::Prometheus)

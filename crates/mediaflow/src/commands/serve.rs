@@ -15,6 +15,7 @@ use mediaflow_core::TenantId;
 use mediaflow_engine::services::{Services, announce};
 use mediaflow_engine::{
     Cdn, Engine, Fetcher, Hook, Parts, Recipes, Stills, StorageSource, SystemEnvironment,
+    WebhookSender,
 };
 use mediaflow_media::image::heif::HeifHelper;
 use mediaflow_media::sandbox::{Posture, SandboxMode};
@@ -73,6 +74,7 @@ async fn serve(config: Config, settings: Vec<Setting>) -> Result<(), Fault> {
     let storage_sources = storage_sources.map_err(Fault::unusable)?;
     let hook = Hook::new(&config.ingest.hook).map_err(Fault::unusable)?;
     let fetcher = Fetcher::new(&config.ingest.import).map_err(Fault::unusable)?;
+    let webhooks = WebhookSender::new(&config.webhooks).map_err(Fault::unusable)?;
     let broker = config.open_broker().map_err(Fault::unusable)?;
     let outlet = config.events.open().map_err(Fault::unusable)?;
     let heif = decoder(config.sandbox)?;
@@ -114,6 +116,7 @@ async fn serve(config: Config, settings: Vec<Setting>) -> Result<(), Fault> {
         watches: config.ingest.watch,
         storage_sources,
         hook,
+        webhooks,
         metrics: Arc::clone(&metrics),
     }));
     let scratch = data.scratch()?;

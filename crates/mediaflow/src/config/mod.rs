@@ -22,7 +22,7 @@ use mediaflow_blob::ObjectStoreConfig;
 use mediaflow_engine::broker::Broker;
 use mediaflow_engine::{
     CdnConfig, EventsConfig, IngestConfig, MetadataConfig, ModerationConfig, RetentionConfig,
-    UploadLimits, WatermarkConfig,
+    UploadLimits, WatermarkConfig, WebhooksConfig,
 };
 use mediaflow_media::image::ImageLimits;
 use mediaflow_media::sandbox::SandboxMode;
@@ -60,6 +60,7 @@ pub(crate) struct Config {
     /// database does. Workers poll as well, so that nothing depends on it. `--broker` and `MEDIAFLOW_BROKER` win over it.
     pub(crate) broker: Option<String>,
     pub(crate) events: EventsConfig,
+    pub(crate) webhooks: WebhooksConfig,
     /// Where originals and renditions are: `s3://bucket/prefix` (Amazon's or any other S3 server), `gs://bucket/prefix`
     /// or `az://container/prefix`. Without it they are in the folder `blobs` of the data folder.
     pub(crate) blobs: Option<String>,
@@ -95,6 +96,7 @@ impl Default for Config {
             postgres: PostgresConfig::default(),
             broker: None,
             events: EventsConfig::default(),
+            webhooks: WebhooksConfig::default(),
             blobs: None,
             object_store: ObjectStoreConfig::default(),
             roles: roles::all(),
@@ -240,6 +242,7 @@ impl Config {
         }
         self.open_broker()?;
         self.events.check()?;
+        self.webhooks.check()?;
         self.retention.check()?;
         self.postgres.check()?;
         self.object_store.check()?;

@@ -17,6 +17,7 @@ const SHOWN: &[&str] = &[
     "postgres",
     "broker",
     "events",
+    "webhooks",
     "blobs",
     "object_store",
     "roles",

@@ -141,7 +141,7 @@ impl SpanLayer {
             span_kind: match kind {
                 "request" => SpanKind::Server,
                 "tell" => SpanKind::Producer,
-                "classify" | "hook" | "purge" => SpanKind::Client,
+                "classify" | "hook" | "purge" | "webhook" => SpanKind::Client,
                 _ => SpanKind::Internal,
             },
             name: open.name(kind),
@@ -186,13 +186,13 @@ impl Open {
         let words = match kind {
             "request" => ["http.request.method", "http.route"],
             "task" => ["mediaflow.operation", ""],
-            "tell" => ["mediaflow.event", ""],
+            "tell" | "webhook" => ["mediaflow.event", ""],
             _ => return kind.into(),
         };
         let words = words.iter().filter_map(|word| self.text(word));
         let words = words.collect::<Vec<_>>().join(" ");
         match kind {
-            "tell" => format!("tell {words}").into(),
+            "tell" | "webhook" => format!("{kind} {words}").into(),
             _ => words.into(),
         }
     }

@@ -53,4 +53,5 @@ mod uploads;
 mod via;
 mod video;
 mod watches;
+mod webhooks;
 mod workers;

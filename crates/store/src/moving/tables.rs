@@ -189,6 +189,24 @@ pub const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "webhooks",
+        order: None,
+        columns: &[
+            ("id", Id), ("tenant", Id), ("url", Text), ("types", Text), ("description", Text), ("off_because", Text),
+            ("after_position", Int), ("secret", Bytes), ("old_secret", Bytes), ("old_until", Int), ("created_at", Int),
+            ("failing_since", Int), ("last_delivered_at", Int), ("last_error", Text), ("deleted_at", Int),
+        ],
+    },
+    Table {
+        name: "webhook_deliveries",
+        order: None,
+        columns: &[
+            ("webhook", Id), ("event", Id), ("asset", Id), ("type", Text), ("body", Text), ("state", Text), ("run", Int),
+            ("attempts", Int), ("tries", Text), ("created_at", Int), ("due_at", Int), ("last_at", Int), ("status", Int),
+            ("ms", Int), ("error", Text),
+        ],
+    },
+    Table {
         name: "switches",
         order: None,
         columns: &[

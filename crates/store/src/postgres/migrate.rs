@@ -23,6 +23,7 @@ const STEPS: &[Migration] = &[
     expand("direct", include_str!("migrations/0008_direct.sql")),
     expand("imports", include_str!("migrations/0009_imports.sql")),
     expand("history", include_str!("migrations/0010_history.sql")),
+    expand("webhooks", include_str!("migrations/0011_webhooks.sql")),
 ];
 
 /// Held while the shape changes. Any number will do that nobody else has.

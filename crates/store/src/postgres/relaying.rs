@@ -3,7 +3,7 @@
 use super::events::event;
 use super::health::{PURGES_WAITING, purge_load};
 use super::rows::{clamp, maybe_time, number};
-use super::{PostgresStore, Repeat};
+use super::{PostgresStore, Repeat, Session};
 use crate::{Backlog, COUNTED_MAX, EventRecord, Relaying, StoreError};
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -58,12 +58,14 @@ impl Relaying for PostgresStore {
 
     async fn told(&self, outlet: &str, position: u64) -> Result<(), StoreError> {
         self.write(Repeat::Always, move |s, _| {
-            async move {
-                let told = s.execute(TOLD, &[&outlet, &clamp(position)]).await;
-                told.map(drop)
-            }
-            .boxed()
+            tell(s, outlet, position).boxed()
         })
         .await
     }
+}
+
+/// Everything up to this position was told.
+pub(super) async fn tell(s: &Session, outlet: &str, position: u64) -> Result<(), StoreError> {
+    let told = s.execute(TOLD, &[&outlet, &clamp(position)]).await;
+    told.map(drop)
 }

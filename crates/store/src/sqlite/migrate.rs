@@ -28,6 +28,7 @@ const STEPS: &[Migration] = &[
     expand("direct", include_str!("migrations/0012_direct.sql")),
     expand("imports", include_str!("migrations/0013_imports.sql")),
     expand("history", include_str!("migrations/0014_history.sql")),
+    expand("webhooks", include_str!("migrations/0015_webhooks.sql")),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS schema_version (

@@ -9,6 +9,7 @@ mod captions;
 mod catalog;
 mod claim;
 mod cluster;
+mod deliveries;
 mod effects;
 mod events;
 mod frozen;
@@ -44,6 +45,7 @@ mod tasks;
 mod tokens;
 mod upkeep;
 mod uploads;
+mod webhooks;
 mod work;
 mod writer;
 

@@ -1,8 +1,8 @@
 //! Tests that no verb reads more the longer a database lives, and that a full disk harms nobody else.
 
 use super::{
-    blobs, claim, events, keys, measuring, migrate, overview, pruning, search, upkeep, uploads,
-    work,
+    blobs, claim, deliveries, events, keys, measuring, migrate, overview, pruning, search, upkeep,
+    uploads, work,
 };
 use crate::{MediaFilter, Search, StoreError, query};
 use mediaflow_core::{AssetState, TenantId, Timestamp};
@@ -58,6 +58,11 @@ fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
         (overview::UNDER_WAY, "uploads_open"),
         (pruning::OLD_TASKS, "tasks_by_step"),
         (keys::PAGE, "api_keys_by_tenant"),
+        (deliveries::DUE, "webhook_deliveries_due"),
+        (deliveries::NEWEST, "sqlite_autoindex_webhook_deliveries"),
+        (deliveries::NEWEST_OF, "webhook_deliveries_state"),
+        (deliveries::AGAIN_FAILED, "webhook_deliveries_state"),
+        (deliveries::FORGET_OLD, "webhook_deliveries_created"),
     ];
     for (sql, index) in cases {
         let lines = plan(&conn, sql);

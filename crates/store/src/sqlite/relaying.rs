@@ -6,7 +6,7 @@ use super::rows::maybe_time;
 use super::upkeep;
 use crate::{Backlog, EventRecord, Relaying, StoreError};
 use async_trait::async_trait;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 /// Over all tenants: rows are in the order of positions.
 pub(super) const UNTOLD: &str =
@@ -53,11 +53,13 @@ impl Relaying for SqliteStore {
 
     async fn told(&self, outlet: &str, position: u64) -> Result<(), StoreError> {
         let outlet = outlet.to_owned();
-        self.write(move |s| {
-            let mut statement = s.conn.prepare_cached(TOLD)?;
-            statement.execute(params![outlet, position])?;
-            Ok(())
-        })
-        .await
+        self.write(move |s| tell(s.conn, &outlet, position)).await
     }
+}
+
+/// Everything up to this position was told.
+pub(super) fn tell(conn: &Connection, outlet: &str, position: u64) -> Result<(), StoreError> {
+    conn.prepare_cached(TOLD)?
+        .execute(params![outlet, position])?;
+    Ok(())
 }

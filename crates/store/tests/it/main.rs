@@ -35,3 +35,4 @@ mod streaming;
 mod upgrading;
 mod uploading;
 mod waking;
+mod webhooks;

@@ -1,13 +1,14 @@
 //! Moving an installation between the databases: all rows arrive, processes hear of it, and nothing is in two places.
 
 use crate::check;
-use crate::given::{FakeWorld, Given, TENANT, output, step_of};
+use crate::given::{FakeWorld, Given, LEASE, TENANT, output, step_of};
 use crate::stores::{Database, Dbms, Place, run};
 use mediaflow_core::{AssetState, ErrorCode, Failure, ModerationPolicy, Sha256, TaskState};
 use mediaflow_store::moving::{Installation, LEFT_BEHIND, Phase, Premises, TABLES, copy};
 use mediaflow_store::{
-    Idempotency, NewBlob, NewKey, PostgresOptions, ReplayFilter, Report, Scope, Search, StoreError,
-    Switch, TaskFilter,
+    Attempted, DeliveryNext, DeliveryTry, Idempotency, NewBlob, NewDelivery, NewKey, NewWebhook,
+    PostgresOptions, ReplayFilter, Report, Scope, Search, SigningKeys, StoreError, Switch,
+    TaskFilter,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -77,10 +78,56 @@ impl Given {
             limits: Default::default(),
         };
         self.store.add_key(key).await.unwrap();
+        self.webhook_at_work().await;
         assert_eq!(self.record(review).await.state, AssetState::InReview);
         assert!(!self.store.streams(film).await.unwrap().tracks.is_empty());
         // Readers of PostgreSQL see events when they have their numbers.
         self.store.feed(TENANT, 0, 1).await.unwrap();
+    }
+}
+
+impl Given {
+    /// A webhook that is signed with two keys, and of what it is told one thing is there and one waits.
+    async fn webhook_at_work(&self) {
+        let new = NewWebhook {
+            id: self.world_id().into(),
+            tenant: TENANT,
+            url: "https://example.com/".to_owned(),
+            types: vec!["asset.*".to_owned()],
+            description: None,
+            keys: SigningKeys(vec![vec![1; 32]]),
+            count_max: 20,
+        };
+        let made = self.store.add_webhook(new).await.unwrap().id;
+        let key = vec![2; 32];
+        let rotated = self.store.rotate_webhook(TENANT, made, key, LEASE);
+        rotated.await.unwrap();
+        let events = self.store.feed(TENANT, 0, 2).await.unwrap().items;
+        let new = events.iter().map(|event| NewDelivery {
+            webhook: made,
+            event: event.id,
+            kind: event.kind,
+            asset: event.asset,
+            body: "{}".to_owned(),
+        });
+        let planned = self
+            .store
+            .plan_deliveries("webhooks", events[1].position, new.collect());
+        planned.await.unwrap();
+        let attempted = Attempted {
+            tried: DeliveryTry {
+                at: self.world_now(),
+                status: Some(200),
+                ms: 5,
+                error: None,
+                answer: Some("Thanks".to_owned()),
+            },
+            next: DeliveryNext::Delivered,
+            is_gone: false,
+            failing_max: LEASE,
+        };
+        let saved = self.store.save_attempt(made, events[0].id, attempted);
+        saved.await.unwrap();
     }
 }
 

@@ -11,6 +11,7 @@ use mediaflow_engine::store::{
 use mediaflow_engine::{
     Cdn, Engine, EngineError, Fetcher, ImportConfig, MetadataConfig, ModerationConfig, Parts,
     Receipt, Recipes, RetentionConfig, SystemEnvironment, Upload, UploadLimits, WatermarkConfig,
+    WebhookSender, WebhooksConfig,
 };
 use mediaflow_media::image::encode::{Metadata, jpeg, png, webp};
 use mediaflow_media::image::heif::HeifHelper;
@@ -117,6 +118,7 @@ impl Setup {
             watches: Vec::new(),
             storage_sources: Vec::new(),
             hook: None,
+            webhooks: WebhookSender::new(&WebhooksConfig::default()).unwrap(),
             metrics: Arc::clone(&metrics),
         }));
         let stop = CancellationToken::new();
