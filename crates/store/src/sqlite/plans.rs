@@ -5,7 +5,7 @@ use super::{
     uploads, work,
 };
 use crate::{MediaFilter, Search, StoreError, query};
-use mediaflow_core::{AssetState, TenantId, Timestamp};
+use mediaflow_core::{AssetState, Kind, TenantId, Timestamp};
 use rusqlite::Connection;
 
 fn database() -> Connection {
@@ -105,6 +105,11 @@ fn every_search_is_led_by_an_index_in_its_order() {
         },
         Search {
             media_type: Some("image/png".into()),
+            ..Search::default()
+        },
+        Search {
+            kind: Some(Kind::Audio),
+            state: Some(AssetState::Ready),
             ..Search::default()
         },
         Search {

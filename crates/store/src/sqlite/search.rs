@@ -87,9 +87,12 @@ pub(super) fn statement(
     } else {
         let index = match (search.state, &search.media_type, &search.media.codec) {
             (Some(AssetState::InReview), ..) => "assets_in_review",
+            // Nearly all are ready, and of one kind there may be few.
+            (Some(AssetState::Ready), None, None) if search.kind.is_some() => "assets_by_kind",
             (Some(_), ..) => "assets_by_state",
             (None, _, Some(_)) => "assets_by_codec",
             (None, Some(_), None) => "assets_by_type",
+            (None, None, None) if search.kind.is_some() => "assets_by_kind",
             (None, None, None) => "assets_newest",
         };
         let sql = format!(
