@@ -30,7 +30,7 @@ pub(super) async fn serve(config: Config, options: ViaOptions) -> Result<(), Fau
     raise_open_files();
     let ffmpeg = ffmpeg(config.sandbox);
     let data = DataFolder::open(&config.data)?;
-    let listener = bind(config.listen).await?;
+    let listener = bind(config.listen)?;
     let address = listener.local_addr().map_err(Fault::failed)?;
     let via = Arc::new(connect(&options).await?);
 

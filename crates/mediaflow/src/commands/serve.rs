@@ -27,11 +27,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 /// Connections and files that may be open, where the system allows as many.
 const OPEN_FILES: u64 = 65_536;
+/// Connections that may wait until they are taken in. Of a burst what is beyond is dropped and comes back a second later, or three;
+/// the kernel's own limit (`net.core.somaxconn`, 4096) may be lower.
+const BACKLOG: u32 = 16_384;
 /// Time for one picture in the decoding process.
 const DECODE_MAX: Duration = Duration::from_secs(120);
 
@@ -81,7 +84,7 @@ async fn serve(config: Config, settings: Vec<Setting>) -> Result<(), Fault> {
     raise_open_files();
     let ffmpeg = ffmpeg(config.sandbox);
     let data = DataFolder::open(&config.data)?;
-    let listener = bind(config.listen).await?;
+    let listener = bind(config.listen)?;
     let address = listener.local_addr().map_err(Fault::failed)?;
 
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
@@ -243,8 +246,18 @@ pub(super) fn raise_open_files() {
     }
 }
 
-pub(super) async fn bind(listen: SocketAddr) -> Result<TcpListener, Fault> {
-    TcpListener::bind(listen).await.map_err(|e| {
+pub(super) fn bind(listen: SocketAddr) -> Result<TcpListener, Fault> {
+    let socket = || {
+        let socket = match listen {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // A restarted server must not wait for connections of the one before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(listen)?;
+        socket.listen(BACKLOG)
+    };
+    socket().map_err(|e: std::io::Error| {
         Fault::failed(match e.kind() {
             std::io::ErrorKind::AddrInUse => format!(
                 "{listen} is in use: another program, or another MediaFlow, listens there; give --listen another port"
