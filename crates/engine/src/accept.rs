@@ -138,60 +138,48 @@ impl Engine {
         E: std::error::Error + Send + Sync + 'static,
         F: Future<Output = Result<Upload, EngineError>> + Send,
     {
-        let accepted = self
-            .try_accept(tenant, upload, body, complete, arrived_as)
-            .await;
-        if let Err(error) = &accepted {
+        let accepting = async {
+            self.check_options(&upload.options)?;
+            let running = self.begin_key(tenant, upload.idempotency_key.as_deref())?;
+            self.check_length(upload.length, &upload.bounds)?;
+            self.check_room()?;
+            self.check_admission(tenant).await?;
+            if arrived_as.is_none() {
+                self.check_day(tenant, &upload.bounds, upload.length)
+                    .await?;
+            }
+            let _place = self.receiving_place()?;
+            let received = self.receive(&upload, body).await?;
+            let mut upload = complete(upload).await?;
+            self.check_options(&upload.options)?;
+            upload.filename = upload.filename.as_deref().and_then(display_name);
+            let stored = self.keep(received).await?;
+            let key = stored.written.key.clone();
+            let accepted = self.record(tenant, &upload, stored, arrived_as).await;
+            drop(running);
+            match accepted {
+                Ok((receipt, false)) => Ok(receipt),
+                Ok((receipt, true)) => {
+                    self.discard(&key).await;
+                    Ok(receipt)
+                }
+                Err(error) => {
+                    // After an unknown outcome the row may exist: then the collector decides, not we.
+                    if error.code != ErrorCode::StoreUnavailable {
+                        self.discard(&key).await;
+                    }
+                    Err(error)
+                }
+            }
+        };
+        let accepted = accepting.await;
+        if let Err(error) = &accepted
+            // Then somebody else has taken it.
+            && error.code != ErrorCode::FenceStale
+        {
             self.metrics().upload_refused(error.code);
         }
         accepted
-    }
-
-    async fn try_accept<S, E, F>(
-        &self,
-        tenant: TenantId,
-        upload: Upload,
-        body: S,
-        complete: impl FnOnce(Upload) -> F + Send,
-        arrived_as: Option<FinishedUpload>,
-    ) -> Result<Receipt, EngineError>
-    where
-        S: Stream<Item = Result<Bytes, E>> + Send,
-        E: std::error::Error + Send + Sync + 'static,
-        F: Future<Output = Result<Upload, EngineError>> + Send,
-    {
-        self.check_options(&upload.options)?;
-        let running = self.begin_key(tenant, upload.idempotency_key.as_deref())?;
-        self.check_length(upload.length, &upload.bounds)?;
-        self.check_room()?;
-        self.check_admission(tenant).await?;
-        if arrived_as.is_none() {
-            self.check_day(tenant, &upload.bounds, upload.length)
-                .await?;
-        }
-        let _place = self.receiving_place()?;
-        let received = self.receive(&upload, body).await?;
-        let mut upload = complete(upload).await?;
-        self.check_options(&upload.options)?;
-        upload.filename = upload.filename.as_deref().and_then(display_name);
-        let stored = self.keep(received).await?;
-        let key = stored.written.key.clone();
-        let accepted = self.record(tenant, &upload, stored, arrived_as).await;
-        drop(running);
-        match accepted {
-            Ok((receipt, false)) => Ok(receipt),
-            Ok((receipt, true)) => {
-                self.discard(&key).await;
-                Ok(receipt)
-            }
-            Err(error) => {
-                // After an unknown outcome the row may exist: then the collector decides, not we.
-                if error.code != ErrorCode::StoreUnavailable {
-                    self.discard(&key).await;
-                }
-                Err(error)
-            }
-        }
     }
 
     /// The turn to send bytes.
@@ -334,8 +322,16 @@ impl Engine {
                     found: &found,
                 };
                 let environment = self.environment();
+                let span = tracing::info_span!(
+                    "hook",
+                    correlation_id = upload.correlation_id,
+                    trace_id = %TraceId::of(&upload.correlation_id),
+                    upload = arrived_as.as_ref().map(|upload| display(upload.id)),
+                    outcome = Empty,
+                    error = Empty,
+                );
                 let asking = hook.ask(&about, environment.id(), environment.now());
-                asked = asking.await?;
+                asked = asking.instrument(span).await?;
                 self.check_options(&asked.options)?;
                 &asked
             }

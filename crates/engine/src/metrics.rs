@@ -92,8 +92,8 @@ metrics! {
     ASSETS "mediaflow_assets" ["state"] "Assets by state";
     IMPORTS "mediaflow_imports_total" ["outcome"] "Tries of imports by address that ended: done, again (another one follows) or failed";
     IMPORTS_RUNNING "mediaflow_imports_running" [] "Imports by address that are being fetched; of the one process that fetches";
-    IMPORTS_OPEN "mediaflow_imports_open" [] "Imports by address that have not ended, those that are being fetched included";
-    PURGES "mediaflow_purges_waiting" [] "Changes that caches were not told of yet";
+    IMPORTS_OPEN "mediaflow_imports_open" [] "Imports by address that have not ended, those that are being fetched included; counted up to 10000";
+    PURGES "mediaflow_purges_waiting" [] "Changes that caches were not told of yet; counted up to 10000";
     PURGES_OVERDUE "mediaflow_purges_overdue_seconds" [] "How long the first of them is due";
     PURGES_FAILED "mediaflow_purge_failures_total" [] "Purges that the CDN did not take; they are tried again";
     FREE "mediaflow_storage_free_bytes" [] "Bytes that can still be written where originals and renditions are";

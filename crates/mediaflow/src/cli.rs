@@ -161,6 +161,9 @@ pub(crate) enum Command {
     },
     /// Say whether this machine has what MediaFlow needs
     Doctor {
+        /// Mend what needs nobody's decision: a data folder that is missing, a schema of SQLite that is older, keys that others can read
+        #[arg(long)]
+        fix: bool,
         #[command(flatten)]
         via: Via,
     },

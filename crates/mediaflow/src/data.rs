@@ -5,6 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+/// The file with the keys that sign URLs, where the configuration has none.
+pub(crate) const SIGNING_KEYS: &str = "signing-keys.toml";
+
 /// A folder that exists and can be written.
 #[derive(Debug, Clone)]
 pub(crate) struct DataFolder {
@@ -70,7 +73,7 @@ impl DataFolder {
 
     /// The keys that sign URLs, where the configuration has none.
     pub(crate) fn signing_keys(&self) -> PathBuf {
-        self.root.join("signing-keys.toml")
+        self.root.join(SIGNING_KEYS)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The sockets under the API: taken in, timed, and let go.
 
+use crate::lingering::Lingering;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -48,7 +49,7 @@ pub(crate) async fn serve(
         // Small answers must not wait for acknowledgements of earlier ones.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(routes.clone());
-        let connection = server.serve_connection(TokioIo::new(stream), service);
+        let connection = server.serve_connection(TokioIo::new(Lingering::new(stream)), service);
         let connection = open.watch(connection.into_owned());
         // How a connection ends is the client's business; requests are logged by the routes.
         tokio::spawn(async move { drop(connection.await) });

@@ -15,6 +15,7 @@ mod data;
 mod estimate;
 mod fault;
 mod http;
+mod lingering;
 mod logging;
 mod output;
 mod roles;

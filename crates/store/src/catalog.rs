@@ -227,6 +227,8 @@ pub struct Search {
     pub tag: Option<String>,
     /// What a film or recording is.
     pub media: MediaFilter,
+    /// Whose newest run has a task that failed for good with this code.
+    pub code: Option<String>,
     /// With all of these words in title, filename, tags or what inspection found.
     pub text: Option<String>,
     /// Created at or after.
@@ -257,6 +259,8 @@ pub struct TaskFilter {
     pub state: Option<TaskState>,
     /// Whose last error has this code.
     pub code: Option<String>,
+    /// Of this operation.
+    pub operation: Option<String>,
     /// From an earlier page.
     pub cursor: Option<String>,
     /// Most items, 1 to 200.

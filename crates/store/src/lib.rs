@@ -74,7 +74,7 @@ pub use observe::{Observe, Recorded, observe};
 pub use overview::{FAILED_MAX, FailureGroup, Overview, QueueMinute};
 pub use postgres::{Clock, PostgresOptions, PostgresStore};
 pub use pruning::{Pruning, Walked};
-pub use relaying::{Backlog, PURGES_MAX, Relaying};
+pub use relaying::{Backlog, Relaying};
 pub use review::{Generation, ReplayFilter, Review};
 pub use schema::{MigrationRecord, MigrationState};
 pub use signals::{Signals, Waiting};
@@ -84,7 +84,7 @@ pub use streams::{
     TrackKind, TrackStatus, master_edition,
 };
 pub use tokens::{NewToken, TokenRecord, Tokens};
-pub use upkeep::{Condemned, Purge, PurgeLoad, StoreHealth, Swept, Upkeep};
+pub use upkeep::{COUNTED_MAX, Condemned, Purge, PurgeLoad, StoreHealth, Swept, Upkeep};
 pub use uploads::{
     Advance, FinishedUpload, NewUpload, Refusal, UploadRecord, UploadState, Uploading, Way,
 };

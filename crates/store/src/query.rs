@@ -106,6 +106,13 @@ pub(crate) fn narrow(query: &mut Query, search: &Search, in_review: &str) {
     if let Some(kind) = search.kind {
         query.and("a.kind = ?", [Arg::Text(kind.as_str().into())]);
     }
+    if let Some(code) = &search.code {
+        query.and(
+            "EXISTS (SELECT 1 FROM tasks t WHERE t.asset = a.id AND t.generation = a.generation
+                     AND t.state = 'dead' AND t.error_code = ?)",
+            [Arg::Text(code.clone())],
+        );
+    }
     media(query, &search.media);
 }
 
@@ -199,6 +206,9 @@ fn narrow_tasks(query: &mut Query, filter: &TaskFilter) {
     }
     if let Some(code) = &filter.code {
         query.and("t.error_code = ?", [Arg::Text(code.clone())]);
+    }
+    if let Some(operation) = &filter.operation {
+        query.and("t.operation = ?", [Arg::Text(operation.clone())]);
     }
 }
 

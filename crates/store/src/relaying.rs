@@ -1,11 +1,8 @@
 //! Verbs for telling systems outside what happened.
 
-use crate::{EventRecord, StoreError};
+use crate::{EventRecord, PurgeLoad, StoreError};
 use async_trait::async_trait;
 use mediaflow_core::Timestamp;
-
-/// Purges that are counted at most.
-pub const PURGES_MAX: u32 = 10_000;
 
 /// What systems outside have yet to be told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,12 +11,8 @@ pub struct Backlog {
     pub events: u64,
     /// When the first of them happened.
     pub oldest_event_at: Option<Timestamp>,
-    /// Purges that are not done, up to [`PURGES_MAX`].
-    pub purges: u64,
-    /// Of these, how many were tried in vain.
-    pub purges_failed: u64,
-    /// When the first of them is tried, or should have been.
-    pub next_purge_at: Option<Timestamp>,
+    /// What caches have yet to forget.
+    pub purges: PurgeLoad,
 }
 
 /// How far a history was told is remembered by name, so that whoever goes on begins where another one ended.

@@ -34,7 +34,12 @@ pub struct Purge {
     pub paths: Vec<String>,
     /// Failed tries so far.
     pub attempts: u32,
+    /// The asset's.
+    pub correlation_id: String,
 }
+
+/// Purges, and imports by address, that are counted at most: what counts them is asked every few seconds.
+pub const COUNTED_MAX: u32 = 10_000;
 
 /// For readiness and metrics.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +48,7 @@ pub struct StoreHealth {
     pub queues: Vec<QueueLoad>,
     /// Assets by state.
     pub assets: Vec<(mediaflow_core::AssetState, u64)>,
-    /// Imports by address that have not ended.
+    /// Imports by address that have not ended, up to [`COUNTED_MAX`].
     pub imports: u64,
     /// What caches have yet to forget.
     pub purges: PurgeLoad,
@@ -52,8 +57,10 @@ pub struct StoreHealth {
 /// What caches have yet to forget.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PurgeLoad {
-    /// Purges that were not done yet.
+    /// Purges that were not done yet, up to [`COUNTED_MAX`].
     pub waiting: u64,
+    /// Of these, how many were tried in vain.
+    pub failed: u64,
     /// When the first of them is due, which may be a time to come: after one that failed there is a pause.
     pub due_at: Option<Timestamp>,
 }

@@ -10,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 /// One picture to look at.
 #[derive(Debug, Clone)]
@@ -82,10 +84,15 @@ impl Classifier {
         asset: &str,
         frames: Vec<Frame>,
     ) -> Result<Scores, Failure> {
-        let outcome = tokio::time::timeout(self.deadline, self.stream(asset, frames)).await;
+        let span = tracing::info_span!("classify", frames = frames.len(), error = Empty);
+        let asking = self.stream(asset, frames).instrument(span.clone());
+        let outcome = tokio::time::timeout(self.deadline, asking).await;
         let outcome =
             outcome.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
         self.breaker.record(outcome.is_ok());
+        if outcome.is_err() {
+            span.record("error", ErrorCode::ModerationUnavailable.as_str());
+        }
         outcome.map_err(|status| match status.code() {
             Code::InvalidArgument => {
                 let message = format!("the classifier cannot read a frame: {}", status.message());

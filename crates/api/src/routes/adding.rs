@@ -1,10 +1,14 @@
 //! What protocols for uploads over several requests have in common: beginning with or without bytes, and adding some.
 
 use crate::Shared;
-use crate::access::Caller;
+use crate::access::{Caller, MayUpload};
 use crate::arriving::Arriving;
 use crate::problem::Problem;
+use crate::routes::UploadPath;
 use axum::body::{Body, HttpBody as _};
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
 use mediaflow_core::{ErrorCode, TenantId, UploadId};
 use mediaflow_engine::store::{UploadRecord, Way};
 use mediaflow_engine::{Append, Appended, Opening};
@@ -49,6 +53,32 @@ pub(super) async fn add(
     let adding = async move { engine.append_upload(tenant, id, append).await };
     let added = tokio::spawn(adding).await;
     Ok(added.map_err(|_| Problem::plain(ErrorCode::Internal))??)
+}
+
+/// An upload that was begun, of somebody who may go on with it.
+pub(crate) struct Begun {
+    pub(super) caller: Caller,
+    pub(super) id: UploadId,
+}
+
+impl Begun {
+    /// Ends it; what it became stays.
+    pub(super) async fn end(self, context: &Shared, way: Way) -> Result<StatusCode, Problem> {
+        let engine = &context.engine;
+        engine.end_upload(self.caller.tenant, self.id, way).await?;
+        Ok(StatusCode::NO_CONTENT)
+    }
+}
+
+impl FromRequestParts<Shared> for Begun {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Shared) -> Result<Self, Problem> {
+        let MayUpload(caller) = MayUpload::from_request_parts(parts, context).await?;
+        let UploadPath(id) = UploadPath::from_request_parts(parts, context).await?;
+        caller.goes_on_with(id)?;
+        Ok(Self { caller, id })
+    }
 }
 
 /// Ends an upload that nobody is to go on with.

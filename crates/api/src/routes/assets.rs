@@ -1,6 +1,7 @@
 //! `/v1/assets`: reading, searching, changing, deleting, processing again.
 
 use super::AssetPath;
+use super::tasks::known_code;
 use crate::access::{Caller, MayIngest, MayRead};
 use crate::body::{Json, MaybeJson, present};
 use crate::origin::Origin;
@@ -103,6 +104,7 @@ pub(crate) async fn view(
         ("height_max" = Option<u64>, Query),
         ("frame_rate_min" = Option<f64>, Query, description = "Pictures in a second; `frame_rate_max` likewise."),
         ("frame_rate_max" = Option<f64>, Query),
+        ("code" = Option<String>, Query, description = "Those whose newest run has a task that failed for good with this error code."),
         ("text" = Option<String>, Query, description = "Words in title, filename, tags, camera, the file's own tags ..."),
         ("since" = Option<String>, Query, description = "Accepted at or after; RFC 3339."),
         ("until" = Option<String>, Query, description = "Accepted before; RFC 3339."),
@@ -141,6 +143,7 @@ fn searched(mut params: Params) -> Result<Search, EngineError> {
         media_type: params.take("media_type")?,
         media: media(&mut params)?,
         tag: params.take("tag")?,
+        code: params.take_as("code", "one of the documented error codes", known_code)?,
         text: params.take("text")?,
         since: params.take_time("since")?,
         until: params.take_time("until")?,

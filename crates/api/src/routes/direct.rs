@@ -7,6 +7,7 @@ use crate::observe::Correlation;
 use crate::origin::Origin;
 use crate::params::NoParams;
 use crate::problem::{Problem, ProblemView, invalid};
+use crate::routes::adding::Begun;
 use crate::routes::received::Own;
 use crate::routes::upload::{Accepted, accepted, key};
 use crate::send::value;
@@ -15,10 +16,9 @@ use crate::view::asset::ErrorView;
 use crate::wanted::wanted;
 use crate::{Context, Shared};
 use axum::Json as Answer;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use mediaflow_core::{ErrorCode, UploadId};
 use mediaflow_engine::blob::{Incoming, Signed};
 use mediaflow_engine::store::{UploadRecord, UploadState, Way};
 use mediaflow_engine::{Completion, EngineError, Opening, Upload};
@@ -198,13 +198,10 @@ fn media_type(text: &str) -> Result<String, EngineError> {
 )]
 pub(crate) async fn get(
     State(context): State<Shared>,
-    MayUpload(caller): MayUpload,
-    Path(id): Path<String>,
+    Begun { caller, id }: Begun,
     _: NoParams,
     origin: Origin,
 ) -> Result<Response, Problem> {
-    let id = named(&id)?;
-    caller.goes_on_with(id)?;
     let found = context.engine.direct_upload(caller.tenant, id).await?;
     let view = view(&context, &origin, &found).await?;
     Ok(([(header::CACHE_CONTROL, NO_STORE)], Answer(view)).into_response())
@@ -222,15 +219,10 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn end(
     State(context): State<Shared>,
-    MayUpload(caller): MayUpload,
-    Path(id): Path<String>,
+    begun: Begun,
     _: NoParams,
 ) -> Result<StatusCode, Problem> {
-    let id = named(&id)?;
-    caller.goes_on_with(id)?;
-    let engine = &context.engine;
-    engine.end_upload(caller.tenant, id, Way::Direct).await?;
-    Ok(StatusCode::NO_CONTENT)
+    begun.end(&context, Way::Direct).await
 }
 
 /// Say that all bytes are there.
@@ -249,14 +241,12 @@ pub(crate) async fn end(
 )]
 pub(crate) async fn complete(
     State(context): State<Shared>,
-    MayUpload(caller): MayUpload,
-    Path(id): Path<String>,
+    Begun { caller, id }: Begun,
     _: NoParams,
     origin: Origin,
     MaybeJson(sent): MaybeJson<Sent>,
 ) -> Result<Response, Problem> {
-    let (id, engine) = (named(&id)?, &context.engine);
-    caller.goes_on_with(id)?;
+    let engine = &context.engine;
     let tags = tags(sent.parts)?;
     let found = engine.direct_upload(caller.tenant, id).await?;
     if let Completion::Done(receipt) = engine.complete_upload(caller.tenant, id, tags).await? {
@@ -284,11 +274,6 @@ fn tags(mut parts: Vec<SentPart>) -> Result<Vec<String>, EngineError> {
         return Err(invalid("`parts` must have each part once, from 1 on"));
     }
     Ok(parts.into_iter().map(|part| part.etag).collect())
-}
-
-fn named(id: &str) -> Result<UploadId, Problem> {
-    id.parse()
-        .map_err(|_| Problem::plain(ErrorCode::UploadNotFound))
 }
 
 async fn view(

@@ -197,6 +197,7 @@ ids! {
     WorkerPath WorkerId WorkerNotFound;
     TenantPath TenantId TenantNotFound;
     ImportPath UploadId ImportNotFound;
+    UploadPath UploadId UploadNotFound;
     KeyPath KeyId KeyNotFound;
     WebhookPath WebhookId WebhookNotFound;
 }

@@ -8,7 +8,7 @@ use crate::{Context, Shared};
 use axum::extract::State;
 use axum::response::Json as Answer;
 use mediaflow_core::Timestamp;
-use mediaflow_engine::store::{Backlog, PURGES_MAX};
+use mediaflow_engine::store::{Backlog, COUNTED_MAX};
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
 use utoipa::ToSchema;
@@ -87,7 +87,7 @@ pub(crate) async fn list(
     let backlog = context.engine.backlog().await?;
     Ok(Answer(OutletList {
         outlets: vec![events(&context, &backlog), cdn(&context, &backlog)],
-        purges_max: PURGES_MAX,
+        purges_max: COUNTED_MAX,
     }))
 }
 
@@ -116,14 +116,15 @@ fn cdn(context: &Context, backlog: &Backlog) -> OutletView {
     let Some(stats) = context.engine.cdn().stats() else {
         return OutletView::off("cdn");
     };
+    let purges = &backlog.purges;
     OutletView {
-        state: state(stats.is_failing || backlog.purges_failed > 0),
+        state: state(stats.is_failing || purges.failed > 0),
         via: Some("http"),
         to: text(context, "cdn.url"),
         here: runs_here(context, "purger"),
-        waiting: backlog.purges,
-        retrying: Some(backlog.purges_failed),
-        waiting_since: backlog.next_purge_at.map(|at| at.to_string()),
+        waiting: purges.waiting,
+        retrying: Some(purges.failed),
+        waiting_since: purges.due_at.map(|at| at.to_string()),
         told: stats.purged,
         failures: stats.failures,
         last_failure: stats

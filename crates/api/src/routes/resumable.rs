@@ -4,7 +4,7 @@
 //! No interim response (104) is sent, because the HTTP library cannot: a request that has the whole file cannot be gone on with.
 
 use crate::Shared;
-use crate::access::{Caller, MayUpload};
+use crate::access::Caller;
 use crate::arriving::Arriving;
 use crate::observe::Correlation;
 use crate::params::{NoParams, Params};
@@ -13,17 +13,17 @@ use crate::resumable::{
     ACCEPT_PATCH, BYTES_TYPE, COMPLETE, INCONSISTENT_LENGTH, LENGTH, LIMIT, MISMATCHING_OFFSET,
     OFFSET, bytes, is_complete, judge, length,
 };
-use crate::routes::adding;
+use crate::routes::adding::{self, Begun};
 use crate::routes::tus::ASSET;
 use crate::routes::upload::{Accepted, accepted, essence, said};
 use crate::send::value;
 use crate::tokens::Ticket;
 use crate::tus::{headers as tus, metadata};
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use mediaflow_core::{ErrorCode, UploadId};
+use mediaflow_core::ErrorCode;
 use mediaflow_engine::store::Way;
 use mediaflow_engine::{Append, Appended, EndsAt, EngineError, Opening, Upload};
 use std::time::Duration;
@@ -135,11 +135,9 @@ pub(crate) async fn options(State(context): State<Shared>, _: NoParams) -> Respo
 )]
 pub(crate) async fn get(
     State(context): State<Shared>,
-    MayUpload(caller): MayUpload,
-    Path(id): Path<String>,
+    Begun { caller, id }: Begun,
     _: NoParams,
 ) -> Result<Response, Problem> {
-    let id = named(&caller, &id)?;
     let found = context.engine.settled_upload(caller.tenant, id).await?;
     let now = Appended {
         bytes: found.bytes,
@@ -179,13 +177,11 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn patch(
     State(context): State<Shared>,
-    MayUpload(caller): MayUpload,
-    Path(id): Path<String>,
+    Begun { caller, id }: Begun,
     _: NoParams,
     sent: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let id = named(&caller, &id)?;
     let content_type = sent.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     if !content_type.is_some_and(|text| essence(text).eq_ignore_ascii_case(BYTES_TYPE)) {
         let accepted = HeaderValue::from_static(BYTES_TYPE);
@@ -237,21 +233,10 @@ pub(crate) async fn patch(
 )]
 pub(crate) async fn delete(
     State(context): State<Shared>,
-    MayUpload(caller): MayUpload,
-    Path(id): Path<String>,
+    begun: Begun,
     _: NoParams,
 ) -> Result<StatusCode, Problem> {
-    let id = named(&caller, &id)?;
-    let engine = &context.engine;
-    engine.end_upload(caller.tenant, id, Way::Tus).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-fn named(caller: &Caller, id: &str) -> Result<UploadId, Problem> {
-    let id = id.parse();
-    let id = id.map_err(|_| Problem::plain(ErrorCode::UploadNotFound))?;
-    caller.goes_on_with(id)?;
-    Ok(id)
+    begun.end(&context, Way::Tus).await
 }
 
 /// That of `POST /v1/assets` when something became of the upload just now, otherwise how far it is.

@@ -25,6 +25,7 @@ const REPLAY: u32 = 500;
         ("id" = String, Path, description = "The asset."),
         ("state" = Option<String>, Query),
         ("code" = Option<String>, Query, description = "Of the last error."),
+        ("operation" = Option<String>, Query, description = "`image.resize`, ..."),
         ("limit" = Option<u32>, Query, description = "1 to 200; 50 when missing."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
@@ -50,6 +51,7 @@ pub(crate) async fn of_asset(
     params(
         ("state" = Option<String>, Query),
         ("code" = Option<String>, Query, description = "Of the last error."),
+        ("operation" = Option<String>, Query, description = "`image.resize`, ..."),
         ("limit" = Option<u32>, Query, description = "1 to 200; 50 when missing."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
@@ -74,6 +76,7 @@ fn filter(mut params: Params, asset: Option<AssetId>) -> Result<TaskFilter, Engi
         asset,
         state: params.take_as("state", &states, TaskState::parse)?,
         code: params.take_as("code", "one of the documented error codes", known_code)?,
+        operation: params.take("operation")?,
         limit: params.take_limit()?,
         cursor: params.take("cursor")?,
     };
@@ -82,7 +85,7 @@ fn filter(mut params: Params, asset: Option<AssetId>) -> Result<TaskFilter, Engi
 }
 
 /// A mistyped code would find nothing and look like good news.
-fn known_code(text: &str) -> Option<String> {
+pub(crate) fn known_code(text: &str) -> Option<String> {
     ErrorCode::parse(text).map(|code| code.as_str().to_owned())
 }
 

@@ -133,7 +133,7 @@ async fn what_cannot_be_replayed() {
             .problem(400, "request.invalid");
         assert!(detail.contains(name), "{body}: {detail}");
     }
-    for query in ["state=gone", "code=oops", "operation=x"] {
+    for query in ["state=gone", "code=oops", "colour=x"] {
         let answer = server.get(&format!("/v1/tasks?{query}")).await;
         answer.problem(400, "request.invalid");
     }

@@ -147,6 +147,11 @@ impl Hook {
             Way::Http(http) => http.ask(about, id, now).await,
             Way::Grpc(grpc) => grpc.ask(about, id).await,
         };
+        let span = tracing::Span::current();
+        span.record("outcome", outcome(&answer));
+        if answer.is_err() {
+            span.record("error", ErrorCode::HookUnavailable.as_str());
+        }
         match answer {
             Ok(Answer::Allow(changes)) => Ok(changed(upload, changes)),
             Ok(Answer::Refuse { message, status }) => Err(refused(&message, status)),
@@ -162,6 +167,14 @@ impl Hook {
                 }
             },
         }
+    }
+}
+
+fn outcome(answer: &Result<Answer, String>) -> &'static str {
+    match answer {
+        Ok(Answer::Allow(_)) => "allowed",
+        Ok(Answer::Refuse { .. }) => "refused",
+        Err(_) => "unavailable",
     }
 }
 

@@ -168,7 +168,9 @@ impl Shown {
         self.imports_open
             .get_or_create(&[])
             .set(number(store.imports));
-        let PurgeLoad { waiting, due_at } = store.purges;
+        let PurgeLoad {
+            waiting, due_at, ..
+        } = store.purges;
         self.purges.get_or_create(&[]).set(number(waiting));
         let overdue = due_at.map(|at| now.since(at)).unwrap_or_default();
         let gauge = self.purges_overdue.get_or_create(&[]);

@@ -3,10 +3,14 @@
 use super::Round;
 use crate::{Engine, EngineError};
 use async_trait::async_trait;
+use mediaflow_core::ErrorCode;
 use mediaflow_core::failure::backoff;
+use mediaflow_core::trace::TraceId;
 use mediaflow_store::{Environment, Purge, Upkeep};
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
 const LIMIT: u32 = 50;
@@ -21,8 +25,19 @@ pub trait Caches: Send + Sync {
 #[async_trait]
 impl Caches for Engine {
     async fn forget(&self, purge: &Purge) -> bool {
-        let gone = self.cdn().purge(&purge.paths).await;
+        let span = tracing::info_span!(
+            parent: None,
+            "purge",
+            correlation_id = purge.correlation_id,
+            trace_id = %TraceId::of(&purge.correlation_id),
+            asset = %purge.asset,
+            paths = purge.paths.len(),
+            error = Empty,
+        );
+        let purging = self.cdn().purge(&purge.paths);
+        let gone = purging.instrument(span.clone()).await;
         if let Err(error) = &gone {
+            span.record("error", ErrorCode::DistributeFailed.as_str());
             self.metrics().purge_failed();
             tracing::warn!(asset = %purge.asset, %error, "the CDN did not forget; trying again");
         }

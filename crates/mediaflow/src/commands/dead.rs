@@ -34,6 +34,9 @@ enum Verb {
         /// Whose last error has this code
         #[arg(long)]
         code: Option<String>,
+        /// Of this operation, for example image.resize
+        #[arg(long)]
+        operation: Option<String>,
         /// How many at most, up to 10000
         #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
@@ -71,10 +74,11 @@ pub(crate) async fn run(dead: Dead) -> Result<(), Fault> {
         None => groups(&client, dead.json).await,
         Some(Verb::Ls {
             code,
+            operation,
             limit,
             cursor,
         }) => {
-            let asked = [("code", code), ("cursor", cursor)];
+            let asked = [("code", code), ("operation", operation), ("cursor", cursor)];
             let mut query = vec![("state", "dead".to_owned())];
             query.extend(asked.into_iter().filter_map(|(n, v)| Some((n, v?))));
             let page = client.items("v1/tasks", query, limit as usize).await?;

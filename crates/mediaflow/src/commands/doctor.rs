@@ -1,26 +1,33 @@
 //! `mediaflow doctor`: whether this machine has what MediaFlow needs, in words that say what to do.
 
-use super::{block_on, outpost};
+use super::{block_on, migrations, outpost};
 use crate::config::Config;
-use crate::data::DataFolder;
+use crate::data::{DataFolder, SIGNING_KEYS};
 use crate::fault::Fault;
 use crate::output;
+use mediaflow_blob::{BlobError, ObjectBlobs};
 use mediaflow_engine::Recipes;
 use mediaflow_media::sandbox::{Posture, SandboxMode};
 use mediaflow_media::video::plan::VideoCodec;
 use mediaflow_media::video::{Ffmpeg, FfmpegLimits};
+use mediaflow_store::MigrationState;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 enum Finding {
     Good(String),
+    /// Was not well, and is now.
+    Fixed(String),
     /// Works, but somebody should know.
     Note(String),
     /// Keeps the server from starting or from doing its work.
     Missing(String),
 }
-use Finding::{Good, Missing, Note};
+use Finding::{Fixed, Good, Missing, Note};
 
-pub(crate) fn run(config: &Config) -> Result<(), Fault> {
+/// Looks at everything; with `fix` mends what needs nobody's decision.
+pub(crate) fn run(config: &Config, fix: bool) -> Result<(), Fault> {
     let mut findings = vec![
         ("version", version()),
         ("system", system()),
@@ -28,21 +35,24 @@ pub(crate) fn run(config: &Config) -> Result<(), Fault> {
         ("decoders", decoders()),
         ("encoders", encoders()),
         ("video", video(config.sandbox)),
-        ("data folder", data_folder(&config.data)),
+        ("data folder", data_folder(&config.data, fix)),
+        ("signing keys", signing_keys(&config.data, fix)),
         ("disk", disk(config)),
         ("recipes", recipes(config)),
         ("memory", memory(config)),
         ("broker", broker(config)?),
         ("events", events(config)?),
     ];
-    if let Some(finding) = via(config)? {
-        findings.push(("via", finding));
+    match via(config)? {
+        Some(finding) => findings.push(("via", finding)),
+        None => findings.extend([("store", store(config, fix)?), ("blobs", blobs(config)?)]),
     }
     let mut rows = Vec::new();
     let mut missing = 0;
     for (subject, finding) in findings {
         let (mark, text) = match finding {
             Good(text) => ("ok", text),
+            Fixed(text) => ("fixed", text),
             Note(text) => ("note", text),
             Missing(text) => {
                 missing += 1;
@@ -70,6 +80,54 @@ fn via(config: &Config) -> Result<Option<Finding>, Fault> {
         Ok(text) => Good(text),
         Err(error) => Missing(error.to_string()),
     }))
+}
+
+/// Whether the database answers, and has the schema of this program.
+fn store(config: &Config, fix: bool) -> Result<Finding, Fault> {
+    if config.store.is_none() && !config.data.join("mediaflow.db").exists() {
+        return Ok(Good("SQLite, made by the first start".to_owned()));
+    }
+    let steps = match block_on(migrations::records(config))? {
+        Ok(steps) => steps,
+        Err(error) => return Ok(Missing(error.message().to_owned())),
+    };
+    let count = |state| steps.iter().filter(|step| step.state == state).count();
+    let name = match config.store {
+        Some(_) => "PostgreSQL",
+        None => "SQLite",
+    };
+    Ok(match count(MigrationState::Pending) {
+        0 if count(MigrationState::Newer) > 0 => Note(format!(
+            "{name} answers; its schema is of a newer release than this program"
+        )),
+        0 => Good(format!("{name} answers, with the schema of this program")),
+        // Of a cluster's steps some end what older programs can do: that is somebody's decision.
+        _ if fix && config.store.is_none() => match block_on(migrations::apply(config))? {
+            Ok(applied) => Fixed(format!("{name}: {}", migrations::said(applied))),
+            Err(error) => Missing(error.message().to_owned()),
+        },
+        pending => Note(format!(
+            "{name} answers; {pending} of its schema's steps are pending (`mediaflow migrations` lists them, `mediaflow migrations apply` applies them)"
+        )),
+    })
+}
+
+/// Whether the bucket answers, and takes these credentials.
+fn blobs(config: &Config) -> Result<Finding, Fault> {
+    let Some(address) = &config.blobs else {
+        return Ok(Good("in the data folder".to_owned()));
+    };
+    let objects = match ObjectBlobs::open(address, &config.object_store) {
+        Ok(objects) => objects,
+        Err(error) => return Ok(Missing(format!("blobs: {error}"))),
+    };
+    Ok(match block_on(objects.check())? {
+        Ok(()) => Good(format!("{address} answers")),
+        Err(error @ BlobError::Unavailable { .. }) => Note(format!(
+            "{address}: {error}; until it answers uploads are refused and tasks are tried again"
+        )),
+        Err(error) => Missing(format!("{address}: {error}")),
+    })
 }
 
 /// A broker that is down is no reason not to start: workers poll.
@@ -167,16 +225,37 @@ fn video(mode: SandboxMode) -> Finding {
     }
 }
 
-fn data_folder(path: &Path) -> Finding {
-    match path.exists() {
-        false => Note(format!(
+fn data_folder(path: &Path, fix: bool) -> Finding {
+    let existed = path.exists();
+    if !existed && !fix {
+        return Note(format!(
             "{} will be made by the first start",
             path.display()
+        ));
+    }
+    match DataFolder::open(path) {
+        Ok(_) if existed => Good(format!("{} can be written", path.display())),
+        Ok(_) => Fixed(format!("{} was made", path.display())),
+        Err(_) => Missing(format!("{} cannot be written by this user", path.display())),
+    }
+}
+
+/// The keys that sign addresses of private assets are nobody else's to read.
+fn signing_keys(data: &Path, fix: bool) -> Finding {
+    let path = data.join(SIGNING_KEYS);
+    let Ok(found) = path.metadata() else {
+        return Good("in the configuration, or made by the first start".to_owned());
+    };
+    let shown = path.display();
+    if found.permissions().mode() & 0o077 == 0 {
+        return Good(format!("{shown} is its owner's only"));
+    }
+    match fix.then(|| std::fs::set_permissions(&path, Permissions::from_mode(0o600))) {
+        Some(Ok(())) => Fixed(format!("{shown} is its owner's only now")),
+        Some(Err(error)) => Missing(format!("{shown} can be read by others: {error}")),
+        None => Note(format!(
+            "{shown} can be read by others, who can then sign addresses: `mediaflow doctor --fix`, or chmod 600"
         )),
-        true => match DataFolder::open(path) {
-            Ok(_) => Good(format!("{} can be written", path.display())),
-            Err(_) => Missing(format!("{} cannot be written by this user", path.display())),
-        },
     }
 }
 

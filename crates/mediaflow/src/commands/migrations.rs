@@ -22,23 +22,31 @@ pub(crate) enum Verb {
 pub(crate) async fn run(config: Config, verb: Option<Verb>) -> Result<(), Fault> {
     match verb.unwrap_or(Verb::Ls) {
         Verb::Ls => list(&config).await,
-        Verb::Apply => apply(&config).await,
+        Verb::Apply => {
+            let applied = apply(&config).await?;
+            output::print(&format!("{}\n", said(applied)))
+        }
     }
 }
 
 async fn list(config: &Config) -> Result<(), Fault> {
-    let records = match &config.store {
-        Some(url) => PostgresStore::migrations(url, &config.postgres.options(true))
-            .await
-            .map_err(named(shown(url)))?,
-        None => {
-            let path = config.data.join("mediaflow.db");
-            SqliteStore::migrations(&path).map_err(named(path.display().to_string()))?
-        }
-    };
+    let records = records(config).await?;
     let head = ["STEP", "NAME", "STATE", "APPLIED"].map(str::to_owned);
     let rows = std::iter::once(head.to_vec()).chain(records.iter().map(line));
     output::print(&output::table(&rows.collect::<Vec<_>>(), ""))
+}
+
+/// Every step, whether it was applied or not.
+pub(super) async fn records(config: &Config) -> Result<Vec<MigrationRecord>, Fault> {
+    match &config.store {
+        Some(url) => PostgresStore::migrations(url, &config.postgres.options(true))
+            .await
+            .map_err(named(shown(url))),
+        None => {
+            let path = config.data.join("mediaflow.db");
+            SqliteStore::migrations(&path).map_err(named(path.display().to_string()))
+        }
+    }
 }
 
 fn line(record: &MigrationRecord) -> Vec<String> {
@@ -56,22 +64,27 @@ fn line(record: &MigrationRecord) -> Vec<String> {
     ]
 }
 
-async fn apply(config: &Config) -> Result<(), Fault> {
-    let applied = match &config.store {
+/// Applies what is pending; answers how many steps that were.
+pub(super) async fn apply(config: &Config) -> Result<usize, Fault> {
+    match &config.store {
         Some(url) => PostgresStore::migrate(url, &config.postgres.options(true))
             .await
-            .map_err(named(shown(url)))?,
+            .map_err(named(shown(url))),
         None => {
             let path = DataFolder::open(&config.data)?.database();
             SqliteStore::migrate(&path, SystemEnvironment.now())
-                .map_err(named(path.display().to_string()))?
+                .map_err(named(path.display().to_string()))
         }
-    };
-    output::print(&match applied {
-        0 => "nothing was pending\n".to_owned(),
-        1 => "1 step was applied\n".to_owned(),
-        n => format!("{n} steps were applied\n"),
-    })
+    }
+}
+
+/// What [`apply`] did.
+pub(super) fn said(applied: usize) -> String {
+    match applied {
+        0 => "nothing was pending".to_owned(),
+        1 => "1 step was applied".to_owned(),
+        n => format!("{n} steps were applied"),
+    }
 }
 
 fn named(place: String) -> impl FnOnce(StoreError) -> Fault {

@@ -103,10 +103,10 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Watches(watches) => block_on(watches::run(watches))?,
         Command::Webhooks(webhooks) => block_on(webhooks::run(webhooks))?,
         Command::Tenants(tenants) => block_on(tenants::run(tenants))?,
-        Command::Doctor { via } => {
+        Command::Doctor { via, fix } => {
             let mut config = load(place)?;
             via.apply(&mut config);
-            doctor::run(&config)
+            doctor::run(&config, fix)
         }
         Command::Config { verb } => config::run(place, verb),
         Command::Errors => references::errors(),

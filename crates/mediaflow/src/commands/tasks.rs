@@ -25,6 +25,9 @@ pub(crate) struct Tasks {
     /// Whose last error has this code
     #[arg(long)]
     code: Option<String>,
+    /// Of this operation, for example image.resize
+    #[arg(long)]
+    operation: Option<String>,
     /// How many at most, up to 10000
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
@@ -47,6 +50,7 @@ pub(crate) async fn run(tasks: Tasks) -> Result<(), Fault> {
     let asked = [
         ("state", tasks.state),
         ("code", tasks.code),
+        ("operation", tasks.operation),
         ("cursor", tasks.cursor),
     ];
     let query: Vec<_> = asked

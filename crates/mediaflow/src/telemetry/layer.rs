@@ -141,7 +141,7 @@ impl SpanLayer {
             span_kind: match kind {
                 "request" => SpanKind::Server,
                 "tell" => SpanKind::Producer,
-                "hook" | "webhook" => SpanKind::Client,
+                "classify" | "hook" | "purge" | "webhook" => SpanKind::Client,
                 _ => SpanKind::Internal,
             },
             name: open.name(kind),

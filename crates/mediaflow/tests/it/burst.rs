@@ -10,6 +10,8 @@ use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::Barrier;
 
 const FILES: usize = 1000;
@@ -73,4 +75,27 @@ async fn a_burst_is_answered_and_nothing_is_lost() {
     let sent_away: usize = answered.iter().map(|(_, _, times)| times).sum();
     println!("{FILES} uploads at once; sent away {sent_away} times");
     assert!(sent_away > 0, "there were more than are taken at once");
+}
+
+/// Some look for an answer only when all is sent. What closes the line before that would take the answer from them.
+#[tokio::test]
+async fn a_refusal_reaches_who_is_still_sending() {
+    let folder = given::config("[limits.upload]\nbytes_max = 1000\n");
+    let server = Server::start(folder.path());
+    let address = server.base.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let (pieces, piece) = (30, vec![0; 100_000]);
+    let head = format!(
+        "POST /v1/assets HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        pieces * piece.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..pieces {
+        stream.write_all(&piece).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("limit.bytes"), "{answer}");
 }

@@ -14,6 +14,7 @@ mod cluster;
 mod commands;
 mod crowd;
 mod encoders;
+mod encrypted;
 mod events;
 mod films;
 mod front;

@@ -4,6 +4,7 @@ use crate::given;
 use crate::pictures;
 use crate::server::{PATIENCE, Server, run, stderr, stdout};
 use rustix::process::Signal;
+use std::fs::Permissions;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -198,7 +199,7 @@ fn the_doctor_answers() {
     let folder = given::config("[limits.upload]\nfree_bytes_min = 0\n");
     let said = run(folder.path(), &["doctor"]);
     assert!(said.status.success(), "{}", stdout(&said));
-    for subject in ["version", "sandbox", "disk", "recipes"] {
+    for subject in ["version", "sandbox", "disk", "recipes", "store", "blobs"] {
         assert!(stdout(&said).contains(subject), "{}", stdout(&said));
     }
     assert!(
@@ -206,6 +207,37 @@ fn the_doctor_answers() {
         "{}",
         stdout(&said)
     );
+}
+
+#[test]
+fn the_doctor_mends_what_needs_no_decision() {
+    let folder = given::config("data = \"data\"\n[limits.upload]\nfree_bytes_min = 0\n");
+    let doctor = |args: &[&str]| {
+        let said = run(folder.path(), &[&["doctor"], args].concat());
+        assert!(said.status.success(), "{}", stdout(&said));
+        stdout(&said)
+    };
+    assert!(doctor(&[]).contains("will be made by the first start"));
+    assert!(
+        !folder.path().join("data").exists(),
+        "looking makes nothing"
+    );
+    assert!(doctor(&["--fix"]).contains("was made"));
+
+    assert_eq!(Server::start(folder.path()).stop().code(), Some(0));
+    let keys = folder.path().join("data/signing-keys.toml");
+    let mode = || keys.metadata().unwrap().permissions().mode() & 0o777;
+    std::fs::set_permissions(&keys, Permissions::from_mode(0o644)).unwrap();
+    assert!(doctor(&[]).contains("can be read by others"));
+    assert_eq!(mode(), 0o644);
+    assert!(doctor(&["--fix"]).contains("its owner's only now"));
+    assert_eq!(mode(), 0o600);
+    let healthy = doctor(&["--fix"]);
+    assert!(
+        healthy.contains("with the schema of this program"),
+        "{healthy}"
+    );
+    assert!(!healthy.contains("fixed"), "{healthy}");
 }
 
 #[test]

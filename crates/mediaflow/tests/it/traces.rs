@@ -2,16 +2,18 @@
 
 use crate::given;
 use crate::pictures::{photo, torn_badge};
-use crate::server::{PATIENCE, Server, run, stderr, stdout};
+use crate::server::{Classifier, PATIENCE, Server, run, stderr, stdout};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::routing::post;
 use mediaflow_core::trace::TraceId;
 use mediaflow_servers::Redis;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode as Outcome;
 use prost::Message as _;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -217,6 +219,57 @@ async fn an_upload_in_several_requests_is_one_trace() {
     assert_connected(&spans.await, &[]);
 }
 
+/// Another program that is asked or told something, and is content with everything.
+async fn neighbour() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let content = Router::new().fallback(|| async { StatusCode::NO_CONTENT });
+    tokio::spawn(async move { axum::serve(listener, content).await });
+    url
+}
+
+// The collector answers while the test waits for a process to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_were_asked_is_in_the_trace() {
+    let collector = Collector::start().await;
+    let (classifier, neighbour) = (Classifier::start(), neighbour().await);
+    let folder = given::config(&format!(
+        "[telemetry]\notlp_endpoint = \"{}\"\n\
+         [ingest.hook]\nurl = \"{neighbour}\"\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n\
+         [cdn]\ndriver = \"http\"\nurl = \"{neighbour}\"\n\
+         [moderation]\npolicy = \"classifier\"\nclassifier.url = \"{}\"\n\
+         [moderation.thresholds]\ntest-red = {{ review = 1.0, reject = 1.0 }}\n\
+         darkness = {{ review = 1.0, reject = 1.0 }}\nskin-tone = {{ review = 1.0, reject = 1.0 }}\n",
+        collector.url, classifier.url
+    ));
+    let server = Server::start(folder.path());
+    let id = server.upload("", photo(320, 240, 4)).await;
+    let asset = server.asset_in(&id, "ready").await;
+    let gone = server
+        .http()
+        .delete(server.url(&format!("/v1/assets/{id}")));
+    assert!(gone.send().await.unwrap().status().is_success());
+
+    let trace = TraceId::of(asset["correlation_id"].as_str().unwrap());
+    let asked = ["hook", "classify", "purge"];
+    let spans = collector.trace(trace, |spans| {
+        asked.iter().all(|name| has(spans, name)) && has(spans, "POST /v1/assets")
+    });
+    let spans = spans.await;
+    assert_connected(&spans, &[]);
+    for name in asked {
+        let (_, span) = spans.iter().find(|(_, span)| span.name == name).unwrap();
+        assert_eq!(span.kind(), SpanKind::Client, "{name}");
+        assert!(
+            span.status
+                .as_ref()
+                .is_none_or(|s| s.code() != Outcome::Error)
+        );
+    }
+    let (_, hook) = spans.iter().find(|(_, span)| span.name == "hook").unwrap();
+    assert!(format!("{:?}", hook.attributes).contains("allowed"));
+}
+
 // The collector answers while the test waits for a process to end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_traces_that_are_not_kept_only_failures_are_sent() {
@@ -239,7 +292,7 @@ async fn of_traces_that_are_not_kept_only_failures_are_sent() {
     assert_connected(&spans, &[]);
     assert!(has(&spans, "POST /v1/assets") && has(&spans, "accept"));
     let failed = spans.iter().filter_map(|(_, span)| span.status.as_ref());
-    let failed: Vec<_> = failed.filter(|s| s.code() == StatusCode::Error).collect();
+    let failed: Vec<_> = failed.filter(|s| s.code() == Outcome::Error).collect();
     assert!(
         failed.iter().any(|s| s.message == "input.corrupt"),
         "{failed:?}"

@@ -24,6 +24,7 @@ const STEPS: &[Migration] = &[
     expand("imports", include_str!("migrations/0009_imports.sql")),
     expand("history", include_str!("migrations/0010_history.sql")),
     expand("webhooks", include_str!("migrations/0011_webhooks.sql")),
+    expand("kinds", include_str!("migrations/0012_kinds.sql")),
 ];
 
 /// Held while the shape changes. Any number will do that nobody else has.

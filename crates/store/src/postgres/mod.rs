@@ -19,6 +19,7 @@ mod events;
 mod flush;
 mod frozen;
 mod hand;
+mod health;
 mod imports;
 mod indexing;
 mod intake;

@@ -4,7 +4,7 @@ use super::session::{Params, bound};
 use super::{PostgresOptions, PostgresStore, claim, deliveries, events, search, tasks, words};
 use crate::query::{Query, encode, tasks_of_all, tasks_of_asset};
 use crate::{MediaFilter, Search, TaskFilter};
-use mediaflow_core::{AssetState, TaskState, TenantId};
+use mediaflow_core::{AssetState, Kind, TaskState, TenantId};
 use std::sync::Arc;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
@@ -133,6 +133,7 @@ async fn lists_are_led_by_an_index_in_their_order() {
         ("assets_newest", all()),
         ("assets_by_state", Search { state: Some(AssetState::Failed), ..all() }),
         ("assets_in_review", Search { state: Some(AssetState::InReview), ..all() }),
+        ("assets_by_kind", Search { kind: Some(Kind::Audio), ..all() }),
         ("assets_by_type", Search { media_type: Some("image/png".into()), ..all() }),
         ("assets_by_codec", Search { media, ..all() }),
         ("tags_pkey", Search { tag: Some("sea".into()), state: Some(AssetState::Ready), ..all() }),

@@ -1,10 +1,10 @@
 //! What was told outside, and what was not yet.
 
 use super::events::event;
+use super::health::{PURGES_WAITING, purge_load};
 use super::rows::{clamp, maybe_time, number};
 use super::{PostgresStore, Repeat, Session};
-use crate::relaying::PURGES_MAX;
-use crate::{Backlog, EventRecord, Relaying, StoreError};
+use crate::{Backlog, COUNTED_MAX, EventRecord, Relaying, StoreError};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
@@ -26,9 +26,6 @@ const WAITING: &str = "WITH told AS MATERIALIZED (
                 SELECT at FROM events e WHERE e.tenant = t.id AND e.position > told.position
                 ORDER BY e.position LIMIT 1) f) AS oldest
      FROM told";
-const PURGES: &str =
-    "SELECT count(*) AS purges, count(*) FILTER (WHERE attempts > 0) AS failed, min(due_at) AS next
-     FROM (SELECT attempts, due_at FROM purges ORDER BY due_at, id LIMIT $1) p";
 
 #[async_trait]
 impl Relaying for PostgresStore {
@@ -47,13 +44,11 @@ impl Relaying for PostgresStore {
         self.read(move |s, _| {
             async move {
                 let events = s.one(WAITING, &[&outlet]).await?;
-                let purges = s.one(PURGES, &[&i64::from(PURGES_MAX)]).await?;
+                let purges = s.one(PURGES_WAITING, &[&i64::from(COUNTED_MAX)]).await?;
                 Ok(Backlog {
                     events: number(&events, "events")?,
                     oldest_event_at: maybe_time(&events, "oldest")?,
-                    purges: number(&purges, "purges")?,
-                    purges_failed: number(&purges, "failed")?,
-                    next_purge_at: maybe_time(&purges, "next")?,
+                    purges: purge_load(&purges)?,
                 })
             }
             .boxed()

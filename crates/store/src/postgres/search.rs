@@ -65,6 +65,15 @@ pub(super) fn statement(
              WHERE g.tenant = ? AND g.tag = ?",
             [own(), Arg::Text(tag.clone())],
         );
+    } else if let Some(code) = &search.code {
+        // As many as failed so: they are sorted.
+        (at, asset) = ("a.created_at", "a.id");
+        query = Query::new(
+            "SELECT a.id, a.created_at FROM (
+                SELECT DISTINCT asset FROM tasks WHERE tenant = ? AND error_code = ?) f
+             JOIN assets a ON a.id = f.asset WHERE a.tenant = ?",
+            [own(), Arg::Text(code.clone()), own()],
+        );
     } else {
         (at, asset) = ("a.created_at", "a.id");
         query = Query::new(

@@ -2,18 +2,14 @@
 
 use super::changes::Changes;
 use super::limits;
-use super::rows::{clamp, get, id, json, maybe_time, named, number, waiting};
+use super::rows::{clamp, get, id, json, number, waiting};
 use super::unit::{Decided, Unit};
-use super::{PostgresStore, Repeat, Session, blobs, claim, cluster, flush, hand, live, report};
-use crate::load::{MINUTES, MINUTES_KEPT, Unplaced, minute, obstacle};
-use crate::{
-    Condemned, Lease, Presence, Purge, PurgeLoad, QueueLoad, Recent, StoreError, StoreHealth,
-    Swept, Switch, Upkeep, Waiting,
-};
+use super::{PostgresStore, Repeat, Session, blobs, flush, hand, health, live, report};
+use crate::load::{MINUTES_KEPT, minute};
+use crate::{Condemned, Lease, Purge, StoreError, StoreHealth, Swept, Upkeep, Waiting};
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use mediaflow_core::{AssetState, BlobId, Queue, TaskId, TaskState, Timestamp, UploadId};
-use std::collections::{HashMap, HashSet};
+use mediaflow_core::{BlobId, Queue, TaskId, TaskState, Timestamp, UploadId};
 use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -148,7 +144,8 @@ impl Upkeep for PostgresStore {
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {
         // Only a transaction knows the time.
-        self.write(Repeat::Always, |s, _| health(s).boxed()).await
+        self.write(Repeat::Always, |s, _| health::of(s).boxed())
+            .await
     }
 }
 
@@ -156,7 +153,6 @@ pub(super) fn before(now: Timestamp, age: Duration) -> i64 {
     now.0.saturating_sub(clamp(age.as_millis()))
 }
 
-const PURGES_WAITING: &str = "SELECT count(*) AS waiting, min(due_at) AS due_at FROM purges";
 /// Looks at no more than it may answer: behind those there are as many that somebody was told of just now.
 const UNCLAIMED: &str = "SELECT c.* FROM unnest($1::text[]) q (queue) CROSS JOIN LATERAL (
         SELECT id, asset, queue, lane, queued_at FROM tasks
@@ -302,8 +298,8 @@ fn one_condemned(row: &Row) -> Result<Condemned, StoreError> {
     })
 }
 
-const PURGES: &str =
-    "SELECT id, asset, paths, attempts FROM purges WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2";
+const PURGES: &str = "SELECT p.id, p.asset, p.paths, p.attempts, a.correlation_id
+     FROM purges p JOIN assets a ON a.id = p.asset WHERE p.due_at <= $1 ORDER BY p.due_at, p.id LIMIT $2";
 
 async fn purges(s: &mut Session, limit: u32) -> Result<Vec<Purge>, StoreError> {
     let rows = s.query(PURGES, &[&s.now.0, &i64::from(limit)]).await?;
@@ -313,6 +309,7 @@ async fn purges(s: &mut Session, limit: u32) -> Result<Vec<Purge>, StoreError> {
             asset: id(row, "asset")?,
             paths: json(row, "paths")?,
             attempts: number(row, "attempts")?,
+            correlation_id: get(row, "correlation_id")?,
         })
     });
     purges.collect()
@@ -342,159 +339,4 @@ async fn expire(
     let keys = s.execute(OLD_KEYS, &[&until, &EXPIRED_MAX]).await?;
     limits::forget(s).await?;
     Ok((clamp(originals.len()), clamp(keys)))
-}
-
-const COUNTS: &str = "SELECT queue, state, tasks FROM task_counts";
-const OLDEST: &str = "SELECT q.queue, (SELECT min(queued_at) FROM tasks WHERE state = 'ready' AND queue = q.queue) AS oldest
-     FROM unnest($1::text[]) q (queue)";
-const ASSET_COUNTS: &str = "SELECT state, assets FROM asset_counts";
-
-const READY_COST: &str =
-    "SELECT queue, sum(cpu_ms)::bigint AS cpu_ms FROM ready_deltas GROUP BY queue";
-const RECENT: &str = "SELECT queue, sum(arrived)::bigint AS arrived, sum(done)::bigint AS done,
-            sum(estimated_ms)::bigint AS estimated_ms, sum(spent_ms)::bigint AS spent_ms
-     FROM queue_minutes WHERE minute BETWEEN $1 AND $2 GROUP BY queue";
-const LINES: &str = claim::lines!("SELECT queue, tenant, priority, needs FROM line");
-const IMPORTS: &str =
-    "SELECT count(*) AS imports FROM imports WHERE source = 'url' AND due_at IS NOT NULL";
-const OFF: &str = "SELECT name FROM switches WHERE value = 'off'";
-/// Of one line no more than a thousand are counted.
-const STUCK: &str = "SELECT w.queue, w.needs, (SELECT count(*) FROM (
-        SELECT 1 FROM tasks WHERE state = 'ready' AND queue = w.queue AND tenant = w.tenant AND priority = w.priority
-            AND needs = w.needs LIMIT 1000) t) AS tasks
-     FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[]) w (queue, tenant, priority, needs)";
-
-/// What is ready and no worker can take, by queue.
-async fn stuck(
-    s: &Session,
-    lines: &[Row],
-    workers: &[Presence],
-) -> Result<HashMap<Queue, Unplaced>, StoreError> {
-    let (mut queues, mut tenants, mut priorities, mut needs) = (vec![], vec![], vec![], vec![]);
-    for row in lines {
-        let queue = named(row, "queue", Queue::parse)?;
-        let wants: &str = get(row, "needs")?;
-        // Memory is told by the task itself: what nobody can hold is given out to be refused.
-        if obstacle(queue, wants, 0, workers).is_some() {
-            queues.push(queue.as_str());
-            tenants.push(get::<Uuid>(row, "tenant")?);
-            priorities.push(get::<i64>(row, "priority")?);
-            needs.push(wants);
-        }
-    }
-    let mut found: HashMap<Queue, Unplaced> = HashMap::new();
-    if queues.is_empty() {
-        return Ok(found);
-    }
-    let rows = s
-        .query(STUCK, &[&queues, &tenants, &priorities, &needs])
-        .await?;
-    for row in &rows {
-        let queue = named(row, "queue", Queue::parse)?;
-        let wants: &str = get(row, "needs")?;
-        if let Some(obstacle) = obstacle(queue, wants, 0, workers) {
-            let tasks = number(row, "tasks")?;
-            found.entry(queue).or_default().add(wants, obstacle, tasks);
-        }
-    }
-    Ok(found)
-}
-
-async fn health(s: &mut Session) -> Result<StoreHealth, StoreError> {
-    let names: Vec<&str> = Queue::ALL.iter().map(|queue| queue.as_str()).collect();
-    let last = minute(s.now);
-    let answers = s
-        .all(&[
-            (COUNTS, &[]),
-            (OLDEST, &[&names]),
-            (ASSET_COUNTS, &[]),
-            (READY_COST, &[]),
-            (RECENT, &[&(last - MINUTES), &last]),
-            (LINES, &[&names]),
-            (OFF, &[]),
-            (IMPORTS, &[]),
-            (PURGES_WAITING, &[]),
-        ])
-        .await?;
-    let workers = cluster::at_work(s).await?;
-    let mut stuck = stuck(s, &answers[5], &workers).await?;
-    let mut costs: HashMap<String, u64> = HashMap::new();
-    for row in &answers[3] {
-        costs.insert(get(row, "queue")?, count(row, "cpu_ms")?);
-    }
-    let mut recent: HashMap<String, Recent> = HashMap::new();
-    for row in &answers[4] {
-        let of = Recent {
-            arrived: number(row, "arrived")?,
-            done: number(row, "done")?,
-            estimated_ms: number(row, "estimated_ms")?,
-            spent_ms: number(row, "spent_ms")?,
-            ..Recent::until(s.now)
-        };
-        recent.insert(get(row, "queue")?, of);
-    }
-    let mut off = HashSet::new();
-    for row in &answers[6] {
-        off.insert(get::<String>(row, "name")?);
-    }
-    let mut tasks: HashMap<(String, String), u64> = HashMap::new();
-    for row in &answers[0] {
-        let key = (get(row, "queue")?, get(row, "state")?);
-        tasks.insert(key, count(row, "tasks")?);
-    }
-    let mut oldest = HashMap::new();
-    for row in &answers[1] {
-        let queue: String = get(row, "queue")?;
-        oldest.insert(queue, maybe_time(row, "oldest")?);
-    }
-    let mut assets: HashMap<String, u64> = HashMap::new();
-    for row in &answers[2] {
-        assets.insert(get(row, "state")?, count(row, "assets")?);
-    }
-    let imports = answers[7].first();
-    let imports = imports.map_or(Ok(0), |row| count(row, "imports"))?;
-    let mut load = |queue: &Queue| {
-        let name = queue.as_str();
-        let of = |state: &str| {
-            tasks
-                .get(&(name.into(), state.into()))
-                .copied()
-                .unwrap_or(0)
-        };
-        let mut load = QueueLoad {
-            queue: *queue,
-            ready: of("ready"),
-            running: of("running"),
-            waiting: of("waiting"),
-            dead: of("dead"),
-            oldest_ready_at: oldest.get(name).copied().flatten(),
-            ready_cpu_ms: costs.get(name).copied().unwrap_or(0),
-            recent: recent.remove(name).unwrap_or(Recent::until(s.now)),
-            workers: 0,
-            slots: 0,
-            paused: off.contains(Switch::Claims(*queue).as_str()),
-            stuck: stuck.remove(queue).unwrap_or_default().into_list(),
-        };
-        load.staff(&workers);
-        load
-    };
-    let purges = PurgeLoad {
-        waiting: count(&answers[8][0], "waiting")?,
-        due_at: maybe_time(&answers[8][0], "due_at")?,
-    };
-    let states = AssetState::ALL.iter();
-    Ok(StoreHealth {
-        queues: Queue::ALL.iter().map(&mut load).collect(),
-        assets: states
-            .map(|state| (*state, assets.get(state.as_str()).copied().unwrap_or(0)))
-            .collect(),
-        imports,
-        purges,
-    })
-}
-
-/// A sum of what statements changed; seen between two of them it may be less than nothing.
-fn count(row: &Row, column: &str) -> Result<u64, StoreError> {
-    let sum: i64 = get(row, column)?;
-    Ok(u64::try_from(sum).unwrap_or(0))
 }

@@ -29,6 +29,7 @@ const STEPS: &[Migration] = &[
     expand("imports", include_str!("migrations/0013_imports.sql")),
     expand("history", include_str!("migrations/0014_history.sql")),
     expand("webhooks", include_str!("migrations/0015_webhooks.sql")),
+    expand("kinds", include_str!("migrations/0016_kinds.sql")),
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS schema_version (

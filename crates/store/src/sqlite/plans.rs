@@ -5,7 +5,7 @@ use super::{
     uploads, work,
 };
 use crate::{MediaFilter, Search, StoreError, query};
-use mediaflow_core::{AssetState, TenantId, Timestamp};
+use mediaflow_core::{AssetState, Kind, TenantId, Timestamp};
 use rusqlite::Connection;
 
 fn database() -> Connection {
@@ -108,6 +108,11 @@ fn every_search_is_led_by_an_index_in_its_order() {
             ..Search::default()
         },
         Search {
+            kind: Some(Kind::Audio),
+            state: Some(AssetState::Ready),
+            ..Search::default()
+        },
+        Search {
             media: MediaFilter {
                 codec: Some("hevc".into()),
                 duration_ms: (Some(1), None),
@@ -127,8 +132,17 @@ fn every_search_is_led_by_an_index_in_its_order() {
             ..Search::default()
         },
     ];
-    for search in searches {
-        let words = search.text.clone();
+    let searches = searches.into_iter().flat_map(|search| {
+        let wanted = |is_frequent| {
+            let query = search.text.clone();
+            query.map(|query| search::Wanted { query, is_frequent })
+        };
+        let rare = wanted(false);
+        let frequent = search.tag.as_ref().and_then(|_| wanted(true));
+        let also = frequent.map(|words| (search.clone(), Some(words)));
+        std::iter::once((search, rare)).chain(also)
+    });
+    for (search, words) in searches {
         let cursor =
             query::encode(&serde_json::json!({ "at": 0, "id": uuid::Uuid::nil(), "seq": 1 }));
         let later = Search {
@@ -143,6 +157,25 @@ fn every_search_is_led_by_an_index_in_its_order() {
             || lines[0].contains("VIRTUAL TABLE");
         assert!(resumes, "a later page begins at its cursor: {lines:#?}");
     }
+}
+
+#[test]
+fn a_search_for_what_failed_reads_what_failed() {
+    let conn = database();
+    let search = Search {
+        code: Some("input.corrupt".into()),
+        ..Search::default()
+    };
+    let query = search::statement(TenantId::DEFAULT, &search, None, 10).unwrap();
+    let lines = plan(&conn, &query.sql);
+    assert!(
+        lines.iter().any(|l| l.contains("tasks_by_code")),
+        "{lines:#?}"
+    );
+    let beyond = lines
+        .iter()
+        .filter(|l| l.starts_with("SCAN ") && *l != "SCAN f");
+    assert_eq!(beyond.count(), 0, "{lines:#?}");
 }
 
 fn assert_bounded(lines: &[String], sorts_few: bool) {

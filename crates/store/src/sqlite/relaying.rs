@@ -3,7 +3,7 @@
 use super::SqliteStore;
 use super::events::event;
 use super::rows::maybe_time;
-use crate::relaying::PURGES_MAX;
+use super::upkeep;
 use crate::{Backlog, EventRecord, Relaying, StoreError};
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
@@ -22,9 +22,6 @@ const WAITING: &str = "WITH told AS (
      SELECT max(0, coalesce((SELECT max(position) FROM events), 0) - told.position) AS events,
             (SELECT at FROM events e WHERE e.position > told.position ORDER BY e.position LIMIT 1) AS oldest
      FROM told";
-const PURGES: &str =
-    "SELECT count(*) AS purges, count(*) FILTER (WHERE attempts > 0) AS failed, min(due_at) AS next
-     FROM (SELECT attempts, due_at FROM purges ORDER BY due_at, id LIMIT ?1)";
 
 #[async_trait]
 impl Relaying for SqliteStore {
@@ -45,16 +42,11 @@ impl Relaying for SqliteStore {
             let (events, oldest_event_at) = events.query_row([outlet], |row| {
                 Ok((row.get("events")?, maybe_time(row, "oldest")?))
             })?;
-            let mut purges = conn.prepare_cached(PURGES)?;
-            Ok(purges.query_row([PURGES_MAX], |row| {
-                Ok(Backlog {
-                    events,
-                    oldest_event_at,
-                    purges: row.get("purges")?,
-                    purges_failed: row.get("failed")?,
-                    next_purge_at: maybe_time(row, "next")?,
-                })
-            })?)
+            Ok(Backlog {
+                events,
+                oldest_event_at,
+                purges: upkeep::purge_load(conn)?,
+            })
         })
         .await
     }

@@ -8,8 +8,8 @@ use super::writer::Session;
 use super::{SqliteStore, claim, switches, work};
 use crate::load::{MINUTES, MINUTES_KEPT, Unplaced, minute, obstacle};
 use crate::{
-    Condemned, Presence, Purge, PurgeLoad, QueueLoad, Recent, StoreError, StoreHealth, Stuck,
-    Swept, Upkeep, Waiting,
+    COUNTED_MAX, Condemned, Presence, Purge, PurgeLoad, QueueLoad, Recent, StoreError, StoreHealth,
+    Stuck, Swept, Upkeep, Waiting,
 };
 use async_trait::async_trait;
 use mediaflow_core::{
@@ -97,6 +97,7 @@ impl Upkeep for SqliteStore {
                     asset: id::<AssetId>(row, "asset")?,
                     paths: json(row, "paths")?,
                     attempts: row.get("attempts")?,
+                    correlation_id: row.get("correlation_id")?,
                 })
             })?;
             Ok(purges.collect::<Result<_, _>>()?)
@@ -157,7 +158,8 @@ pub(super) fn before(now: Timestamp, age: Duration) -> i64 {
         .saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
 }
 
-const IMPORTS: &str = "SELECT count(*) FROM imports WHERE source = 'url' AND due_at IS NOT NULL";
+const IMPORTS: &str = "SELECT count(*) FROM (
+        SELECT 1 FROM imports WHERE source = 'url' AND due_at IS NOT NULL LIMIT ?1)";
 pub(super) const REJECTED: &str = "SELECT id, original FROM assets INDEXED BY assets_rejected
      WHERE rejected_at <= ?1 ORDER BY rejected_at LIMIT ?2";
 /// The oldest first.
@@ -165,10 +167,12 @@ pub(super) const UNCLAIMED: &str = "SELECT id, asset, queue, lane FROM tasks
      WHERE state = 'ready' AND queue = ?1 AND queued_at <= ?3 ORDER BY queued_at LIMIT ?2";
 pub(super) const OLDEST: &str =
     "SELECT min(queued_at) AS oldest FROM tasks WHERE state = 'ready' AND queue = ?1";
-pub(super) const PURGES: &str = "SELECT id, asset, paths, attempts FROM purges
-     WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
-pub(super) const PURGES_WAITING: &str =
-    "SELECT count(*) AS waiting, min(due_at) AS due_at FROM purges";
+pub(super) const PURGES: &str = "SELECT p.id, p.asset, p.paths, p.attempts, a.correlation_id
+     FROM purges p CROSS JOIN assets a ON a.id = p.asset
+     WHERE p.due_at <= ?1 ORDER BY p.due_at, p.id LIMIT ?2";
+const PURGES_WAITING: &str =
+    "SELECT count(*) AS waiting, count(*) FILTER (WHERE attempts > 0) AS failed, min(due_at) AS due_at
+     FROM (SELECT attempts, due_at FROM purges ORDER BY due_at, id LIMIT ?1)";
 pub(super) const EXPIRED: &str = "SELECT id FROM tasks
      WHERE state = 'running' AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2";
 pub(super) const DUE: &str = "SELECT id, tenant, cpu_ms FROM tasks
@@ -342,20 +346,24 @@ fn health(
     let assets = assets.collect::<Result<_, StoreError>>()?;
     let imports = conn
         .prepare_cached(IMPORTS)?
-        .query_row([], |row| row.get(0))?;
-    let mut purges = conn.prepare_cached(PURGES_WAITING)?;
-    let purges = purges.query_row([], |row| {
-        Ok(PurgeLoad {
-            waiting: row.get("waiting")?,
-            due_at: maybe_time(row, "due_at")?,
-        })
-    })?;
+        .query_row([COUNTED_MAX], |row| row.get(0))?;
     Ok(StoreHealth {
         queues,
         assets,
         imports,
-        purges,
+        purges: purge_load(conn)?,
     })
+}
+
+pub(super) fn purge_load(conn: &Connection) -> Result<PurgeLoad, StoreError> {
+    let mut purges = conn.prepare_cached(PURGES_WAITING)?;
+    Ok(purges.query_row([COUNTED_MAX], |row| {
+        Ok(PurgeLoad {
+            waiting: row.get("waiting")?,
+            failed: row.get("failed")?,
+            due_at: maybe_time(row, "due_at")?,
+        })
+    })?)
 }
 
 /// What is ready in a queue and no worker can take.

@@ -2,7 +2,7 @@
 
 use crate::given::{Given, TENANT, step_of};
 use mediaflow_core::{AssetId, AssetState, ErrorCode, Failure, FailureKind, RunState, TaskState};
-use mediaflow_store::{ReplayFilter, StoreError, TaskFilter, TaskRecord};
+use mediaflow_store::{ReplayFilter, Search, StoreError, TaskFilter, TaskRecord};
 use std::time::Duration;
 
 on_every_store! {
@@ -11,6 +11,7 @@ on_every_store! {
     a_permanent_failure_takes_its_followers_down_and_replay_brings_them_back,
     siblings_of_a_dead_task_finish,
     dead_letters_are_listed_and_replayed_by_what_killed_them,
+    what_failed_is_found_by_code_and_operation,
     only_the_newest_run_can_be_replayed,
     what_is_put_off_is_tried_later_at_no_cost,
 }
@@ -237,6 +238,63 @@ async fn dead_letters_are_listed_and_replayed_by_what_killed_them(given: &mut Gi
             .unwrap(),
         2
     );
+}
+
+async fn what_failed_is_found_by_code_and_operation(given: &mut Given) {
+    let mut failed = Vec::new();
+    for _ in 0..3 {
+        let asset = given.asset().await;
+        given.world.pass(Duration::from_millis(1));
+        let claimed = given.claim_step("inspect").await;
+        given.fails(&claimed, corrupt()).await;
+        failed.insert(0, asset);
+    }
+    given.asset().await;
+    let tasks = async |operation: &str| {
+        let filter = TaskFilter {
+            state: Some(TaskState::Dead),
+            operation: Some(operation.into()),
+            limit: 200,
+            ..TaskFilter::default()
+        };
+        given
+            .store
+            .tasks(TENANT, &filter)
+            .await
+            .unwrap()
+            .items
+            .len()
+    };
+    assert_eq!(tasks("image.inspect").await, 3);
+    assert_eq!(tasks("image.resize").await, 0);
+
+    let assets = async |code: &str, text: Option<&str>| {
+        let mut search = Search {
+            code: Some(code.into()),
+            text: text.map(str::to_owned),
+            limit: 2,
+            ..Search::default()
+        };
+        let mut found = Vec::new();
+        loop {
+            let page = given.store.search(TENANT, &search).await.unwrap();
+            found.extend(page.items.into_iter().map(|asset| asset.id));
+            search.cursor = page.next_cursor;
+            if search.cursor.is_none() {
+                return found;
+            }
+        }
+    };
+    assert_eq!(assets("input.corrupt", None).await, failed, "newest first");
+    assert_eq!(assets("limit.pixels", None).await, []);
+    // The tasks behind it were cancelled for another reason, and did not fail.
+    assert_eq!(assets("upstream.dead", None).await, []);
+    assert_eq!(assets("input.corrupt", Some("photo")).await, failed);
+    assert_eq!(assets("input.corrupt", Some("nowhere")).await, []);
+
+    let all = ReplayFilter::default();
+    given.store.replay_all(TENANT, &all, 10).await.unwrap();
+    assert_eq!(assets("input.corrupt", None).await, [], "tried again");
 }
 
 async fn only_the_newest_run_can_be_replayed(given: &mut Given) {

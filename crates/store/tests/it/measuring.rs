@@ -212,16 +212,16 @@ async fn a_backlog_is_what_was_not_told_yet(given: &mut Given) {
     let due = given.world_now();
     given.store.delete(TENANT, asset).await.unwrap();
     let waits = backlog(given).await;
-    assert_eq!((waits.purges, waits.purges_failed), (1, 0));
-    assert_eq!(waits.next_purge_at, Some(due));
+    assert_eq!((waits.purges.waiting, waits.purges.failed), (1, 0));
+    assert_eq!(waits.purges.due_at, Some(due));
     let purge = given.store.purges(10).await.unwrap().remove(0);
     let pause = Duration::from_secs(9);
     given.store.purged(purge.id, Some(pause)).await.unwrap();
     let waits = backlog(given).await;
-    assert_eq!((waits.purges, waits.purges_failed), (1, 1));
-    assert_eq!(waits.next_purge_at, Some(due.after(pause)));
+    assert_eq!((waits.purges.waiting, waits.purges.failed), (1, 1));
+    assert_eq!(waits.purges.due_at, Some(due.after(pause)));
     given.store.purged(purge.id, None).await.unwrap();
-    assert_eq!(backlog(given).await.next_purge_at, None);
+    assert_eq!(backlog(given).await.purges.due_at, None);
 }
 
 async fn keys_come_in_pages(given: &mut Given) {

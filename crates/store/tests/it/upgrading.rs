@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The schema as each release left it.
-const SQLITE: [&str; 15] = [
+const SQLITE: [&str; 16] = [
     include_str!("../../src/sqlite/migrations/0001_initial.sql"),
     include_str!("../../src/sqlite/migrations/0002_streams.sql"),
     include_str!("../../src/sqlite/migrations/0003_quality.sql"),
@@ -28,6 +28,7 @@ const SQLITE: [&str; 15] = [
     include_str!("../../src/sqlite/migrations/0013_imports.sql"),
     include_str!("../../src/sqlite/migrations/0014_history.sql"),
     include_str!("../../src/sqlite/migrations/0015_webhooks.sql"),
+    include_str!("../../src/sqlite/migrations/0016_kinds.sql"),
 ];
 /// The step from which on counts are kept by the program, and no more by triggers.
 const COUNTED: usize = 10;
@@ -130,7 +131,7 @@ fn what_the_release_before_postgres_had_migrations_wrote_is_kept() {
         given.execute(crate::pruning::ONE_TABLE).await;
         given
             .execute(
-                "DROP VIEW unfinished; DROP TABLE history, webhooks, webhook_deliveries;
+                "DROP VIEW unfinished; DROP INDEX assets_by_kind; DROP TABLE history, webhooks, webhook_deliveries;
                  DROP TABLE flows, switches, changes, queue_minutes, unfinished_deltas, ready_deltas;
                  ALTER TABLE tasks DROP COLUMN priority, DROP COLUMN needs;
                  CREATE INDEX tasks_ready ON tasks (queue, lane, rank) WHERE state = 'ready';

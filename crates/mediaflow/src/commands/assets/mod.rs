@@ -51,6 +51,9 @@ struct Search {
     /// Of the pictures, or of the sound where there are none: h264, hevc, aac, ...
     #[arg(long)]
     codec: Option<String>,
+    /// In whose newest run a task failed for good with this error code
+    #[arg(long)]
+    code: Option<String>,
     /// Accepted at or after; RFC 3339, for example 2026-11-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -74,6 +77,7 @@ impl Search {
             ("tag", &self.tag),
             ("media_type", &self.media_type),
             ("codec", &self.codec),
+            ("code", &self.code),
             ("since", &self.since),
             ("until", &self.until),
             ("cursor", &self.cursor),
