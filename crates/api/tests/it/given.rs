@@ -21,7 +21,8 @@ use mediaflow_engine::store::{
 };
 use mediaflow_engine::{
     Cdn, CdnConfig, Engine, Fetcher, Hook, HookConfig, ImportConfig, Lookup, Parts, Recipes,
-    Recognise, Recognised, StorageSource, UploadLimits, WatchConfig, WebhookSender, WebhooksConfig,
+    Recognise, Recognised, RetentionConfig, StorageSource, UploadLimits, WatchConfig,
+    WebhookSender, WebhooksConfig,
 };
 use serde_json::Value;
 use std::path::PathBuf;
@@ -99,6 +100,7 @@ pub(crate) struct Wish {
     pub(crate) storage_sources: Vec<StorageSource>,
     pub(crate) hook: HookConfig,
     pub(crate) webhooks: WebhooksConfig,
+    pub(crate) retention: RetentionConfig,
     pub(crate) cors: Vec<String>,
     pub(crate) settings: Vec<Setting>,
     pub(crate) cdn: CdnConfig,
@@ -124,6 +126,7 @@ impl Default for Wish {
             storage_sources: Vec::new(),
             hook: HookConfig::default(),
             webhooks: WebhooksConfig::default(),
+            retention: RetentionConfig::default(),
             cors: vec!["*".into()],
             settings: Vec::new(),
             cdn: CdnConfig::default(),
@@ -215,7 +218,7 @@ impl Server {
             limits: wish.limits,
             moderation: Default::default(),
             metadata: Default::default(),
-            retention: Default::default(),
+            retention: wish.retention,
             watermark: None,
             webhooks: match &wish.lookup {
                 Some(lookup) => WebhookSender::with(&wish.webhooks, Arc::clone(lookup)).unwrap(),

@@ -18,6 +18,7 @@ pub use announcer::announce;
 pub(crate) use teller::OUTLET;
 
 pub use collector::{Shelf, delete_condemned, delete_strays};
+pub use pruner::prune;
 pub use purger::{Caches, purge_due};
 
 use crate::Engine;

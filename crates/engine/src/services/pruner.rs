@@ -18,6 +18,17 @@ const PART_DAYS_MAX: u64 = 30;
 static NEXT: Mutex<Option<AssetId>> = Mutex::new(None);
 
 pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
+    Ok(match prune(&engine).await? {
+        true => Round::More,
+        false => Round::Done,
+    })
+}
+
+/// Forgets some of what is past its retention. Answers whether there may be more.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn prune(engine: &Engine) -> Result<bool, EngineError> {
     let (store, retention) = (engine.store(), &engine.parts.retention);
     let days = retention.events_days.map_or(PART_DAYS_MAX, |days| days / 8);
     let part = DAY * u32::try_from(days.clamp(1, PART_DAYS_MAX)).unwrap_or(1);
@@ -42,8 +53,5 @@ pub(super) async fn round(engine: Arc<Engine>) -> Result<Round, EngineError> {
         }
         *NEXT.lock().unwrap_or_else(PoisonError::into_inner) = walked.next;
     }
-    Ok(match is_more {
-        true => Round::More,
-        false => Round::Done,
-    })
+    Ok(is_more)
 }

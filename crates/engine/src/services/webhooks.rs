@@ -44,13 +44,19 @@ const PAUSES: [u64; 9] = [
     24 * HOUR,
 ];
 
+/// What happens within so much time is planned together.
+const TOGETHER: Duration = Duration::from_millis(25);
+
 type Key = (WebhookId, EventId);
 
 /// Deliveries that this process is at.
 #[derive(Default)]
 struct Running {
-    tasks: JoinSet<Key>,
+    /// Each with whether its outcome was recorded.
+    tasks: JoinSet<(Key, bool)>,
     keys: HashSet<Key>,
+    /// Whether the store did not take an outcome: nothing more is sent that would be sent again and again.
+    is_unrecorded: bool,
 }
 
 impl Running {
@@ -60,9 +66,12 @@ impl Running {
         self.keys.clear();
     }
 
-    fn ended(&mut self, task: Result<Key, tokio::task::JoinError>) {
+    fn ended(&mut self, task: Result<(Key, bool), tokio::task::JoinError>) {
         match task {
-            Ok(key) => drop(self.keys.remove(&key)),
+            Ok((key, is_recorded)) => {
+                self.keys.remove(&key);
+                self.is_unrecorded |= !is_recorded;
+            }
             Err(error) => {
                 tracing::error!(%error, "a delivery ended badly; it is tried again");
                 // Which one it was nobody knows; at the next start all can be tried again.
@@ -106,7 +115,7 @@ pub(super) async fn run(
             () = stop.cancelled() => return running.end().await,
             () = tokio::time::sleep(pause) => {}
             () = engine.webhook_wanted.notified() => {}
-            Ok(()) = news.changed(), if listens => {}
+            Ok(()) = news.changed(), if listens => tokio::time::sleep(TOGETHER).await,
             Some(task) = running.tasks.join_next() => running.ended(task),
         }
         while let Some(task) = running.tasks.try_join_next() {
@@ -165,6 +174,11 @@ fn told(event: &EventRecord, wanted: &[Subscription]) -> Vec<NewDelivery> {
 
 /// Begins as many of those that are due as there is room for.
 async fn begin(engine: &Arc<Engine>, running: &mut Running) -> Result<(), EngineError> {
+    if running.is_unrecorded {
+        // Changes nothing: it is far behind. But it fails for as long as the store takes no changes.
+        engine.store().told(OUTLET, 0).await?;
+        running.is_unrecorded = false;
+    }
     let most = engine.parts.webhooks.config.concurrent_max;
     // Those that run are due as well.
     let webhooks = u32::try_from(most * 2).unwrap_or(u32::MAX);
@@ -178,11 +192,12 @@ async fn begin(engine: &Arc<Engine>, running: &mut Running) -> Result<(), Engine
         let engine = Arc::clone(engine);
         running.keys.insert(key);
         running.tasks.spawn(async move {
-            if let Err(error) = attempt(&engine, &due).await {
+            let done = attempt(&engine, &due).await;
+            if let Err(error) = &done {
                 tracing::warn!(webhook = %due.webhook, event = %due.event, %error, reason = ?error.reason, "how a delivery went could not be recorded; it is sent again");
                 tokio::time::sleep(PAUSE).await;
             }
-            key
+            (key, done.is_ok())
         });
     }
     Ok(())

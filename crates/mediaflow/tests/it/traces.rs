@@ -42,6 +42,7 @@ impl Collector {
         };
         let routes = Router::new()
             .route("/v1/traces", post(take))
+            .route("/hook", post(async || "Thanks"))
             .with_state(new.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         new
@@ -121,7 +122,8 @@ async fn one_trace_goes_from_the_caller_through_a_far_worker_to_the_last_event()
     let (collector, redis) = (Collector::start().await, Redis::start(&[]));
     let telemetry = format!("[telemetry]\notlp_endpoint = \"{}\"\n", collector.url);
     let events = format!("[events]\nto = \"{}\"\n", redis.url(0));
-    let folder = given::config(&format!("roles = [\"api\"]\n{telemetry}{events}"));
+    let webhooks = "[webhooks]\nallow = [\"127.0.0.1\"]\n";
+    let folder = given::config(&format!("roles = [\"api\"]\n{telemetry}{events}{webhooks}"));
     let (worker, admin) = (key(folder.path(), "worker"), key(folder.path(), "admin"));
     let mut api = Server::start(folder.path());
     api.authorize(&admin);
@@ -132,6 +134,9 @@ async fn one_trace_goes_from_the_caller_through_a_far_worker_to_the_last_event()
     given::write(far.path(), "key", worker.as_bytes());
     let far_worker = Server::start(far.path());
 
+    let hook = format!("{}/hook", collector.url);
+    let hook = serde_json::json!({ "url": hook, "types": ["asset.ready"] });
+    assert_eq!(api.post("/v1/webhooks", hook.to_string()).await.0, 201);
     let request = api
         .http()
         .post(api.url("/v1/assets"))
@@ -150,6 +155,7 @@ async fn one_trace_goes_from_the_caller_through_a_far_worker_to_the_last_event()
         has(spans, "POST /v1/assets")
             && has(spans, "accept")
             && has(spans, "tell asset.ready")
+            && has(spans, "webhook asset.ready")
             && operations.iter().all(|operation| has(spans, operation))
     });
     let spans = spans.await;

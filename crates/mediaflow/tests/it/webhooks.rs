@@ -1,14 +1,20 @@
 //! `mediaflow webhooks`: made, tried, looked at and repeated on the command line; and the receivers of the documentation, which verify
 //! what comes.
 
+use crate::cluster::Cluster;
 use crate::commands::{complained, json, said};
 use crate::given;
 use crate::pictures::photo;
 use crate::server::{PATIENCE, Server};
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const ALLOWED: &str = "[webhooks]\nallow = [\"127.0.0.1\"]\n";
@@ -211,4 +217,77 @@ async fn webhooks_are_made_looked_at_and_repeated() {
     said(at, &server, &["webhooks", "rm", id]);
     let gone = complained(at, &server, &["webhooks", "on", id]);
     assert!(gone.contains("`mediaflow webhooks` lists"), "{gone}");
+}
+
+/// Bodies by `webhook-id`.
+type Told = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
+
+/// What answers after a while; of every third event it has to be told twice.
+async fn slow_and_moody() -> (String, Told) {
+    let told = Told::default();
+    let heard = Arc::clone(&told);
+    let take = async move |headers: HeaderMap, body: String| {
+        let id = headers["webhook-id"].to_str().unwrap().to_owned();
+        let is_odd = {
+            let mut heard = heard.lock().unwrap();
+            let before = heard.len();
+            heard.entry(id).or_default().push(body);
+            heard.len() > before && before % 3 == 0
+        };
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        match is_odd {
+            true => StatusCode::INTERNAL_SERVER_ERROR,
+            false => StatusCode::NO_CONTENT,
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let routes = Router::new().route("/hook", post(take));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    (url, told)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_processes_that_are_killed_one_tells_and_nothing_is_left_out() {
+    let (url, told) = slow_and_moody().await;
+    let cluster = Cluster::start();
+    let first = cluster.join_with("\"api\", \"worker\"", "", ALLOWED);
+    let second = cluster.join_with("\"api\", \"worker\"", "", ALLOWED);
+    let wish = serde_json::json!({ "url": url }).to_string();
+    let (status, made) = first.server.post("/v1/webhooks", wish).await;
+    assert_eq!(status, 201, "{made:#}");
+    let mut assets = Vec::new();
+    for seed in 0..4 {
+        assets.push(first.server.upload("", photo(64, 48, seed)).await);
+    }
+    let began = Instant::now();
+    while told.lock().unwrap().len() < 5 {
+        assert!(began.elapsed() < PATIENCE, "it is told nothing");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // It came first, so it tells; now the other one has to.
+    first.server.kill();
+    assets.push(second.server.upload("", photo(64, 48, 9)).await);
+    for asset in &assets {
+        second.server.asset_in(asset, "ready").await;
+    }
+    let feed = second.server.get("/v1/events?limit=200").await;
+    let feed = feed["items"].as_array().unwrap();
+    let happened: BTreeSet<&str> = feed.iter().map(|e| e["id"].as_str().unwrap()).collect();
+    let id = made["id"].as_str().unwrap();
+    loop {
+        let page = second.server.get(&format!("/v1/webhooks/{id}")).await;
+        if page["waiting"] == 0 {
+            assert_eq!(page["delivered"], happened.len(), "{page:#}");
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{page:#}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let told = told.lock().unwrap();
+    let ids: BTreeSet<&str> = told.keys().map(String::as_str).collect();
+    assert_eq!(ids, happened);
+    for (id, bodies) in &*told {
+        assert!(bodies.iter().all(|body| *body == bodies[0]), "{id}");
+    }
 }

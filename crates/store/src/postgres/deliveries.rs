@@ -28,7 +28,7 @@ const PLAN: &str = "INSERT INTO webhook_deliveries
      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[]) n (webhook, event, asset, type, body)
           JOIN webhooks w ON w.id = n.webhook WHERE w.off_because IS NULL
      ON CONFLICT DO NOTHING";
-const DUE: &str = "SELECT d.*, w.url, w.secret, CASE WHEN w.old_until > $1 THEN w.old_secret END AS old_secret, w.failing,
+pub(super) const DUE: &str = "SELECT d.*, w.url, w.secret, CASE WHEN w.old_until > $1 THEN w.old_secret END AS old_secret, w.failing,
             a.correlation_id
      FROM (SELECT * FROM (
                SELECT *, failing_since IS NOT NULL AS failing,
@@ -46,8 +46,8 @@ const WELL: &str = "UPDATE webhooks SET failing_since = NULL, last_delivered_at 
 const ILL: &str = "UPDATE webhooks SET failing_since = coalesce(failing_since, $2), last_error = $3
      WHERE id = $1 AND off_because IS NULL RETURNING failing_since";
 const SWITCH_OFF: &str = "UPDATE webhooks SET off_because = $2 WHERE id = $1";
-const NEWEST: &str = "SELECT * FROM webhook_deliveries WHERE webhook = $1 AND event < $2 ORDER BY event DESC LIMIT $3";
-const NEWEST_OF: &str =
+pub(super) const NEWEST: &str = "SELECT * FROM webhook_deliveries WHERE webhook = $1 AND event < $2 ORDER BY event DESC LIMIT $3";
+pub(super) const NEWEST_OF: &str =
     "SELECT * FROM webhook_deliveries WHERE webhook = $1 AND state = $4 AND event < $2
      ORDER BY event DESC LIMIT $3";
 const DELIVERY: &str = "SELECT d.* FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook
@@ -64,7 +64,7 @@ const FORGET_REMOVED: &str = "DELETE FROM webhook_deliveries d USING (
      WHERE d.webhook = old.webhook AND d.event = old.event";
 const FORGET_WEBHOOKS: &str = "DELETE FROM webhooks w WHERE deleted_at IS NOT NULL
      AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.webhook = w.id)";
-const FORGET_OLD: &str = "DELETE FROM webhook_deliveries d USING (
+pub(super) const FORGET_OLD: &str = "DELETE FROM webhook_deliveries d USING (
         SELECT o.webhook, o.event FROM webhook_deliveries o JOIN webhooks w ON w.id = o.webhook
         WHERE o.created_at <= $1 AND (o.state <> 'waiting' OR w.off_because IS NOT NULL)
         ORDER BY o.created_at LIMIT $2) old

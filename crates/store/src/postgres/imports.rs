@@ -22,8 +22,8 @@ const SAVE: &str = "UPDATE imports SET validator = $2, tries = $3, code = $4, me
      WHERE id = $1 AND due_at IS NOT NULL";
 const EXPIRE: &str = "UPDATE imports SET expires_at = CASE WHEN $2::bigint IS NULL THEN NULL ELSE least(coalesce(expires_at, $2::bigint), $2::bigint) END
      WHERE id = ANY($1) AND due_at IS NULL AND coalesce(expires_at, 0) <> coalesce($2::bigint, 0)";
-const FORGET_OLD: &str = "DELETE FROM imports WHERE id IN (
-        SELECT id FROM imports WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+const FORGET_OLD: &str = "DELETE FROM imports WHERE id = ANY(ARRAY(
+        SELECT id FROM imports WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 #[async_trait]
 impl Importing for PostgresStore {

@@ -1,7 +1,7 @@
 //! Tests that lists read no more the longer a database lives.
 
 use super::session::{Params, bound};
-use super::{PostgresOptions, PostgresStore, claim, events, search, tasks, words};
+use super::{PostgresOptions, PostgresStore, claim, deliveries, events, search, tasks, words};
 use crate::query::{Query, encode, tasks_of_all, tasks_of_asset};
 use crate::{MediaFilter, Search, TaskFilter};
 use mediaflow_core::{AssetState, Kind, TaskState, TenantId};
@@ -34,6 +34,12 @@ const FILL: &str = "
     INSERT INTO events (position, tenant, asset, sequence, id, type, at, data)
     SELECT n * 2 + sequence, TENANT, md5(n::text)::uuid, sequence, md5(n || ' ' || sequence)::uuid, '', n, '{}'
     FROM generate_series(1, ASSETS) n, generate_series(1, 2) sequence;
+    INSERT INTO webhooks (id, tenant, url, types, after_position, secret, created_at)
+    SELECT md5(n::text)::uuid, TENANT, '', '[]', 0, '', 0 FROM generate_series(1, 20) n;
+    INSERT INTO webhook_deliveries (webhook, event, asset, type, body, state, run, attempts, tries, created_at, due_at)
+    SELECT md5((1 + n % 20)::text)::uuid, md5(n || ' 1')::uuid, md5(n::text)::uuid, '', '{}',
+           CASE WHEN n % 50 = 0 THEN 'waiting' WHEN n % 70 = 0 THEN 'failed' ELSE 'delivered' END, 1, 1, '[]', n,
+           CASE WHEN n % 50 = 0 THEN n END FROM generate_series(1, ASSETS) n;
     ANALYZE;";
 
 struct Database {
@@ -194,6 +200,22 @@ async fn lists_are_led_by_an_index_in_their_order() {
         ("events_pkey", events::HISTORY, history),
     ] {
         assert_led_by(&database.plan_of_any(sql, values).await, index);
+    }
+
+    let (webhook, last) = (Uuid::nil(), Uuid::max());
+    let due: Params<'_> = &[&from, &most, &most];
+    let newest: Params<'_> = &[&webhook, &last, &most];
+    let failed: Params<'_> = &[&webhook, &last, &most, &"failed"];
+    let old: Params<'_> = &[&from, &most];
+    for (index, sql, values) in [
+        ("webhook_deliveries_due", deliveries::DUE, due),
+        ("webhook_deliveries_pkey", deliveries::NEWEST, newest),
+        ("webhook_deliveries_state", deliveries::NEWEST_OF, failed),
+        ("webhook_deliveries_created", deliveries::FORGET_OLD, old),
+    ] {
+        let plan = database.plan_of_any(sql, values).await;
+        // A tenant has few webhooks.
+        assert_led_by(&plan.replace("Seq Scan on webhooks", ""), index);
     }
 
     let (queues, can) = (["image", "video"], ["gpu"]);

@@ -81,8 +81,8 @@ const INSERT: &str =
     "INSERT INTO uploads (id, tenant, key, fence, length, bytes, progress, concat, said, metadata,
                           correlation_id, created_at, expires_at, way)
      VALUES ($1, $2, $3, 1, $4, 0, '', $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING";
-const EXPIRED: &str = "UPDATE uploads SET fence = fence + 1 WHERE id IN (
-        SELECT id FROM uploads WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING *";
+const EXPIRED: &str = "UPDATE uploads SET fence = fence + 1 WHERE id = ANY(ARRAY(
+        SELECT id FROM uploads WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING *";
 const HELD: &str = "SELECT u.id, u.fence FROM uploads u JOIN unnest($1::uuid[], $2::bigint[]) w (id, fence) ON u.id = w.id AND u.fence = w.fence
      WHERE u.asset IS NULL ORDER BY u.id FOR UPDATE OF u";
 const FINISH: &str = "UPDATE uploads u SET asset = w.asset, bytes = w.bytes, length = w.bytes, progress = '', expires_at = w.until

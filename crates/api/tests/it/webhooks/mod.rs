@@ -10,9 +10,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use mediaflow_engine::WebhooksConfig;
-use mediaflow_engine::services::Services;
+use mediaflow_engine::services::{self, Services};
 use mediaflow_engine::store::Environment as _;
+use mediaflow_engine::store::moving::{Installation, Phase, Premises};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -368,4 +370,71 @@ async fn a_receiver_can_be_tried_and_that_is_recorded_nowhere() {
         assert_eq!(view[name], 0, "{name}");
     }
     assert_eq!(view["last_error"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_a_webhook_has_yet_to_be_told_is_not_forgotten() {
+    let mut telling =
+        Telling::with(|_| says(200), |wish| wish.retention.events_days = Some(1)).await;
+    telling.stop().await;
+    let (webhook, _) = telling.webhook("/hook", &["asset.accepted"]).await;
+    let asset = telling.server.upload("a picture", "").await;
+    let engine = Arc::clone(&telling.server.engine);
+    let forget = async || while services::prune(&engine).await.unwrap() {};
+    telling.server.world.pass(HOUR * 72);
+    telling.server.upload("the newest always stays", "").await;
+    forget().await;
+    let history = format!("/v1/assets/{asset}/events");
+    let first = telling.look(&history).await;
+    assert_eq!(first["items"][0]["type"], "asset.accepted");
+
+    telling.start();
+    telling.told("/hook", 2).await;
+    until(|| async { (telling.look(&webhook).await["delivered"] == 2).then_some(()) }).await;
+    forget().await;
+    assert_eq!(telling.look(&history).await["items"], json!([]));
+    let delivery = telling.delivery(&webhook, |_| true).await;
+    let kept = telling.details(&webhook, &delivery).await;
+    assert_eq!(kept["body"], first["items"][0], "it has what it was told");
+
+    telling.server.world.pass(HOUR * 24 * 7);
+    forget().await;
+    let page = telling.look(&format!("{webhook}/deliveries")).await;
+    assert_eq!(page["deliveries"], json!([]));
+}
+
+#[tokio::test]
+async fn while_nothing_can_be_recorded_it_is_not_sent_again_and_again() {
+    let telling = Telling::with(
+        |asked| match asked.before {
+            0 => vec![
+                Step::Pause(Duration::from_secs(2)),
+                head(200, &["Content-Length: 0"]),
+            ],
+            _ => says(200),
+        },
+        |wish| wish.webhooks.timeout_ms = 30_000,
+    )
+    .await;
+    let (webhook, _) = telling.webhook("/hook", &["asset.accepted"]).await;
+    telling.server.upload("a picture", "").await;
+    telling.told("/hook", 1).await;
+    let path = telling.server.folder.path().join("mediaflow.db");
+    let premises = Premises::sqlite(&path, false, telling.server.world.now()).unwrap();
+    let open = premises.installation().await.unwrap();
+    let closed = Installation {
+        phase: Phase::Closed,
+        ..open.clone()
+    };
+    premises.enter(&closed).await.unwrap();
+    // Long enough for its end, and for several rounds.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(telling.told("/hook", 1).await.len(), 1);
+    premises.enter(&open).await.unwrap();
+    telling
+        .delivery(&webhook, |d| d["state"] == "delivered")
+        .await;
+    let told = telling.told("/hook", 2).await;
+    assert_eq!(told.len(), 2, "once more, under the same id");
+    assert_eq!(told[0].header("webhook-id"), told[1].header("webhook-id"));
 }
