@@ -1,5 +1,5 @@
 # The commands of the README. Each installs what it needs and says what and why.
-.PHONY: run test brokers bench browser dashboard uploads large fuzz simulate chaos lint docs
+.PHONY: run test brokers bench browser dashboard trouble uploads large fuzz simulate chaos lint docs
 
 # FILES="a.jpg b.png" ingests these; without it an empty data folder gets a few pictures made on the spot.
 FILES ?=
@@ -36,6 +36,13 @@ dashboard:
 	@scripts/ui.sh
 	cargo build -p mediaflow
 	@e2e/dashboard target/debug/mediaflow
+
+# Makes troubles happen (a worker killed, a file damaged, a disk full, a broker and a database away), and looks at the dashboard in Chromium.
+trouble:
+	@scripts/install.sh build servers browser
+	@scripts/ui.sh
+	cargo build -p mediaflow
+	@e2e/trouble target/debug/mediaflow
 
 # Uploads with clients that others wrote: tus-js-client, tuspy, Uppy in Chromium, boto3 and curl; and schemathesis over the whole API.
 uploads:

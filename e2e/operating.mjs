@@ -1,10 +1,11 @@
-// What operators do in the dashboard: keys, settings, storage, and who outside is told. `hands` are the ways of dashboard.mjs to do and to see.
+// What operators do in the dashboard: keys, settings, storage, and who outside is told.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { binary, folder, look, media, open, see, step } from "./hands.mjs";
 import { Served } from "./served.mjs";
 
 /** On the server that needs no keys, when assets are there: one deleted, two with the same bytes. */
-export async function stockAndSettings(server, page, { step, look, see, media }) {
+export async function stockAndSettings(server, page) {
   await step("storage tells what is kept, saved and about to go", page, async () => {
     await server.upload(readFileSync(media("badge.png")), "badge-again.png");
     await page.to("/storage");
@@ -75,7 +76,7 @@ export async function stockAndSettings(server, page, { step, look, see, media })
 }
 
 /** On the server that needs a key; `server.token` is an admin's. Nobody is signed in. */
-export async function keys(server, page, { step, look, see }) {
+export async function keys(server, page) {
   const signIn = async (key) => {
     await page.getByLabel("API key").fill(key);
     await page.getByRole("button", { name: "Sign in" }).click();
@@ -89,7 +90,7 @@ export async function keys(server, page, { step, look, see }) {
 
   await step("a key is made, shown once, used, limited and revoked", page, async () => {
     await signIn(server.token);
-    if ((await places()) !== "Now,Assets,Upload,Review,Dead letters,Workers,Recipes,Storage,Events out,Keys,Settings") throw new Error(await places());
+    if ((await places()) !== "Now,Assets,Upload,Review,Dead letters,Workers,Recipes,Storage,Events out,Webhooks,Keys,Settings") throw new Error(await places());
     await page.keyboard.press("g");
     await page.keyboard.press("k");
     await page.getByRole("heading", { name: "Keys" }).waitFor();
@@ -143,7 +144,7 @@ export async function keys(server, page, { step, look, see }) {
     const made = await server.json("/v1/keys", { method: "POST", headers, body: JSON.stringify({ name: "gallery", scopes: ["admin"], tenant }) });
     await signOut();
     await signIn(made.key);
-    if ((await places()) !== "Now,Assets,Upload,Review,Dead letters,Recipes,Keys") throw new Error(await places());
+    if ((await places()) !== "Now,Assets,Upload,Review,Dead letters,Recipes,Webhooks,Keys") throw new Error(await places());
     for (const path of ["/settings", "/storage", "/outlets", "/workers"]) {
       await page.to(path);
       await see(page, "There is nothing here");
@@ -162,7 +163,7 @@ export async function keys(server, page, { step, look, see }) {
 }
 
 /** A server whose systems outside are not there. */
-export async function outlets(binary, folder, { step, look, see, open, media }) {
+export async function outlets() {
   const config = join(folder, "outlets.toml");
   writeFileSync(config, '[events]\nto = "redis://ann:sesame@127.0.0.1:1"\n[cdn]\ndriver = "http"\nurl = "http://127.0.0.1:1"\npurge_token = "sesame"\n');
   const server = await new Served(binary, join(folder, "outlets"), config).start();

@@ -10,16 +10,26 @@ export async function freePort() {
   return port;
 }
 
+const running = new Set();
+/** What is started ends with this process, also when that fails. */
+export function endsWithUs(child, signal = "SIGKILL") {
+  running.add([child, signal]);
+  return child;
+}
+process.once("exit", () => running.forEach(([one, signal]) => one.kill(signal)));
+
 export class Served {
-  constructor(binary, data, config) {
-    Object.assign(this, { binary, data, config });
+  /** `flags` are more of them for `serve`; `through` is a command that starts it. */
+  constructor(binary, data, config, { flags = [], through = [] } = {}) {
+    Object.assign(this, { binary, data, config, flags, through });
   }
 
   async start() {
     this.port ??= await freePort();
     this.base = `http://127.0.0.1:${this.port}`;
-    const env = { ...process.env, ...(this.config ? { MEDIAFLOW_CONFIG: this.config } : {}) };
-    this.process = spawn(this.binary, ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", this.data], { env, stdio: ["ignore", "ignore", "pipe"] });
+    const env = this.env();
+    const [command, ...rest] = [...this.through, this.binary, "serve", "--listen", `127.0.0.1:${this.port}`, "--data", this.data, ...this.flags];
+    this.process = endsWithUs(spawn(command, rest, { env, stdio: ["ignore", "ignore", "pipe"] }));
     this.log = "";
     this.process.stderr.on("data", (text) => (this.log = (this.log + text).slice(-20_000)));
     for (let i = 0; i < 600; i++) {
@@ -34,13 +44,18 @@ export class Served {
   }
 
   async stop(signal = "SIGKILL") {
+    if (this.process.exitCode !== null || this.process.signalCode) return;
     const gone = new Promise((go) => this.process.once("exit", go));
     this.process.kill(signal);
     await gone;
   }
 
-  key(scopes) {
-    return execFileSync(this.binary, ["keys", "create", "--data", this.data, "--name", scopes.replaceAll(",", " and "), "--scopes", scopes, "--quiet"]).toString().trim();
+  env() {
+    return { ...process.env, ...(this.config ? { MEDIAFLOW_CONFIG: this.config } : {}) };
+  }
+
+  key(scopes, name = scopes.replaceAll(",", " and ")) {
+    return execFileSync(this.binary, ["keys", "create", "--data", this.data, "--name", name, "--scopes", scopes, "--quiet"], { env: this.env() }).toString().trim();
   }
 
   async json(path, options = {}) {

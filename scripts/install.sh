@@ -75,6 +75,7 @@ for_bench() {
 for_browser() {
     want chromium "plays what was made" command -v chromium
     want npm "installs the players" command -v npm
+    want python3 "lets days go by in a database" command -v python3
 }
 
 for_uploads() {

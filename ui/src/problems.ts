@@ -1,10 +1,13 @@
 // What is wrong, since when, why, and what helps: from what the API tells, most urgent first. Pure.
 
-import type { Failure, Queue, Readiness, Switch, Worker } from "./api/client.ts";
+import type { Failure, Queue, Readiness, Switch, Webhook, Worker } from "./api/client.ts";
+import { behind, offSaid, place, standing } from "./webhooks.ts";
 import { lasting, many, obstacle, rate } from "./words.ts";
 
 export interface Remedy {
   label: string;
+  /** Can be done, and hardly helps: it is not put forward. */
+  doubtful?: boolean;
   /** Where to go. */
   to?: string;
   /** What to do. */
@@ -29,6 +32,7 @@ export interface Known {
   /** What one task of a group said, by the id of its trouble. */
   reasons?: Record<string, string>;
   ready?: Readiness;
+  webhooks?: Webhook[];
   now: number;
 }
 
@@ -38,20 +42,29 @@ const BEHIND_S = 120;
 const LONG_S = 3600;
 
 export function troubles(known: Known): Trouble[] {
-  const found = [...unready(known), ...switched(known), ...queued(known), ...worked(known), ...failed(known)];
+  const found = [...unready(known), ...switched(known), ...queued(known), ...worked(known), ...hooked(known), ...failed(known)];
   return found.sort((a, b) => Number(b.bad) - Number(a.bad));
 }
 
+interface Part { what: string; bad: boolean; helps: string; remedies: Remedy[] }
+
+/** What `/readyz` looks at: how it is called when it is not well, and what helps. */
+const PARTS: Record<string, Part> = {
+  store: { what: "The database does not answer", bad: true, helps: "Start it again; nothing is lost, and everything goes on by itself. What stands below is what was known before", remedies: [] },
+  disk: { what: "The disk is nearly full", bad: true, helps: "Delete what is not needed or make the disk larger, and it goes on by itself", remedies: [{ label: "What is stored", to: "/storage" }, { label: "Assets", to: "/assets" }] },
+  broker: { what: "The broker does not answer", bad: false, helps: "Work goes on, only later by a moment; start it again, and it is used by itself", remedies: [] },
+  events: { what: "Events do not reach other systems", bad: false, helps: "They wait, and are told in their order when it goes again", remedies: [{ label: "Events out", to: "/outlets" }] },
+};
+
 function unready({ ready }: Known): Trouble[] {
   return Object.entries(ready?.checks ?? {})
-    .filter(([, check]) => !check.ok)
-    .map(([name, check]) => ({
-      id: `ready.${name}`,
-      bad: true,
-      what: name.startsWith("service.") ? `The background service ${name.slice(8)} fails` : name === "disk" ? "The disk is nearly full" : `The ${name} is not well`,
-      why: check.reason ?? "the server's log says more",
-      remedies: [],
-    }));
+    // Without the database no background service does its rounds: that needs to be said once.
+    .filter(([name, check]) => !check.ok && (ready?.checks.store?.ok !== false || !name.startsWith("service.")))
+    .map(([name, check]) => {
+      const service: Part = { what: `The background service ${name.replace("service.", "")} fails`, bad: true, helps: "It is tried again by itself; the server's log says why it fails", remedies: [] };
+      const { what, bad, helps, remedies } = PARTS[name] ?? service;
+      return { id: `ready.${name}`, bad, what, since: check.since ?? undefined, why: [check.reason, helps].filter(Boolean).join(". "), remedies };
+    });
 }
 
 function switched({ switches = [], queues = [] }: Known): Trouble[] {
@@ -106,6 +119,20 @@ function queued({ queues = [] }: Known): Trouble[] {
 
 function worked({ workers = [], now }: Known): Trouble[] {
   const found: Trouble[] = [];
+  const living = workers.filter((w) => w.state !== "gone");
+  const toWorkers = { label: "Workers", to: "/workers" };
+  // Whoever is asked to stop says farewell and is on the list no more: who is gone was killed, or cannot be reached.
+  if (workers.length && !living.length) {
+    const last = workers.reduce((a, b) => (a.seen_at > b.seen_at ? a : b));
+    found.push({
+      id: "deserted",
+      bad: true,
+      what: "No worker lives",
+      since: last.seen_at,
+      why: `nothing was heard of ${last.name} since, and of no other. Start one, on this machine or another: it takes what waits by itself`,
+      remedies: [toWorkers],
+    });
+  }
   for (const worker of workers) {
     if (worker.state === "gone" && worker.tasks.length) {
       found.push({
@@ -113,8 +140,8 @@ function worked({ workers = [], now }: Known): Trouble[] {
         bad: false,
         what: `The worker ${worker.name} is gone with ${many(worker.tasks.length, "task")}`,
         since: worker.seen_at,
-        why: "it was not heard of since; its tasks go to others when their leases have run out",
-        remedies: [{ label: "Workers", to: "/workers" }],
+        why: `it was not heard of since. ${living.length ? "Others take" : "Whoever is started takes"} its tasks when their leases have run out: nothing has to be pressed`,
+        remedies: [toWorkers],
       });
     }
     for (const task of worker.state === "gone" ? [] : worker.tasks) {
@@ -130,17 +157,37 @@ function worked({ workers = [], now }: Known): Trouble[] {
       }
     }
   }
-  const living = workers.filter((w) => w.state !== "gone");
   if (living.length && living.every((w) => w.state !== "working")) {
     found.push({
       id: "drained",
       bad: true,
       what: "No worker takes anything: all of them drain",
       why: "somebody asked them to",
-      remedies: [...living.filter((w) => w.state === "draining").slice(0, 1).map((w): Remedy => ({ label: `Resume ${w.name}`, act: { kind: "resume", worker: w.id } })), { label: "Workers", to: "/workers" }],
+      remedies: [...living.filter((w) => w.state === "draining").slice(0, 1).map((w): Remedy => ({ label: `Resume ${w.name}`, act: { kind: "resume", worker: w.id } })), toWorkers],
     });
   }
   return found;
+}
+
+/** Receivers that take nothing. What a person switched off is no trouble. */
+function hooked({ webhooks = [] }: Known): Trouble[] {
+  const fails = webhooks.filter((one) => standing(one) === "failing" || (one.state === "off" && one.off_because !== "operator"));
+  return fails.map((one) => {
+    const off = one.state === "off";
+    return {
+      id: `webhook.${one.id}`,
+      bad: off,
+      what: off ? `The webhook to ${place(one.url)} switched itself off` : `The webhook to ${place(one.url)} fails`,
+      since: one.failing_since ?? undefined,
+      why: off ? offSaid(one.off_because) : `${one.last_error ?? "the receiver does not take what it is sent"}; ${behind(one)}, and all is tried again by itself`,
+      remedies: [{ label: "Look", to: `/webhooks?of=${one.id}` }],
+    };
+  });
+}
+
+/** Where trying again is not what helps. */
+function helps(code: string): string {
+  return code.startsWith("input.") ? "The file itself is the reason: a good copy of it helps, trying again does not" : "";
 }
 
 function failed({ failures = [], reasons = {} }: Known): Trouble[] {
@@ -153,11 +200,11 @@ function failed({ failures = [], reasons = {} }: Known): Trouble[] {
       bad: dead,
       what: `${many(group.tasks, `${group.operation} task`)} ${dead ? "failed for good" : group.tasks === 1 ? "waits for another try" : "wait for another try"}`,
       since: group.oldest_at,
-      why: reasons[id] ? `${group.code}: ${reasons[id]}` : group.code,
+      why: [reasons[id] ? `${group.code}: ${reasons[id]}` : group.code, dead && helps(group.code)].filter(Boolean).join(". "),
       remedies: dead
         ? [
             { label: "Look", to: `/dead${query}` },
-            { label: "Replay all", act: { kind: "replay", code: group.code, operation: group.operation } },
+            { label: "Replay all", doubtful: !!helps(group.code), act: { kind: "replay", code: group.code, operation: group.operation } },
           ]
         : [{ label: "Look", to: `/dead${query}&state=waiting` }],
     };

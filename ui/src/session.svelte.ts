@@ -9,11 +9,22 @@ export const session = $state({
   error: "",
 });
 
+let again: ReturnType<typeof setTimeout> | undefined;
 export async function recognise(): Promise<void> {
   try {
     session.who = await get("/v1/session");
+    session.error = "";
   } catch (error) {
     if (error instanceof Unreachable) return;
+    // Its database does not answer, say: that tells nothing about the key.
+    if (error instanceof Refused && error.status >= 500) {
+      session.error = error.message;
+      again ??= setTimeout(() => {
+        again = undefined;
+        void recognise();
+      }, 3000);
+      return;
+    }
     session.who = null;
     session.error = error instanceof Refused && error.code === "auth.invalid" ? "The key that this browser kept does not work any more." : "";
   }

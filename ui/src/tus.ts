@@ -12,7 +12,8 @@ export interface Sending {
   file: File;
   said: Record<string, string>;
   progress: (bytes: number) => void;
-  waiting: (seconds: number) => void;
+  /** Something went wrong that may pass: what, and when it is tried again. */
+  waiting: (why: string, seconds: number) => void;
   signal: AbortSignal;
 }
 
@@ -33,7 +34,7 @@ export async function send(sending: Sending): Promise<string> {
           const asset = asked.headers.get("Mediaflow-Asset");
           if (asset) return done(file, asset);
           offset = Number(asked.headers.get("Upload-Offset"));
-        } else if (asked.status >= 500) throw new TypeError("the server is not well");
+        } else if (asked.status >= 500) throw refused(asked.status, "");
         else address = null;
       }
       if (!address) {
@@ -60,7 +61,7 @@ export async function send(sending: Sending): Promise<string> {
         throw error;
       }
       const pause = TRIES_S[Math.min(tries++, TRIES_S.length - 1)]!;
-      sending.waiting(pause);
+      sending.waiting(error instanceof Refused ? error.message : "the connection broke", pause);
       await new Promise((go) => setTimeout(go, pause * 1000));
     }
   }

@@ -31,7 +31,7 @@ export class Upload {
           this.sent = bytes;
           this.said = "";
         },
-        waiting: (seconds) => (this.said = `the connection broke; it goes on in ${lasting(seconds)}`),
+        waiting: (why, seconds) => (this.said = `${why}; the upload goes on in ${lasting(seconds)}`),
         signal: this.#stop.signal,
       });
       this.sent = this.file.size;

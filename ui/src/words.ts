@@ -63,7 +63,7 @@ export function rate(perSecond: number): string {
 export type Tone = "good" | "busy" | "warn" | "bad" | "idle";
 
 export function tone(state: string): Tone {
-  if (["ready_asset", "succeeded", "working", "ready", "well", "live"].includes(state)) return "good";
+  if (["ready_asset", "succeeded", "working", "ready", "well", "live", "on", "delivered"].includes(state)) return "good";
   if (["running", "processing", "uploaded"].includes(state)) return "busy";
   if (["waiting", "in_review", "draining", "stopping", "retrying"].includes(state)) return "warn";
   if (["dead", "failed", "gone", "rejected", "failing"].includes(state)) return "bad";

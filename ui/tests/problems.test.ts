@@ -43,7 +43,12 @@ test("a queue is behind after two minutes, and badly after half an hour", () => 
 test("workers that are gone matter with tasks, and that all drain matters", () => {
   assert.deepEqual(whats({ workers: [worker({}), worker({ id: "g", state: "gone" })] }), []);
   const task = { id: "t", asset: "a", operation: "video.encode", started_at: new Date(now - 3_700_000).toISOString() };
-  assert.match(whats({ workers: [worker({}), worker({ id: "g", state: "gone", tasks: [task] as never })] })[0]!, /is gone with 1 task/);
+  const [gone] = told({ workers: [worker({}), worker({ id: "g", state: "gone", tasks: [task] as never })] });
+  assert.match(gone!.what, /is gone with 1 task/);
+  assert.deepEqual([gone!.bad, /nothing has to be pressed/.test(gone!.why)], [false, true]);
+  const [last] = told({ workers: [worker({ state: "gone", name: "farm:0", seen_at: "2026-01-01T00:00:00Z" }), worker({ state: "gone" })] });
+  assert.deepEqual([last!.what, last!.bad, last!.since], ["No worker lives", true, new Date(now).toISOString()]);
+  assert.match(last!.why, /nothing was heard of farm:1 since.* Start one/);
   assert.match(whats({ workers: [worker({ tasks: [task] as never })] })[0]!, /takes long/);
   assert.match(whats({ workers: [worker({ state: "draining" })] })[0]!, /all of them drain/);
 });
@@ -52,13 +57,32 @@ test("the bad comes first, and a failed group can be looked at and replayed", ()
   const found = told({ failures: [failure({ state: "waiting", code: "storage.unavailable" }), failure({})], reasons: { "dead.timeout.image.resize": "too slow" } });
   assert.deepEqual(found.map((one) => one.bad), [true, false]);
   assert.equal(found[0]!.why, "timeout: too slow");
+  const [damaged] = told({ failures: [failure({ code: "input.corrupt" })] });
+  assert.match(damaged!.why, /a good copy of it helps/);
+  assert.deepEqual([found[0]!, damaged!].map((one) => one.remedies[1]!.doubtful), [false, true]);
   assert.deepEqual(found[0]!.remedies.map((one) => one.to ?? one.act?.kind), ["/dead?code=timeout&operation=image.resize", "replay"]);
   assert.equal(found[1]!.remedies.length, 1, "what is tried again by itself has nothing to press");
 });
 
 test("what is not ready says what its check says", () => {
-  const ready = { status: "not_ready", checks: { disk: { ok: false, reason: "400 MB are free" }, store: { ok: true, reason: null }, "service.sweeper": { ok: false, reason: null } } };
-  const found = told({ ready: ready as never });
-  assert.deepEqual(found.map((one) => one.what), ["The disk is nearly full", "The background service sweeper fails"]);
-  assert.equal(found[0]!.why, "400 MB are free");
+  const checks = { broker: { ok: false, reason: "its last request failed; workers poll" }, disk: { ok: false, reason: "400 MB are free", since: "2026-01-01T00:00:00Z" }, store: { ok: true, reason: null }, "service.sweeper": { ok: false, reason: null } };
+  const found = told({ ready: { status: "not_ready", checks } as never });
+  assert.deepEqual(found.map((one) => one.what), ["The disk is nearly full", "The background service sweeper fails", "The broker does not answer"]);
+  assert.match(found[0]!.why, /^400 MB are free. delete what is not needed/i);
+  assert.deepEqual([found[0]!.since, found[2]!.since], ["2026-01-01T00:00:00Z", undefined]);
+  assert.equal(found[2]!.bad, false, "work goes on without it");
+  const away = told({ ready: { status: "not_ready", checks: { store: { ok: false, reason: "store.unavailable" }, "service.sweeper": { ok: false, reason: null } } } as never });
+  assert.deepEqual(away.map((one) => one.what), ["The database does not answer"], "what follows from it is not told beside it");
+});
+
+test("a webhook that fails is told with its error, one that ended by itself is bad, one that a person ended is none", () => {
+  const hook = (over: object) => ({ id: "h", url: "https://shop.example/in", types: [], state: "on", waiting: 0, failed: 0, delivered: 3, ...over }) as never;
+  assert.deepEqual(told({ webhooks: [hook({}), hook({ state: "off", off_because: "operator" })] }), []);
+  const [failing] = told({ webhooks: [hook({ failing_since: "2026-01-01T00:00:00Z", last_error: "it answered 500", waiting: 2 })] });
+  assert.deepEqual([failing!.what, failing!.bad, failing!.since], ["The webhook to shop.example fails", false, "2026-01-01T00:00:00Z"]);
+  assert.match(failing!.why, /^it answered 500; 2 events wait for it/);
+  assert.deepEqual(failing!.remedies, [{ label: "Look", to: "/webhooks?of=h" }]);
+  const [gone] = told({ webhooks: [hook({ state: "off", off_because: "gone" })] });
+  assert.equal(gone!.bad, true);
+  assert.match(gone!.why, /410 Gone/);
 });

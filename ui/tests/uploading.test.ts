@@ -80,7 +80,8 @@ function sending(said: Record<string, string> = {}) {
   const stop = new AbortController();
   const progress: number[] = [];
   const waits: number[] = [];
-  return { stop, progress, waits, all: { file, said, progress: (n: number) => progress.push(n), waiting: (n: number) => waits.push(n), signal: stop.signal } };
+  const whys: string[] = [];
+  return { stop, progress, waits, whys, all: { file, said, progress: (n: number) => progress.push(n), waiting: (why: string, n: number) => void (waits.push(n), whys.push(why)), signal: stop.signal } };
 }
 
 describe("uploads", () => {
@@ -103,8 +104,8 @@ describe("uploads", () => {
 
   test("after a break it goes on where it was, and pauses longer each time", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
-    server.trouble = [{ after: 4 }, { after: 0 }, { after: 3 }];
-    const { all, waits } = sending();
+    server.trouble = [{ after: 4 }, { after: 0 }, { status: 507, code: "limit.storage" }];
+    const { all, waits, whys } = sending();
     let sent: string | undefined;
     void send(all).then((id) => (sent = id));
     while (!sent) {
@@ -113,6 +114,7 @@ describe("uploads", () => {
     }
     assert.equal(sent, "a1");
     assert.deepEqual(waits, [1, 2, 4]);
+    assert.deepEqual(whys, ["the connection broke", "the connection broke", "no"], "what the server says is said");
     assert.equal(server.asked.filter((one) => one.startsWith("POST")).length, 1);
   });
 

@@ -91,6 +91,7 @@ pub(crate) struct Context {
     stopping: CancellationToken,
     lookups: lookups::Lookups,
     hot: hot::Hot,
+    unwell: routes::health::Unwell,
     streams: Arc<Semaphore>,
 }
 
@@ -121,6 +122,7 @@ fn shared(parts: ApiParts) -> Shared {
         ),
         lookups: lookups::Lookups::new(parts.engine.store().on_event(), parts.engine.is_shared()),
         hot: hot::Hot::default(),
+        unwell: routes::health::Unwell::default(),
         streams: Arc::new(Semaphore::new(parts.config.event_streams_max)),
         engine: parts.engine,
         upload_cors: CorsOrigins::new(&parts.config.upload_origins)

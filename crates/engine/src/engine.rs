@@ -201,7 +201,9 @@ impl Engine {
         let least = self.parts.limits.free_bytes_min;
         if free < least {
             let message = format!(
-                "the disk has {free} bytes free and uploads need at least {least} (limits.upload.free_bytes_min); reading and deleting go on"
+                "the disk has {} MiB free and uploads need at least {} (limits.upload.free_bytes_min); reading and deleting go on",
+                free >> 20,
+                least >> 20,
             );
             return Err(EngineError::new(
                 mediaflow_core::ErrorCode::LimitStorage,

@@ -1,5 +1,7 @@
 //! The one error of this crate: a stable code, a text for people, and whether trying again can help.
 
+use std::io;
+
 /// Whether the same call could succeed later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -18,7 +20,7 @@ pub struct MediaError {
     /// Stable machine-readable code, one of those in `docs/reference/error-codes.md`:
     /// `input.corrupt`, `input.unsupported`, `input.empty`, `limit.pixels`, `limit.frames`,
     /// `limit.memory`, `limit.metadata`, `limit.duration`, `limit.frame_rate`, `limit.streams`, `limit.channels`,
-    /// `limit.sample_rate`, `limit.packets`, `limit.output`,
+    /// `limit.sample_rate`, `limit.packets`, `limit.output`, `limit.storage`,
     /// `timeout`, `cancelled`, `decoder.crashed`, `encoder.failed`, `sandbox.unavailable`, `internal`.
     pub code: &'static str,
     /// What happened, for the person who uploaded the file. Never contains paths of ours.
@@ -61,6 +63,27 @@ impl MediaError {
             code,
             message: message.into(),
             kind: ErrorKind::Permanent,
+        }
+    }
+
+    /// The disk that this machine works on is full, which is not the file's fault.
+    pub(crate) fn full() -> Self {
+        Self {
+            code: "limit.storage",
+            message: "the worker's disk is full".into(),
+            kind: ErrorKind::Transient,
+        }
+    }
+
+    /// A file of ours could not be written or read; `what` says so, for people.
+    pub(crate) fn scratch(what: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::full(),
+            _ => Self {
+                code: "internal",
+                message: format!("{what}: {error}"),
+                kind: ErrorKind::Transient,
+            },
         }
     }
 

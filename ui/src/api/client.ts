@@ -30,6 +30,9 @@ export type Amount = Schemas["Amount"];
 export type Setting = Schemas["EffectiveSetting"];
 export type Outlet = Schemas["Outlet"];
 export type Tenant = Schemas["Tenant"];
+export type Webhook = Schemas["Webhook"];
+export type Delivery = Schemas["Delivery"];
+export type WebhookTest = Schemas["WebhookTest"];
 
 type Method = "get" | "post" | "put" | "patch" | "delete";
 type Having<M extends Method> = { [P in keyof paths]: paths[P] extends { [K in M]: unknown } ? (paths[P][M] extends undefined ? never : P) : never }[keyof paths];

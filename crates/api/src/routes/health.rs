@@ -5,9 +5,11 @@ use crate::{Context, Shared};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json};
+use mediaflow_core::Timestamp;
 use mediaflow_engine::metrics::{Exposition, Scrape};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -85,6 +87,9 @@ pub(crate) struct Check {
     ok: bool,
     /// Why it is not.
     reason: Option<String>,
+    /// Since when it is not; that is known from the first time that somebody asked.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<String>,
 }
 
 impl Check {
@@ -92,6 +97,22 @@ impl Check {
         Self {
             ok: reason.is_none(),
             reason,
+            since: None,
+        }
+    }
+}
+
+/// Since when what is not well was found so.
+#[derive(Debug, Default)]
+pub(crate) struct Unwell(Mutex<BTreeMap<String, Timestamp>>);
+
+impl Unwell {
+    fn date(&self, checks: &mut BTreeMap<String, Check>, now: Timestamp) {
+        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.retain(|name, _| checks.get(name).is_some_and(|check| !check.ok));
+        for (name, check) in checks.iter_mut().filter(|(_, check)| !check.ok) {
+            let since = *begun.entry(name.clone()).or_insert(now);
+            check.since = Some(since.to_string());
         }
     }
 }
@@ -129,6 +150,9 @@ pub(crate) async fn ready(State(context): State<Shared>) -> impl IntoResponse {
         let reason = reason.map(|_| "its last request failed; events wait".to_owned());
         checks.insert("events".to_owned(), Check::of(reason));
     }
+    context
+        .unwell
+        .date(&mut checks, context.engine.environment().now());
     let (code, status) = match is_ready {
         true => (StatusCode::OK, "ready"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),

@@ -49,6 +49,10 @@ async fn not_ready_says_why() {
             .unwrap()
             .contains("free")
     );
+    let since = &json["checks"]["disk"]["since"];
+    assert!(since.is_string() && json["checks"]["store"]["since"].is_null());
+    let later = server.get("/readyz").await.json();
+    assert_eq!(&later["checks"]["disk"]["since"], since);
     assert_eq!(server.get("/healthz").await.status, 200);
 }
 

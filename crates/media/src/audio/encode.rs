@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use super::Level;
 use super::adts::{Blocks, configuration};
 use super::filters::{layout, placed};
+use crate::MediaError;
 use crate::ffmpeg::Input;
 use crate::mp4::{AudioTrackHeader, Fragment, FragmentSample, Reads};
 use crate::video::plan::{AUDIO_BLOCK, AudioPiece, AudioPlan, AudioTrack};
 use crate::video::{Container, Ffmpeg, Segment};
-use crate::{ErrorKind, MediaError};
 
 /// Blocks that are encoded before a piece and dropped: about a second.
 const BEFORE: u64 = 48;
@@ -335,10 +335,7 @@ fn name(track: usize, rendition: usize) -> String {
 }
 
 fn open(path: &Path) -> Result<Blocks<BufReader<File>>, MediaError> {
-    let file = File::open(path).map_err(|e| MediaError {
-        code: "internal",
-        message: format!("what ffmpeg wrote cannot be read: {e}"),
-        kind: ErrorKind::Transient,
-    })?;
+    let file = File::open(path)
+        .map_err(|e| MediaError::scratch("what ffmpeg wrote cannot be read", &e))?;
     Ok(Blocks::new(BufReader::new(file)))
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{AudioSegment, init_segment};
+use crate::MediaError;
 use crate::video::plan::AudioPlan;
 use crate::video::{Ffmpeg, verify_sound};
-use crate::{ErrorKind, MediaError};
 
 /// The plain name of the file that is decoded.
 const FILE: &str = "verify.mp4";
@@ -38,11 +38,8 @@ pub fn verify_piece(
         for segment in &segments {
             bytes.extend_from_slice(&segment.bytes);
         }
-        std::fs::write(&path, bytes).map_err(|e| MediaError {
-            code: "internal",
-            message: format!("scratch cannot be written: {e}"),
-            kind: ErrorKind::Transient,
-        })?;
+        std::fs::write(&path, bytes)
+            .map_err(|e| MediaError::scratch("scratch cannot be written", &e))?;
         let decoded = verify_sound(ffmpeg, &path, plan.sample_rate, start, end - start);
         let _ = std::fs::remove_file(&path);
         decoded?;

@@ -21,7 +21,10 @@ impl Stage<'_> {
         if says(&["Cannot allocate memory", "malloc of size"]) {
             return MediaError::limit("limit.memory", message);
         }
-        if says(&["No space left on device", "Too many open files"]) {
+        if says(&["No space left on device"]) {
+            return MediaError::full();
+        }
+        if says(&["Too many open files"]) {
             return MediaError {
                 code: "internal",
                 message,
@@ -99,5 +102,23 @@ pub(super) fn not_ffmpeg(stderr: &str) -> MediaError {
         code: "internal",
         message: format!("ffmpeg does not say its version: {}", stderr.trim()),
         kind: ErrorKind::Transient,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_the_file() {
+        let stderr = "Error closing file rung-0.mp4: No space left on device\nConversion failed!\n";
+        let stage = Stage {
+            code: 1,
+            stderr,
+            paths: &[],
+        };
+        let error = stage.error();
+        assert_eq!(error.code, "limit.storage");
+        assert_eq!(error.kind, ErrorKind::Transient);
     }
 }

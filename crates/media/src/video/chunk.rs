@@ -347,9 +347,8 @@ fn segment(
 }
 
 fn unreadable(error: &std::io::Error) -> Missing {
-    Missing::Other(MediaError {
-        code: "internal",
-        message: format!("what ffmpeg wrote cannot be read: {error}"),
-        kind: ErrorKind::Transient,
-    })
+    Missing::Other(MediaError::scratch(
+        "what ffmpeg wrote cannot be read",
+        error,
+    ))
 }

@@ -215,11 +215,7 @@ fn piped() -> Result<(io::PipeReader, PipeWriter), MediaError> {
 }
 
 fn internal(error: &io::Error) -> MediaError {
-    MediaError {
-        code: "internal",
-        message: format!("a stream could not be passed on: {error}"),
-        kind: ErrorKind::Transient,
-    }
+    MediaError::scratch("a stream could not be passed on", error)
 }
 
 /// Whoever has seen enough closes its end, and gets no more.

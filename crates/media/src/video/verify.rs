@@ -306,11 +306,7 @@ impl<'a> Timing<'a> {
 }
 
 fn lost(error: &std::io::Error) -> MediaError {
-    MediaError {
-        code: "internal",
-        message: format!("the check's own files are lost: {error}"),
-        kind: crate::ErrorKind::Transient,
-    }
+    MediaError::scratch("the check's own files are lost", error)
 }
 
 /// Decodes the file `path`, which must show exactly the pictures `frames` of the grid in the rung

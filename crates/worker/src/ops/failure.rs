@@ -13,6 +13,10 @@ pub(crate) fn code_of(error: &MediaError) -> ErrorCode {
 
 pub(crate) fn from_media(error: MediaError) -> Failure {
     let kind = match error.kind {
+        // However long the disk is full, no task is given up for it.
+        media::ErrorKind::Transient if error.code == ErrorCode::LimitStorage.as_str() => {
+            FailureKind::Deferred
+        }
         media::ErrorKind::Permanent => FailureKind::Permanent,
         media::ErrorKind::Transient => FailureKind::Transient,
         media::ErrorKind::Crash => FailureKind::Crash,
