@@ -84,6 +84,7 @@ export async function webhooks() {
     await dialog.getByRole("checkbox", { name: "asset.updated" }).uncheck();
     if (await dialog.getByRole("checkbox", { name: "asset.*" }).isChecked()) throw new Error("it is not all of them any more");
     await dialog.getByRole("checkbox", { name: "task.dead" }).check();
+    if (await dialog.getByRole("alert").count()) throw new Error("what was wrong is still said");
     await look(page, "webhooks-new");
     await dialog.getByRole("button", { name: "Make it" }).click();
     secret = await dialog.getByLabel("The secret").inputValue();
