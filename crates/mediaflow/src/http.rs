@@ -8,6 +8,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::task::coop::unconstrained;
 use tokio_util::sync::CancellationToken;
 
 /// How often HTTP/2 connections are asked whether anybody is still there.
@@ -35,7 +36,8 @@ pub(crate) async fn serve(
     let open = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            // Who waits here too long is reset by the kernel, so it does not take turns with the requests.
+            accepted = unconstrained(listener.accept()) => accepted,
             () = stopping.cancelled() => break,
         };
         let stream = match accepted {
