@@ -132,17 +132,8 @@ fn every_search_is_led_by_an_index_in_its_order() {
             ..Search::default()
         },
     ];
-    let searches = searches.into_iter().flat_map(|search| {
-        let wanted = |is_frequent| {
-            let query = search.text.clone();
-            query.map(|query| search::Wanted { query, is_frequent })
-        };
-        let rare = wanted(false);
-        let frequent = search.tag.as_ref().and_then(|_| wanted(true));
-        let also = frequent.map(|words| (search.clone(), Some(words)));
-        std::iter::once((search, rare)).chain(also)
-    });
-    for (search, words) in searches {
+    for search in searches {
+        let words = search.text.clone();
         let cursor =
             query::encode(&serde_json::json!({ "at": 0, "id": uuid::Uuid::nil(), "seq": 1 }));
         let later = Search {

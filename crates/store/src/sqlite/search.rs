@@ -32,35 +32,19 @@ fn expression(text: &str) -> Option<String> {
     (!quoted.is_empty()).then(|| format!("{}*", quoted.join(" AND ")))
 }
 
-/// Words that so many assets have are met soon among those that another condition leads to.
-const FREQUENT: u32 = 5000;
-
-/// Words to look for.
-pub(super) struct Wanted {
-    /// As [`expression`] writes them.
-    pub(super) query: String,
-    /// Whether at least [`FREQUENT`] assets have them; only known where it decides what leads.
-    pub(super) is_frequent: bool,
-}
-
 /// The statement of a search that is known to find something.
 pub(super) fn statement(
     tenant: TenantId,
     search: &Search,
-    words: Option<Wanted>,
+    words: Option<String>,
     size: usize,
 ) -> Result<Query, StoreError> {
     let cursor: Option<Cursor> = search.cursor.as_deref().map(decode).transpose()?;
     let own = || Arg::Id(tenant.0);
-    let (mut leading, mut following) = (None, None);
-    match words {
-        Some(words) if words.is_frequent => following = Some(words.query),
-        words => leading = words.map(|words| words.query),
-    }
-    let by_words = leading.is_some();
+    let by_words = words.is_some();
     let mut by_tag = false;
     let mut query;
-    if let Some(words) = leading {
+    if let Some(words) = words {
         query = Query::new(
             "SELECT a.seq, a.id, a.created_at FROM asset_text CROSS JOIN assets a ON a.seq = asset_text.rowid
              WHERE asset_text MATCH ? AND a.tenant = ?",
@@ -101,12 +85,6 @@ pub(super) fn statement(
         query = Query::new(sql, [own()]);
     }
     narrow(&mut query, search, "a.in_review = 1");
-    if let Some(words) = following {
-        query.and(
-            "EXISTS (SELECT 1 FROM asset_text WHERE asset_text MATCH ? AND asset_text.rowid = a.seq)",
-            [Arg::Text(words)],
-        );
-    }
     if let (Some(tag), true) = (&search.tag, by_words) {
         query.and(
             "EXISTS (SELECT 1 FROM tags g WHERE g.tenant = ? AND g.tag = ?
@@ -147,7 +125,6 @@ pub(super) fn page(
         }
         words => words.flatten(),
     };
-    let words = words.map(|query| wanted(conn, search, query)).transpose()?;
     let query = statement(tenant, search, words, size)?;
     let mut statement = conn.prepare_cached(&query.sql)?;
     let mut found = statement
@@ -165,18 +142,6 @@ pub(super) fn page(
         items: items.collect::<Result<_, _>>()?,
         next_cursor,
     })
-}
-
-fn wanted(conn: &Connection, search: &Search, query: String) -> Result<Wanted, StoreError> {
-    let mut is_frequent = false;
-    if search.tag.is_some() || search.state.is_some() || search.code.is_some() {
-        let mut statement = conn.prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM asset_text WHERE asset_text MATCH ?1 LIMIT ?2)",
-        )?;
-        let found: u32 = statement.query_row(params![query, FREQUENT], |row| row.get(0))?;
-        is_frequent = found == FREQUENT;
-    }
-    Ok(Wanted { query, is_frequent })
 }
 
 impl ToSql for Arg {
