@@ -8,7 +8,6 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::task::coop::unconstrained;
 use tokio_util::sync::CancellationToken;
 
 /// How often HTTP/2 connections are asked whether anybody is still there.
@@ -36,8 +35,7 @@ pub(crate) async fn serve(
     let open = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
-            // Who waits here too long is reset by the kernel, so it does not take turns with the requests.
-            accepted = unconstrained(listener.accept()) => accepted,
+            accepted = listener.accept() => accepted,
             () = stopping.cancelled() => break,
         };
         let stream = match accepted {
