@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+/// The file with SQLite's database.
+pub(crate) const DATABASE: &str = "mediaflow.db";
 /// The file with the keys that sign URLs, where the configuration has none.
 pub(crate) const SIGNING_KEYS: &str = "signing-keys.toml";
 
@@ -53,7 +55,7 @@ impl DataFolder {
 
     /// The database.
     pub(crate) fn database(&self) -> PathBuf {
-        self.root.join("mediaflow.db")
+        self.root.join(DATABASE)
     }
 
     /// Originals and renditions.

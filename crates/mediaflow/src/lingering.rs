@@ -54,11 +54,12 @@ impl Ending {
             match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
                 Poll::Pending => return self.quiet.as_mut().poll(cx),
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    let quiet = Instant::now() + QUIET_MAX;
-                    self.quiet.as_mut().reset(quiet.min(self.last));
-                    if Instant::now() >= self.last {
+                    let now = Instant::now();
+                    if now >= self.last {
                         return Poll::Ready(());
                     }
+                    let quiet = self.last.min(now + QUIET_MAX);
+                    self.quiet.as_mut().reset(quiet);
                 }
                 Poll::Ready(_) => return Poll::Ready(()),
             }

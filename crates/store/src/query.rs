@@ -204,11 +204,15 @@ fn narrow_tasks(query: &mut Query, filter: &TaskFilter) {
     if let Some(state) = filter.state {
         query.and("t.state = ?", [Arg::Text(state.as_str().into())]);
     }
-    if let Some(code) = &filter.code {
-        query.and("t.error_code = ?", [Arg::Text(code.clone())]);
-    }
-    if let Some(operation) = &filter.operation {
-        query.and("t.operation = ?", [Arg::Text(operation.clone())]);
+    failed_as(query, filter.code.as_ref(), filter.operation.as_ref());
+}
+
+/// What tasks `t` are of, and with what they failed last.
+fn failed_as(query: &mut Query, code: Option<&String>, operation: Option<&String>) {
+    for (column, is) in [("error_code", code), ("operation", operation)] {
+        if let Some(is) = is {
+            query.and(&format!("t.{column} = ?"), [Arg::Text(is.clone())]);
+        }
     }
 }
 
@@ -240,14 +244,9 @@ pub(crate) fn replayable(
            AND a.state NOT IN ('rejected', 'deleted')"
     );
     let mut query = Query::new(sql, [Arg::Id(tenant.0)]);
-    if let Some(code) = &filter.code {
-        query.and("t.error_code = ?", [Arg::Text(code.clone())]);
-    }
+    failed_as(&mut query, filter.code.as_ref(), filter.operation.as_ref());
     if let Some(since) = filter.since {
         query.and("t.finished_at >= ?", [Arg::Number(since.0)]);
-    }
-    if let Some(operation) = &filter.operation {
-        query.and("t.operation = ?", [Arg::Text(operation.clone())]);
     }
     query.sql.push_str(&format!(" ORDER BY t.id LIMIT {limit}"));
     query

@@ -2,7 +2,7 @@
 
 use super::{block_on, migrations, outpost};
 use crate::config::Config;
-use crate::data::{DataFolder, SIGNING_KEYS};
+use crate::data::{DATABASE, DataFolder, SIGNING_KEYS};
 use crate::fault::Fault;
 use crate::output;
 use mediaflow_blob::{BlobError, ObjectBlobs};
@@ -84,7 +84,7 @@ fn via(config: &Config) -> Result<Option<Finding>, Fault> {
 
 /// Whether the database answers, and has the schema of this program.
 fn store(config: &Config, fix: bool) -> Result<Finding, Fault> {
-    if config.store.is_none() && !config.data.join("mediaflow.db").exists() {
+    if config.store.is_none() && !config.data.join(DATABASE).exists() {
         return Ok(Good("SQLite, made by the first start".to_owned()));
     }
     let steps = match block_on(migrations::records(config))? {

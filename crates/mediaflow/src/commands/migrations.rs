@@ -1,7 +1,7 @@
 //! `mediaflow migrations`: which steps the database's schema has taken, and which it still has to.
 
 use crate::config::Config;
-use crate::data::DataFolder;
+use crate::data::{DATABASE, DataFolder};
 use crate::fault::Fault;
 use crate::output;
 use crate::stores::shown;
@@ -43,7 +43,7 @@ pub(super) async fn records(config: &Config) -> Result<Vec<MigrationRecord>, Fau
             .await
             .map_err(named(shown(url))),
         None => {
-            let path = config.data.join("mediaflow.db");
+            let path = config.data.join(DATABASE);
             SqliteStore::migrations(&path).map_err(named(path.display().to_string()))
         }
     }

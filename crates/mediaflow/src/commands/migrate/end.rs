@@ -2,7 +2,7 @@
 
 use crate::cli::Place;
 use crate::config::{Config, load};
-use crate::data::DataFolder;
+use crate::data::{DATABASE, DataFolder};
 use crate::fault::Fault;
 use crate::stores::{open_blobs, shown};
 use mediaflow_blob::Blobs;
@@ -35,7 +35,7 @@ impl End {
 
     async fn open(place: &Path, arrives: bool) -> Result<Self, Fault> {
         let config = config(place, arrives)?;
-        let database = config.data.join("mediaflow.db");
+        let database = config.data.join(DATABASE);
         if !arrives && config.store.is_none() && !database.exists() {
             return Err(Fault::unusable(format!(
                 "{} has no database: give the configuration file or the data folder of an installation",
