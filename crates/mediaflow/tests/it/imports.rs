@@ -2,9 +2,8 @@
 
 use crate::cluster::Cluster;
 use crate::given;
-use crate::kill::{files, rows};
 use crate::server::{PATIENCE, Server, run, stderr, stdout};
-use crate::uploads::{is_right, large};
+use crate::uploads::{all_agree, is_right, large};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -143,19 +142,7 @@ async fn an_import_survives_kills_of_the_server() {
     );
     let page = server.get("/v1/assets").await;
     assert_eq!(page["items"].as_array().unwrap().len(), 1);
-    let (database, blobs) = (
-        folder.path().join("data/mediaflow.db"),
-        folder.path().join("data/blobs"),
-    );
-    let began = Instant::now();
-    let originals = |keys: std::collections::BTreeSet<String>| {
-        let keys = keys.into_iter().filter(|key| key.starts_with("originals/"));
-        keys.collect::<Vec<_>>()
-    };
-    while originals(rows(&database)) != originals(files(&blobs)) {
-        assert!(began.elapsed() < PATIENCE, "{:?}", originals(files(&blobs)));
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    all_agree(server, folder.path()).await;
 }
 
 #[tokio::test]

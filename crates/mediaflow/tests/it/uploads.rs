@@ -116,7 +116,7 @@ fn slowly(bytes: &[u8], hangs: bool) -> reqwest::Body {
 }
 
 /// Every file of an original has a row, and every row its file, at the latest when the next process has looked.
-async fn all_agree(server: Server, folder: &Path) {
+pub(crate) async fn all_agree(server: Server, folder: &Path) {
     assert!(server.stop().success());
     let _server = Server::start(folder);
     let (database, blobs) = (folder.join("data/mediaflow.db"), folder.join("data/blobs"));
