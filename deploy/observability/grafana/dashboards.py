@@ -126,11 +126,19 @@ PARTS = [
     ]),
 ]
 
+VALUE = {"reduceOptions": {"calcs": ["lastNotNull"]}, "orientation": "auto"}
+STAT = VALUE | {"colorMode": "value", "graphMode": "area", "justifyMode": "auto", "textMode": "auto", "wideLayout": True, "showPercentChange": False, "percentChangeColorMode": "standard"}
+LEGEND = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
+CHART = {"legend": LEGEND, "tooltip": {"mode": "multi", "sort": "desc"}}
+BARS = VALUE | {
+    "orientation": "horizontal", "displayMode": "basic", "legend": LEGEND | {"showLegend": False}, "valueMode": "color", "namePlacement": "auto", "showUnfilled": True,
+    "sizing": "auto", "minVizWidth": 8, "minVizHeight": 16, "maxVizHeight": 300,
+}
 KINDS = {
-    "stat": ("stat", {"colorMode": "value", "graphMode": "area", "reduceOptions": {"calcs": ["lastNotNull"]}}, {}),
-    "lines": ("timeseries", {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}}, {"drawStyle": "line", "fillOpacity": 8}),
-    "bars": ("timeseries", {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}}, {"drawStyle": "bars", "fillOpacity": 60, "stacking": {"mode": "normal"}}),
-    "table": ("bargauge", {"displayMode": "basic", "orientation": "horizontal", "reduceOptions": {"calcs": ["lastNotNull"]}}, {}),
+    "stat": ("stat", STAT, {}),
+    "lines": ("timeseries", CHART, {"drawStyle": "line", "fillOpacity": 8}),
+    "bars": ("timeseries", CHART, {"drawStyle": "bars", "fillOpacity": 60, "stacking": {"mode": "normal"}}),
+    "table": ("bargauge", BARS, {}),
 }
 
 
@@ -161,8 +169,8 @@ def dashboard(uid, title, rows):
     return {
         "uid": uid, "title": title, "tags": ["mediaflow"], "schemaVersion": 39, "version": 1, "editable": True, "refresh": "30s", "timezone": "browser",
         "time": {"from": "now-1h", "to": "now"}, "graphTooltip": 1,
-        "templating": {"list": [{"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus", "current": {}, "hide": 0}]},
-        "links": [{"type": "dashboards", "title": "MediaFlow", "tags": ["mediaflow"], "asDropdown": False, "keepTime": True}],
+        "templating": {"list": [{"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus", "current": {"text": "default", "value": "default"}, "hide": 0}]},
+        "links": [{"type": "dashboards", "title": "MediaFlow", "tags": ["mediaflow"], "asDropdown": False, "keepTime": True, "includeVars": True, "targetBlank": False, "icon": "dashboard", "tooltip": ""}],
         "panels": panels,
     }
 
