@@ -7,6 +7,7 @@
 
 pub mod certificate;
 mod kafka;
+mod port;
 mod postgres;
 mod process;
 mod rabbitmq;
@@ -15,8 +16,9 @@ mod s3;
 mod sqs;
 
 pub use kafka::Kafka;
+pub use port::free_port;
 pub use postgres::Postgres;
-pub use process::{Server, free_port};
+pub use process::Server;
 pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
 pub use s3::S3;

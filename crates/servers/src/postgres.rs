@@ -1,7 +1,8 @@
 //! PostgreSQL.
 
 use crate::certificate;
-use crate::process::{Missing, Program, Server, find, free_port};
+use crate::port::free_port;
+use crate::process::{Missing, Program, Server, find};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! RabbitMQ.
 
-use crate::process::{Missing, Program, Server, find, free_port};
+use crate::port::free_port;
+use crate::process::{Missing, Program, Server, find};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;
 use std::time::Duration;

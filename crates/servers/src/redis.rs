@@ -1,6 +1,7 @@
 //! Redis.
 
-use crate::process::{Missing, Program, Server, find, free_port};
+use crate::port::free_port;
+use crate::process::{Missing, Program, Server, find};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;

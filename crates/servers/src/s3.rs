@@ -1,6 +1,7 @@
 //! An S3 server: the example `s3` of this crate, which `cargo test --workspace` builds.
 
-use crate::process::{Program, Server, free_port};
+use crate::port::free_port;
+use crate::process::{Program, Server};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;

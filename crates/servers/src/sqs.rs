@@ -1,6 +1,7 @@
 //! SQS as moto plays it.
 
-use crate::process::{Program, Server, free_port};
+use crate::port::free_port;
+use crate::process::{Program, Server};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};

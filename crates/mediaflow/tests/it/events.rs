@@ -59,7 +59,7 @@ impl Drop for Followed {
 async fn what_happens_is_followed_over_a_restart_of_the_server() {
     let folder = given::config("");
     let at = folder.path();
-    let server = Server::start(at);
+    let server = Server::start_to_restart(at);
     let before = server.upload("", photo(64, 48, 1)).await;
     server.asset_in(&before, "ready").await;
     let followed = Followed::start(&server, &["--after", "0"]);

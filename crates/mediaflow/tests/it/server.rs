@@ -1,5 +1,6 @@
 //! A running `mediaflow serve` on a port of its own.
 
+use mediaflow_servers::free_port;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -51,6 +52,11 @@ impl Server {
     /// Starts on `folder/data`, with `folder/mediaflow.toml` where there is one, and waits until it listens.
     pub(crate) fn start(folder: &Path) -> Self {
         Self::start_at(folder, "127.0.0.1:0")
+    }
+
+    /// The same at a port that it can have again when it is killed.
+    pub(crate) fn start_to_restart(folder: &Path) -> Self {
+        Self::start_at(folder, &format!("127.0.0.1:{}", free_port()))
     }
 
     /// The same at this address and port.

@@ -382,7 +382,7 @@ async fn ingest_goes_on_after_kills_of_both_sides() {
     let folder = given::config("[worker]\ncpu = 1\n");
     let content = large(60 << 20, 4);
     given::write(folder.path(), "large.jpg", &content);
-    let mut server = Server::start(folder.path());
+    let mut server = Server::start_to_restart(folder.path());
     let listen = server.base.strip_prefix("http://").unwrap().to_owned();
     let ingest = || {
         let mut command = mediaflow();

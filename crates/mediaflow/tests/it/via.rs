@@ -39,7 +39,7 @@ impl Api {
         let folder = given::config(config);
         let worker = key(folder.path(), "worker");
         let admin = key(folder.path(), "admin");
-        let mut server = Server::start(folder.path());
+        let mut server = Server::start_to_restart(folder.path());
         server.authorize(&admin);
         Self {
             server,
