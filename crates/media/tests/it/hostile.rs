@@ -4,8 +4,15 @@ use mediaflow_media::image::{
     DecodeOptions, ImageLimits, InspectOptions, decode, decode_frames, inspect, probe,
 };
 use png::{BitDepth, ColorType};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::make::{self, GifFrame};
+
+/// What this thread has computed so far, however busy the machine is.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.try_into().unwrap()
+}
 
 /// Small pictures of every format that is read in this process.
 fn samples() -> Vec<(&'static str, Vec<u8>)> {
@@ -209,7 +216,7 @@ fn bombs_are_refused_from_their_headers() {
         ("bmp", bmp),
         ("webp", webp),
     ] {
-        let started = Instant::now();
+        let before = cpu_time();
         let error = decode(&file, &DecodeOptions::default()).unwrap_err();
         let expected = if name == "webp" {
             "input.corrupt"
@@ -217,11 +224,8 @@ fn bombs_are_refused_from_their_headers() {
             "limit.pixels"
         };
         assert_eq!(error.code, expected, "{name}: {error}");
-        assert!(
-            started.elapsed() < Duration::from_millis(500),
-            "{name} took {:?}",
-            started.elapsed()
-        );
+        let took = cpu_time() - before;
+        assert!(took < Duration::from_millis(500), "{name} took {took:?}");
     }
 }
 
@@ -251,7 +255,7 @@ fn a_hundred_thousand_frames_are_too_many() {
     for _ in 0..100_000 {
         gif.extend_from_slice(b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0");
     }
-    let started = Instant::now();
+    let before = cpu_time();
     assert_eq!(
         probe(&gif, &ImageLimits::default(), None).unwrap_err().code,
         "limit.frames"
@@ -260,7 +264,7 @@ fn a_hundred_thousand_frames_are_too_many() {
         decode(&gif, &DecodeOptions::default()).unwrap_err().code,
         "limit.frames"
     );
-    assert!(started.elapsed() < Duration::from_millis(500));
+    assert!(cpu_time() - before < Duration::from_millis(500));
 }
 
 #[test]

@@ -187,7 +187,7 @@ fn memory_time_and_output_are_bounded() {
         job.limits.wall = Duration::from_millis(300);
         assert_eq!(fails(job, "timeout").kind, ErrorKind::Crash);
         assert!(
-            started.elapsed() < Duration::from_secs(3),
+            started.elapsed() < Duration::from_secs(30),
             "{action}: {:?}",
             started.elapsed()
         );
@@ -275,7 +275,7 @@ fn no_child_outlives_a_parent_that_is_killed() {
         std::fs::read_to_string(format!("/proc/{child}/stat"))
             .map_or(true, |stat| stat.contains(") Z "))
     };
-    let deadline = Instant::now() + Duration::from_secs(3);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !gone() {
         assert!(Instant::now() < deadline, "process {child} is still there");
         std::thread::yield_now();
