@@ -9,7 +9,7 @@ use mediaflow_blob::{BlobKey, BlobWriter, Written};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::trace::TraceId;
 use mediaflow_core::{
-    AssetId, AssetOptions, ErrorCode, KeyId, Kind, Priority, RunSettings, Sha256, TenantId,
+    AssetId, AssetOptions, ErrorCode, KeyId, Kind, Priority, Recipe, RunSettings, Sha256, TenantId,
 };
 use mediaflow_store::{Accept, Admission, FinishedUpload, Idempotency, NewBlob};
 use serde::{Deserialize, Serialize};
@@ -310,46 +310,16 @@ impl Engine {
         let found = self.measure(&written, &head).await?;
         upload.bounds.check_type(found.media_type)?;
         let said = digest(upload, sha256);
-        let asked;
-        let upload = match &self.parts.hook {
-            None => upload,
-            Some(hook) => {
-                let about = About {
-                    tenant,
-                    upload,
-                    bytes: written.bytes,
-                    sha256,
-                    found: &found,
-                };
-                let environment = self.environment();
-                let span = tracing::info_span!(
-                    "hook",
-                    correlation_id = upload.correlation_id,
-                    trace_id = %TraceId::of(&upload.correlation_id),
-                    upload = arrived_as.as_ref().map(|upload| display(upload.id)),
-                    outcome = Empty,
-                    error = Empty,
-                );
-                let asking = hook.ask(&about, environment.id(), environment.now());
-                asked = asking.instrument(span).await?;
-                self.check_options(&asked.options)?;
-                &asked
-            }
+        let about = About {
+            tenant,
+            upload,
+            bytes: written.bytes,
+            sha256,
+            found: &found,
         };
-        let recipe = self
-            .parts
-            .recipes
-            .find(upload.recipe.as_deref(), found.kind)
-            .ok_or_else(|| {
-                let known: Vec<&str> = self.parts.recipes.names().collect();
-                let wanted = upload.recipe.as_deref().unwrap_or(found.kind.as_str());
-                let message = format!(
-                    "there is no recipe `{wanted}` for {}s; there are: {}",
-                    found.kind.as_str(),
-                    known.join(", ")
-                );
-                EngineError::new(ErrorCode::RecipeUnknown, message)
-            })?;
+        let asked = self.ask_hook(&about, arrived_as.as_ref()).await?;
+        let upload = asked.as_ref().unwrap_or(upload);
+        let recipe = self.recipe_for(upload, found.kind)?;
         // An upload in several requests began when it got its id.
         let (way, took) = match &arrived_as {
             Some(upload) => ("upload", age(upload.id.0).unwrap_or_default()),
@@ -415,6 +385,47 @@ impl Engine {
             media_type: found.media_type.to_owned(),
         };
         Ok((receipt, accepted.surplus))
+    }
+
+    /// What the site's hook makes of the upload, where there is one.
+    async fn ask_hook(
+        &self,
+        about: &About<'_>,
+        arrived_as: Option<&FinishedUpload>,
+    ) -> Result<Option<Upload>, EngineError> {
+        let Some(hook) = &self.parts.hook else {
+            return Ok(None);
+        };
+        let correlation_id = &about.upload.correlation_id;
+        let span = tracing::info_span!(
+            "hook",
+            correlation_id,
+            trace_id = %TraceId::of(correlation_id),
+            upload = arrived_as.map(|upload| display(upload.id)),
+            outcome = Empty,
+            error = Empty,
+        );
+        let environment = self.environment();
+        let asking = hook.ask(about, environment.id(), environment.now());
+        let asked = asking.instrument(span).await?;
+        self.check_options(&asked.options)?;
+        Ok(Some(asked))
+    }
+
+    /// The recipe that was asked for, else the one of this kind.
+    fn recipe_for(&self, upload: &Upload, kind: Kind) -> Result<Arc<Recipe>, EngineError> {
+        let recipes = &self.parts.recipes;
+        let found = recipes.find(upload.recipe.as_deref(), kind);
+        found.ok_or_else(|| {
+            let known: Vec<&str> = recipes.names().collect();
+            let wanted = upload.recipe.as_deref().unwrap_or(kind.as_str());
+            let message = format!(
+                "there is no recipe `{wanted}` for {}s; there are: {}",
+                kind.as_str(),
+                known.join(", ")
+            );
+            EngineError::new(ErrorCode::RecipeUnknown, message)
+        })
     }
 
     pub(crate) fn recognise(

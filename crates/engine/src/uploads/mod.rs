@@ -218,13 +218,13 @@ impl Engine {
     }
 }
 
-/// What the asset is to be, as it was said when the upload was opened.
 /// The moment in a trace that hangs together what comes of an upload, in whichever process.
 pub(crate) fn mark_opened(correlation: &str, upload: UploadId) {
     let trace_id = TraceId::of(correlation);
     let _opened = tracing::info_span!("upload", correlation_id = correlation, %trace_id, %upload);
 }
 
+/// What the asset is to be, as it was said when the upload was opened.
 pub(crate) fn said(taken: &UploadRecord) -> Result<Upload, EngineError> {
     let upload: Upload = serde_json::from_str(&taken.said).map_err(|e| EngineError {
         code: ErrorCode::Internal,
