@@ -4,15 +4,14 @@ them. MediaFlow, @tus/server and the floor get the same bytes from the same clie
 
 Prints CPU seconds of the server per GB and milliseconds per small file, MB/s, accept latency and peak memory.
 
-Then a burst: so many small files at the same moment, each on a connection of its own, to MediaFlow alone, once with its limits as
-they are and once with room for all. Each must be answered with 202, or with 429 and Retry-After; what got 429 is sent again after
-that time. Prints the latency of what was accepted and how many were sent away, and fails when one is lost.
+Then a burst: so many small files at the same moment, each on a connection of its own, to a server that only answers, and to
+MediaFlow with its limits as they are and with room for all. Each must be answered with 202, or with 429 and Retry-After; what got
+429 is sent again after that time. Prints the latency of what was accepted and how many were sent away, and fails when one is lost.
 
-usage: run.py --peer peer.mjs [--binary target/release/mediaflow] [--gigabytes 2] [--small 2000] [--rounds 3] [--burst 10000]
+usage: run.py --peer peer.mjs --client burst [--binary target/release/mediaflow] [--gigabytes 2] [--small 2000] [--rounds 3] [--burst 10000]
               [--folder FOLDER]
 """
 import argparse
-import asyncio
 import concurrent.futures
 import hashlib
 import http.client
@@ -21,7 +20,6 @@ import json
 import os
 import pathlib
 import re
-import resource
 import shutil
 import signal
 import socket
@@ -195,38 +193,25 @@ def contenders(folder):
     yield Contender("floor", [sys.executable, __file__, "--serve-floor", str(port), str(folder / "floor")], port, folder / "floor")
 
 
-async def one(port, body, gate, latencies, statuses):
-    """The asset of one upload, sent again as often as the server asks for."""
-    request = (
-        f"POST /v1/assets HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    ).encode()
-    await gate.wait()
-    while True:
-        began = time.monotonic()
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(request)
-        writer.write(body)
-        await writer.drain()
-        head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
-        writer.close()
-        status = int(head.split(b" ", 2)[1])
-        statuses[status] = statuses.get(status, 0) + 1
-        if status == 202:
-            latencies.append(time.monotonic() - began)
-            return json.loads(answer)["id"]
-        again = re.search(rb"(?i)retry-after: (\d+)", head)
-        assert status == 429 and again, head
-        await asyncio.sleep(int(again[1]))
+def burst_of(port, head):
+    """What the client says: seconds, latencies, how often it was sent away, and the assets."""
+    told = subprocess.run([arguments.client, f"127.0.0.1:{port}", str(arguments.burst), str(head)], check=True, stdout=subprocess.PIPE)
+    return json.loads(told.stdout)
 
 
-async def burst_of(port, bodies):
-    gate, latencies, statuses = asyncio.Event(), [], {}
-    sending = [asyncio.create_task(one(port, body, gate, latencies, statuses)) for body in bodies]
-    await asyncio.sleep(1)
-    began = time.monotonic()
-    gate.set()
-    ids = await asyncio.gather(*sending)
-    return ids, time.monotonic() - began, sorted(latencies), statuses
+def told(figures):
+    return f"all there after {figures['seconds']:.1f} s; accepted p50 {figures['p50_ms']} p99 {figures['p99_ms']} ms; 429 {figures['refused']} times"
+
+
+def burst_floor(head):
+    port = free_port()
+    floor = subprocess.Popen([arguments.client, "floor", f"127.0.0.1:{port}"])
+    try:
+        wait_for(port)
+        print(f"  burst of {arguments.burst} (a server that only answers): {told(burst_of(port, head))}", flush=True)
+    finally:
+        floor.kill()
+        floor.wait()
 
 
 def burst(head, folder, limits, name):
@@ -238,26 +223,20 @@ def burst(head, folder, limits, name):
     ours = Contender("MediaFlow", [arguments.binary, "--config", str(config), "serve", "--listen", f"127.0.0.1:{port}", "--data", str(data / "data")], port, data)
     try:
         ours.switch_off()
-        tail = os.urandom(20_000)
-        bodies = [head + os.urandom(16) + tail for _ in range(arguments.burst)]
         before = cpu_seconds(ours.process.pid)
-        ids, took, latencies, statuses = asyncio.run(burst_of(port, bodies))
+        figures = burst_of(port, head)
         cpu = cpu_seconds(ours.process.pid) - before
-        assert len(set(ids)) == arguments.burst, "assets are missing"
+        assert len(set(figures["assets"])) == arguments.burst, "assets are missing"
         missing = 0
         connection = ours.connect()
-        for asset in ids:
+        for asset in figures["assets"]:
             connection.request("GET", f"/v1/assets/{asset}")
             answer = connection.getresponse()
             answer.read()
             missing += answer.status != 200
-        assert not missing, f"{missing} of {len(ids)} are lost"
-        p99 = latencies[int(len(latencies) * 0.99)]
-        print(
-            f"  burst of {arguments.burst} ({name}): all there after {took:.1f} s; accepted p50 {statistics.median(latencies) * 1000:.0f} p99 {p99 * 1000:.0f} ms; "
-            f"429 {statuses.get(429, 0)} times; {cpu / arguments.burst * 1000:.2f} CPU ms each; peak {peak_mib(ours.process.pid):.0f} MiB",
-            flush=True,
-        )
+        assert not missing, f"{missing} of {arguments.burst} are lost"
+        each = f"{cpu / arguments.burst * 1000:.2f} CPU ms each; peak {peak_mib(ours.process.pid):.0f} MiB"
+        print(f"  burst of {arguments.burst} ({name}): {told(figures)}; {each}", flush=True)
     finally:
         ours.stop()
 
@@ -265,11 +244,13 @@ def burst(head, folder, limits, name):
 def main():
     head = photo()
     if arguments.burst:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            burst(head, pathlib.Path(folder), "", "limits as they are")
-            burst(head, pathlib.Path(folder), f"[limits.upload]\nconcurrent_max = {arguments.burst + 10}\n", "room for all")
+            folder = pathlib.Path(folder)
+            photograph = folder / "photo.jpg"
+            photograph.write_bytes(head)
+            burst_floor(photograph)
+            burst(photograph, folder, "", "limits as they are")
+            burst(photograph, folder, f"[limits.upload]\nconcurrent_max = {arguments.burst + 10}\n", "room for all")
     if arguments.rounds < 1:
         return
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
@@ -316,6 +297,7 @@ if sys.argv[1:2] == ["--serve-floor"]:
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--binary", default=str(ROOT / "target/release/mediaflow"))
 parser.add_argument("--peer", required=True)
+parser.add_argument("--client", required=True)
 parser.add_argument("--gigabytes", type=float, default=2)
 parser.add_argument("--small", type=int, default=2000)
 parser.add_argument("--rounds", type=int, default=3)
