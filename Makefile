@@ -12,7 +12,7 @@ run:
 test:
 	@scripts/install.sh build servers
 	@scripts/ui.sh
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 	@scripts/layering.sh
 
 # What brokers do to listeners, with what takes longer than `make test` should.
