@@ -199,7 +199,8 @@ pub(crate) async fn patch(
             verify: judge(&sent)?,
             body: Arriving::new(body, &sent),
         };
-        adding::add(&context, caller.tenant, id, append).await
+        let added = context.engine.append_upload(caller.tenant, id, append);
+        Ok::<_, Problem>(added.await?)
     };
     match adding.await {
         Ok(appended) => Ok(answer(&context, &caller, StatusCode::NO_CONTENT, &appended)),

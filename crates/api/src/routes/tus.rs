@@ -320,7 +320,11 @@ impl Asked {
             verify: judge.map(|judge| Box::new(judge) as _),
             body: Arriving::new(body, sent).telling(&trailers),
         };
-        let appended = adding::add(&self.context, caller.tenant, id, append).await?;
+        let appended = self
+            .context
+            .engine
+            .append_upload(caller.tenant, id, append)
+            .await?;
         let wants_it = headers::text(sent, &HeaderName::from_static("prefer"))?
             .is_some_and(|text| text.contains("return=representation"));
         let mut response = match &appended.receipt {

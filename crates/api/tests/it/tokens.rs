@@ -1,11 +1,14 @@
 //! Upload tokens, and what keys may send.
 
 use crate::given::{Answer, Server, TENANT, Wish};
-use crate::tus::{BYTES, VERSION};
+use crate::imports::PATIENCE;
+use crate::tus::{BYTES, VERSION, held};
+use bytes::Bytes;
 use mediaflow_api::minting::mint;
 use mediaflow_engine::store::{Environment as _, KeyLimits, Scope};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const SHOP: &str = "origin: https://shop.example";
 
@@ -247,6 +250,32 @@ async fn of_two_uploads_at_once_one_has_the_token() {
         5,
         "{statuses:?}"
     );
+}
+
+#[tokio::test]
+async fn a_page_that_goes_away_has_used_its_token_all_the_same() {
+    let server = Arc::new(locked());
+    let token = token(&server, json!({})).await;
+    let (body, is_read, end) = held("photo");
+    let (at, sent) = (Arc::clone(&server), token.clone());
+    let sending = tokio::spawn(async move {
+        let headers = [&*sent, VERSION, BYTES, "upload-length: 5"];
+        at.send("POST", "/v1/tus", &headers, body).await
+    });
+    is_read.notified().await;
+    sending.abort();
+    assert!(sending.await.unwrap_err().is_cancelled());
+    // All had arrived.
+    end.send(Ok(Bytes::new())).unwrap();
+    let reader = bearer(&server.key(&[Scope::Read]).await);
+    let began = Instant::now();
+    while server.get_with("/v1/assets", &[&reader]).await.json()["items"] == json!([]) {
+        assert!(began.elapsed() < PATIENCE, "what had arrived is an asset");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    upload(&server, &token, "", "photo")
+        .await
+        .problem(403, "token.used");
 }
 
 #[tokio::test]
