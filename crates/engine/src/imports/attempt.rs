@@ -217,8 +217,9 @@ impl Engine {
         let store = self.store();
         store.advance_upload(taken.id, taken.fence, nothing).await?;
         let grown = mediaflow_blob::Grown::from_text(&taken.progress)?;
-        let removed = self.blobs().abandon(taken.id.0, grown.as_ref(), None).await;
-        if let Err(error) = removed {
+        let blobs = self.blobs();
+        let removed = blobs.abandon(taken.id.0, taken.fence, grown.as_ref(), None);
+        if let Err(error) = removed.await {
             tracing::warn!(id = %taken.id, %error, "bytes of an import stay until the collector finds them");
         }
         Ok(())

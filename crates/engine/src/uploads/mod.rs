@@ -186,7 +186,8 @@ impl Engine {
             return Ok(());
         }
         let grown = Grown::from_text(&taken.progress)?;
-        let removed = self.parts.blobs.abandon(taken.id.0, grown.as_ref(), None);
+        let blobs = &self.parts.blobs;
+        let removed = blobs.abandon(taken.id.0, taken.fence, grown.as_ref(), None);
         if let Err(error) = removed.await {
             tracing::warn!(id = %taken.id, %error, "bytes of an upload stay until the collector finds them");
         }
@@ -218,13 +219,13 @@ impl Engine {
     }
 }
 
-/// What the asset is to be, as it was said when the upload was opened.
 /// The moment in a trace that hangs together what comes of an upload, in whichever process.
 pub(crate) fn mark_opened(correlation: &str, upload: UploadId) {
     let trace_id = TraceId::of(correlation);
     let _opened = tracing::info_span!("upload", correlation_id = correlation, %trace_id, %upload);
 }
 
+/// What the asset is to be, as it was said when the upload was opened.
 pub(crate) fn said(taken: &UploadRecord) -> Result<Upload, EngineError> {
     let upload: Upload = serde_json::from_str(&taken.said).map_err(|e| EngineError {
         code: ErrorCode::Internal,
