@@ -63,6 +63,7 @@ pub(super) async fn create(
     let first = match adding::has_bytes(&body) {
         true => Some(Append {
             start: 0,
+            coming: tus::bytes(sent, &header::CONTENT_LENGTH)?,
             length: None,
             ends: false,
             filename: None,
@@ -193,6 +194,7 @@ pub(crate) async fn patch(
     let adding = async {
         let append = Append {
             start,
+            coming: tus::bytes(&sent, &header::CONTENT_LENGTH)?,
             length: length(&sent, start, ends)?,
             ends,
             filename: None,

@@ -222,6 +222,7 @@ impl Asked {
             }
             let first = has_body.then(|| Append {
                 start: 0,
+                coming: announced,
                 length: None,
                 ends: false,
                 filename: None,
@@ -314,6 +315,7 @@ impl Asked {
         let judge = Judge::of(sent, &trailers)?;
         let append = Append {
             start,
+            coming: headers::bytes(sent, &header::CONTENT_LENGTH)?,
             length: headers::bytes(sent, &headers::LENGTH)?,
             ends: false,
             filename: None,

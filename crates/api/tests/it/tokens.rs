@@ -307,6 +307,15 @@ async fn a_page_uploads_straight_with_a_token() {
     assert_eq!(state.json()["state"], "done");
 }
 
+/// No day ends soon.
+fn noon(server: &Server) {
+    const DAY: i64 = 86_400_000;
+    let left = DAY - server.world.now().0.rem_euclid(DAY) + DAY / 2;
+    server
+        .world
+        .pass(Duration::from_millis(left.try_into().unwrap()));
+}
+
 async fn limited(server: &Server, limits: KeyLimits) -> String {
     let mut key = mint(server.world.id().into(), "phones", &[Scope::Admin], TENANT);
     key.stored.limits = limits;
@@ -358,6 +367,7 @@ async fn a_key_sends_what_its_limits_allow() {
 #[tokio::test]
 async fn a_day_has_as_many_bytes_and_files_as_were_said() {
     let server = locked();
+    noon(&server);
     let key = limited(
         &server,
         KeyLimits {
@@ -405,8 +415,47 @@ async fn a_day_has_as_many_bytes_and_files_as_were_said() {
 }
 
 #[tokio::test]
+async fn what_nobody_has_announced_has_no_more_of_a_day() {
+    let server = locked();
+    noon(&server);
+    let key = limited(
+        &server,
+        KeyLimits {
+            day_bytes_max: Some(20),
+            ..KeyLimits::default()
+        },
+    )
+    .await;
+    let open = async || {
+        let headers = [&*key, VERSION, "upload-defer-length: 1"];
+        let opened = server.send("POST", "/v1/tus", &headers, "").await;
+        opened.header("location").to_owned()
+    };
+    let add = async |path: &str, start: usize, more: &[&str], body: &'static str| {
+        let start = format!("upload-offset: {start}");
+        let all = [&[&*key, VERSION, BYTES, &start][..], more].concat();
+        server.send("PATCH", path, &all, body).await
+    };
+    let (one, other) = (open().await, open().await);
+    let first = add(&one, 0, &[], "fifteen bytes!!").await;
+    assert_eq!(first.status, 204, "{first:?}");
+    let refused = add(&other, 0, &[], "too many").await;
+    refused.problem(429, "limit.quota");
+    assert_ne!(refused.header("retry-after"), "");
+    let refused = add(&other, 0, &["upload-length: 6"], "").await;
+    refused.problem(429, "limit.quota");
+    // It stands, and has what is left.
+    let done = add(&other, 0, &["upload-length: 5"], "photo").await;
+    assert_eq!(done.status, 204, "{done:?}");
+    let done = add(&one, 15, &["upload-length: 15"], "").await;
+    assert_eq!(done.status, 204, "{done:?}");
+    assert!(done.header("mediaflow-asset").starts_with("/v1/assets/"));
+}
+
+#[tokio::test]
 async fn a_token_has_the_limits_of_the_key_that_minted_it() {
     let server = locked();
+    noon(&server);
     let key = limited(
         &server,
         KeyLimits {

@@ -162,6 +162,7 @@ impl Engine {
         }
         let append = Append {
             start: answer.start,
+            coming: None,
             length,
             // Where nothing told the length, the end of the answer is the end of the file.
             ends: length.is_none(),
@@ -190,6 +191,7 @@ impl Engine {
     async fn add_nothing(&self, upload: &UploadRecord) -> Result<Option<AssetId>, Trouble> {
         let append = Append {
             start: upload.bytes,
+            coming: None,
             length: None,
             ends: false,
             filename: None,

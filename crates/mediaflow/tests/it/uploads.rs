@@ -248,6 +248,12 @@ async fn cut_connections_and_lies_cost_only_what_had_not_arrived() {
             "12345678901",
             "413",
         ),
+        // Nothing is sent in vain by who asks before.
+        (
+            "Upload-Offset: 0\r\nExpect: 100-continue\r\nContent-Length: 11",
+            "",
+            "413",
+        ),
         (
             "Upload-Offset: 0\r\nTransfer-Encoding: chunked",
             "b\r\n12345678901\r\n0\r\n\r\n",
