@@ -102,6 +102,12 @@ impl Engine {
         let held = self.growing.hold(id).await;
         let taken = self.parts.store.take_upload(tenant, id).await?;
         let taken = taken.coming(Way::Tus)?;
+        if taken.is_joined() {
+            return Err(EngineError::new(
+                ErrorCode::UploadFinal,
+                "the upload consists of others, and takes no bytes of its own",
+            ));
+        }
         let bounds = super::said(&taken)?.bounds;
         let length = self.length_of(&taken, &append, &bounds)?;
         let room = match taken.length {

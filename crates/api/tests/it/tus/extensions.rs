@@ -180,6 +180,10 @@ async fn parts_are_joined_in_the_order_that_is_said() {
         after.header("upload-concat").starts_with("final;"),
         "{after:?}"
     );
+    for (start, body) in [(10, ""), (10, "more"), (0, "photograph")] {
+        let more = add(&server, path, start, body).await;
+        more.problem(403, "upload.final");
+    }
     // Said again because the answer was lost.
     let again = send(&server, "POST", "/v1/tus", &[&concat, &said], "").await;
     assert_eq!(
