@@ -127,12 +127,13 @@ async fn a_revoked_key_ends_within_two_seconds() {
     assert!(server.store.revoke_key(TENANT, id).await.unwrap());
     let revoked_at = std::time::Instant::now();
     loop {
+        let asked = revoked_at.elapsed();
         let answer = server.get_with("/v1/assets", &[&header]).await;
         if answer.status == 401 {
             answer.problem(401, "auth.invalid");
             break;
         }
-        assert!(revoked_at.elapsed() < Duration::from_secs(2));
+        assert!(asked < Duration::from_secs(2));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -224,8 +224,12 @@ async fn cut_connections_and_lies_cost_only_what_had_not_arrived() {
         .concat();
         let line = raw(&server, &text, &body);
         if sent.len() == rest.len() {
-            assert_eq!(status(line), "204");
-            break;
+            match &*status(line) {
+                "204" => break,
+                // What was cut off before came in only now.
+                told => assert_eq!(told, "409"),
+            }
+            continue;
         }
         drop(line);
         cuts += 1;
