@@ -1,18 +1,85 @@
 //! What fuzzers feed of this crate; not for programs.
 
 use crate::media_path::parse;
+use crate::minting::{self, KEY_PREFIX};
 use crate::negotiate::choose;
+use crate::params::Params;
 use crate::range::{Part, is_known, part};
 use crate::resumable::{
     COMPLETE, CONTENT_DIGEST, LENGTH, OFFSET, REPR_DIGEST, bytes, file_digest, is_complete, judge,
     length,
 };
+use crate::routes::upload::said;
+use crate::signing::Signer;
+use crate::tokens;
 use crate::tus::checksum::{Judge, Trailers};
 use crate::tus::headers::{self, Concat};
 use crate::tus::metadata;
 use axum::http::{HeaderMap, HeaderValue, header};
-use mediaflow_engine::{Verify as _, disposition_filename};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, stream};
+use mediaflow_core::{AssetId, Timestamp};
+use mediaflow_engine::{Upload, Verify as _, disposition_filename};
+use multer::Multipart;
 use std::collections::HashSet;
+use std::convert::Infallible;
+use uuid::Uuid;
+
+/// A form: what `Content-Type` says on its first line, and below that the body.
+///
+/// # Panics
+/// When a promise of a parser is broken.
+pub fn form(input: &[u8]) {
+    let mut halves = input.splitn(2, |byte| *byte == b'\n');
+    let said_of_it = String::from_utf8_lossy(halves.next().unwrap_or_default());
+    let body = halves.next().unwrap_or_default();
+    let Ok(boundary) = multer::parse_boundary(said_of_it) else {
+        return;
+    };
+    let pieces = body.chunks(7).map(Bytes::copy_from_slice);
+    let pieces: Vec<_> = pieces.map(Ok::<_, Infallible>).collect();
+    let reading = async {
+        let mut parts = Multipart::new(stream::iter(pieces), boundary);
+        let (mut params, mut bytes) = (Params::default(), 0);
+        while let Ok(Some(mut field)) = parts.next_field().await {
+            let mut content = Vec::new();
+            while let Ok(Some(piece)) = field.chunk().await {
+                content.extend_from_slice(&piece);
+            }
+            bytes += content.len();
+            if let (Some(name), Ok(text)) = (field.name(), String::from_utf8(content)) {
+                params.add(name.to_owned(), text);
+            }
+        }
+        assert!(bytes <= body.len());
+        let _ = said(params, Upload::default());
+    };
+    // Whoever waits for more waits for ever: there is no more.
+    let _ = reading.now_or_never();
+}
+
+/// What proves something, one line each: the signature of an address, a seal, a key, an upload token; and a query.
+///
+/// # Panics
+/// When a promise of a parser is broken.
+pub fn signatures(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let mut lines = text.split('\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let signer = Signer::new(vec![("k1".into(), vec![7; 32])]);
+    let signer = signer.expect("a key of 32 bytes is one");
+    let signed = signer.verify(line(), AssetId(Uuid::nil()), Timestamp(0));
+    assert!(signed.is_err(), "nobody can sign");
+    assert!(!signer.is_sealed("a text", line()), "nobody can seal");
+    for prefix in [KEY_PREFIX, tokens::PREFIX] {
+        let shown = line();
+        if let Some((id, secret)) = minting::parse(prefix, shown) {
+            let meant = format!("{prefix}{}_{}", id.simple(), hex::encode(secret));
+            assert!(shown.to_lowercase().starts_with(&meant), "{shown}");
+        }
+    }
+    let _ = said(Params::parse(line()), Upload::default());
+}
 
 /// What an upload over several requests says, one line each: `Upload-Metadata`, `Upload-Checksum`, `Upload-Concat`,
 /// `Upload-Length`, a field of the IETF's draft, `Content-Disposition`.

@@ -41,7 +41,12 @@ impl Sending<'_> {
         if is_known(request, &etag) {
             return Ok(self.head(StatusCode::NOT_MODIFIED, &etag, Body::empty()));
         }
-        let (status, start, length) = match part(request, self.bytes, &etag) {
+        let wanted = match *method {
+            // Only a GET has ranges (RFC 9110, 14.2).
+            Method::HEAD => Part::Whole,
+            _ => part(request, self.bytes, &etag),
+        };
+        let (status, start, length) = match wanted {
             Part::Whole => (StatusCode::OK, 0, self.bytes),
             Part::Range { start, length } => (StatusCode::PARTIAL_CONTENT, start, length),
             Part::Unsatisfiable => {

@@ -144,11 +144,12 @@ impl Token {
     }
 }
 
-/// The right to begin one upload. Dropped before it was spent, as when a client goes away, it gives the token back.
+/// The right to begin one upload. Dropped before it was spent, which only a bug does, it gives the token back: whoever begins an upload is
+/// let come to its end (`to_its_end`), for otherwise a page could go away at the right moment and use its token again.
 pub(crate) struct Ticket(Option<(Arc<dyn Store>, TokenId)>);
 
 impl Ticket {
-    /// Does what begins an upload, which must be polled only here, and answers what it does: the token is spent for the upload that it
+    /// Does what begins an upload, which must be polled to its end, and answers what it does: the token is spent for the upload that it
     /// names, or given back when nothing came of it.
     ///
     /// # Errors

@@ -200,18 +200,20 @@ impl Blobs {
         timed("complete", request).await
     }
 
-    /// Removes whatever there is of bytes that nobody will go on with, `but` what they became.
+    /// Removes whatever there is of bytes that nobody will go on with, `but` what they became. In a folder also what takers up to
+    /// `fence` wrote and nobody recorded; in a bucket the collector finds that.
     ///
     /// # Errors
     /// When the file system or the store refuses; the collector finds what is left.
     pub async fn abandon(
         &self,
         id: Uuid,
+        fence: u64,
         grown: Option<&Grown>,
         but: Option<&BlobKey>,
     ) -> Result<(), BlobError> {
         match self {
-            Self::Folder(folder) => folder.abandon(id, grown, but).await,
+            Self::Folder(folder) => folder.abandon(id, fence, grown, but).await,
             Self::Objects(objects) => objects.abandon(id, grown, but).await,
         }
     }

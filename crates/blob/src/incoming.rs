@@ -224,7 +224,7 @@ impl Blobs {
         but: Option<&BlobKey>,
     ) -> Result<(), BlobError> {
         match self {
-            Self::Folder(folder) => folder.turn_away(id, but).await,
+            Self::Folder(folder) => folder.turn_away(id, incoming, but).await,
             Self::Objects(objects) => objects.turn_away(id, incoming, but).await,
         }
     }

@@ -69,6 +69,7 @@ codes! {
     UploadType "upload.type" 415 "Bytes of an upload are sent as `Content-Type: application/offset+octet-stream` to `/v1/tus`, and as `application/partial-upload` to `/v1/resumable`.";
     UploadIncomplete "upload.incomplete" 409 "The upload's bytes are not where they should come, or not all of them, or a part has another `etag` than was named. Send what is missing and complete it again.";
     UploadSize "upload.size" 422 "Other than as many bytes as were announced have come. Nothing was kept; begin a new upload.";
+    UploadFinal "upload.final" 403 "The upload consists of others, which were joined. It takes no bytes of its own.";
     UploadExists "upload.exists" 412 "These bytes have come before, and are not replaced. Complete the upload.";
     ImportUrl "import.url" 422 "Files are imported from http and https addresses without a name or password in them, at the ports of `ingest.import.ports`.";
     ImportAddress "import.address" 422 "The address leads into a network that is not public: this machine's, a private or a reserved one. Operators allow networks with `ingest.import.allow`.";

@@ -254,7 +254,8 @@ impl Engine {
             }
             let missing = HEAD_BYTES.saturating_sub(head.len());
             head.extend_from_slice(&piece[..piece.len().min(missing)]);
-            if missing > 0 && head.len() == HEAD_BYTES && !upload.bounds.types.is_empty() {
+            if missing > 0 && head.len() == HEAD_BYTES {
+                // What is not taken is refused before all of it was sent.
                 self.recognise_within(&head, false, &upload.bounds)?;
             }
             writer.write(piece).await?;

@@ -130,6 +130,40 @@ impl Engine {
             _ => Ok(()),
         }
     }
+
+    /// The most bytes that an open upload may have of which nobody had said a length when it was opened: what its key has left of the
+    /// day. `counted` are those that it has already.
+    pub(crate) async fn room_of_day(
+        &self,
+        tenant: TenantId,
+        bounds: &Bounds,
+        counted: u64,
+    ) -> Result<Option<u64>, EngineError> {
+        let Some((day, most)) = bounds.day.and_then(|day| Some((day, day.bytes_max?))) else {
+            return Ok(None);
+        };
+        let used = self.parts.store.usage(tenant, day.key).await?;
+        let others = used.bytes.saturating_sub(counted);
+        Ok(Some(most.saturating_sub(others)))
+    }
+
+    /// # Errors
+    /// `limit.quota` when so many bytes are more than there is room for.
+    pub(crate) fn check_room_of_day(
+        &self,
+        room: Option<u64>,
+        bytes: u64,
+    ) -> Result<(), EngineError> {
+        match room.filter(|room| bytes > *room) {
+            None => Ok(()),
+            Some(room) => Err(EngineError::new(
+                ErrorCode::LimitQuota,
+                format!(
+                    "the upload may have {room} bytes, which is what its key has left today; the day ends at midnight in UTC"
+                ),
+            )),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -68,6 +68,14 @@ pub const TARGETS: &[Target] = &[
         feed: storage_events,
     },
     Target {
+        name: "form",
+        feed: form,
+    },
+    Target {
+        name: "signatures",
+        feed: signatures,
+    },
+    Target {
         name: "word",
         feed: word,
     },
@@ -140,6 +148,16 @@ pub fn delivery(bytes: &[u8]) {
 /// What an upload over several requests says, one line each: metadata, checksum, how it belongs to others, a number.
 pub fn tus(bytes: &[u8]) {
     mediaflow_api::fuzzing::tus(bytes);
+}
+
+/// A form with a file: what `Content-Type` says, and the body.
+pub fn form(bytes: &[u8]) {
+    mediaflow_api::fuzzing::form(bytes);
+}
+
+/// Signatures, keys and tokens, one line each.
+pub fn signatures(bytes: &[u8]) {
+    mediaflow_api::fuzzing::signatures(bytes);
 }
 
 /// Captions that somebody gives: refused with a line, or written and read again they are the same.

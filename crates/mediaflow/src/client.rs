@@ -10,6 +10,8 @@ use reqwest::header::{
 };
 use reqwest::{Body, RequestBuilder, Response, StatusCode, Url};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Where a server of one's own listens.
@@ -25,6 +27,7 @@ const PAGE_MAX: usize = 200;
 pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
+    was_there: Arc<AtomicBool>,
 }
 
 /// Which server a command asks, for all commands that ask one.
@@ -124,7 +127,16 @@ impl Client {
             .connect_timeout(Duration::from_secs(10))
             .build()
             .map_err(|e| e.to_string())?;
-        Ok(Self { http, base })
+        Ok(Self {
+            http,
+            base,
+            was_there: Arc::default(),
+        })
+    }
+
+    /// Whether somebody has answered so far: who did, may come back.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.was_there.load(Ordering::Relaxed)
     }
 
     /// What a path of the API is called from outside.
@@ -289,7 +301,11 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Trouble> {
-        let answer = request.send().await.map_err(|e| self.broken(&e))?;
+        let sent = request.send().await;
+        if !sent.as_ref().is_err_and(reqwest::Error::is_connect) {
+            self.was_there.store(true, Ordering::Relaxed);
+        }
+        let answer = sent.map_err(|e| self.broken(&e))?;
         if answer.status().is_success() {
             return Ok(answer);
         }

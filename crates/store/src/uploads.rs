@@ -154,6 +154,12 @@ impl UploadRecord {
         self.concat.as_deref() == Some("partial")
     }
 
+    /// Whether it consists of others.
+    pub fn is_joined(&self) -> bool {
+        let concat = self.concat.as_deref();
+        concat.is_some_and(|concat| concat.starts_with("final"))
+    }
+
     /// Whether all bytes are there.
     pub fn is_whole(&self) -> bool {
         self.length == Some(self.bytes)

@@ -1,4 +1,4 @@
-//! What protocols for uploads over several requests have in common: beginning with or without bytes, and adding some.
+//! What protocols for uploads over several requests have in common: beginning with or without bytes, and working to the end.
 
 use crate::Shared;
 use crate::access::{Caller, MayUpload};
@@ -6,13 +6,29 @@ use crate::arriving::Arriving;
 use crate::problem::Problem;
 use crate::routes::UploadPath;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use mediaflow_core::{ErrorCode, TenantId, UploadId};
 use mediaflow_engine::store::{UploadRecord, Way};
 use mediaflow_engine::{Append, Appended, Opening};
-use std::sync::Arc;
+use std::panic::resume_unwind;
+use tracing::Instrument as _;
+
+/// Works a request to its end in a task of its own, also when its client is gone meanwhile: what had arrived is kept, an upload whose
+/// address nobody heard of is given up, and a token is spent or given back.
+pub(super) async fn to_its_end(request: Request, next: Next) -> Response {
+    let working = tokio::spawn(next.run(request).in_current_span());
+    match working.await {
+        Ok(response) => response,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => Problem::plain(ErrorCode::Internal).into_response(),
+        },
+    }
+}
 
 /// Whether bytes come with a request.
 pub(super) fn has_bytes(body: &Body) -> bool {
@@ -33,26 +49,13 @@ pub(super) async fn begin(
         return Ok((opened, None));
     };
     let id = opened.id;
-    match add(context, caller.tenant, id, first).await {
+    match engine.append_upload(caller.tenant, id, first).await {
         Ok(appended) => Ok((opened, Some(appended))),
-        Err(problem) => {
+        Err(error) => {
             give_up(context, caller.tenant, id).await;
-            Err(problem)
+            Err(error.into())
         }
     }
-}
-
-/// In a task of its own: what had arrived is kept also when the client is gone.
-pub(super) async fn add(
-    context: &Shared,
-    tenant: TenantId,
-    id: UploadId,
-    append: Append<Arriving>,
-) -> Result<Appended, Problem> {
-    let engine = Arc::clone(&context.engine);
-    let adding = async move { engine.append_upload(tenant, id, append).await };
-    let added = tokio::spawn(adding).await;
-    Ok(added.map_err(|_| Problem::plain(ErrorCode::Internal))??)
 }
 
 /// An upload that was begun, of somebody who may go on with it.

@@ -41,7 +41,7 @@ use crate::{Shared, cors, observe, openapi, worker};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path};
 use axum::http::request::Parts;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, delete, get, patch, post, put};
 use mediaflow_core::{AssetId, ErrorCode, KeyId, TaskId, TenantId, UploadId, WebhookId, WorkerId};
 use std::str::FromStr;
@@ -55,11 +55,10 @@ pub(crate) fn router(context: Shared) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::route))
         .route("/media/{*path}", get(delivery::get))
+        .merge(uploads())
         .route(
             "/v1/assets",
-            get(assets::search)
-                .post(upload::post)
-                .options(resumable::options),
+            get(assets::search).options(resumable::options),
         )
         .route(
             "/v1/assets/{id}",
@@ -81,18 +80,10 @@ pub(crate) fn router(context: Shared) -> Router {
         )
         .route("/v1/upload-tokens", post(tokens::mint))
         .route("/v1/assets/{id}/recipe", get(recipes::of_asset))
-        .route("/v1/uploads", get(arrivals::list).post(direct::begin))
+        .route("/v1/uploads", get(arrivals::list))
         .route("/v1/uploads/{id}", get(direct::get).delete(direct::end))
         .route("/v1/uploads/{id}/bytes", put(received::put))
         .route("/v1/uploads/{id}/complete", post(direct::complete))
-        .route("/v1/tus", any(tus::collection))
-        .route("/v1/tus/{id}", any(tus::one))
-        .route(
-            "/v1/resumable/{id}",
-            get(resumable::get)
-                .patch(resumable::patch)
-                .delete(resumable::delete),
-        )
         .route("/v1/events", get(events::all))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/replay", post(tasks::replay_all))
@@ -159,6 +150,22 @@ pub(crate) fn router(context: Shared) -> Router {
         .layer(from_fn_with_state(context.clone(), observe::observe))
         .layer(from_fn_with_state(context.clone(), cors::allow))
         .with_state(context)
+}
+
+/// Where uploads are begun and gone on with.
+fn uploads() -> Router<Shared> {
+    Router::new()
+        .route("/v1/assets", post(upload::post))
+        .route("/v1/uploads", post(direct::begin))
+        .route("/v1/tus", any(tus::collection))
+        .route("/v1/tus/{id}", any(tus::one))
+        .route(
+            "/v1/resumable/{id}",
+            get(resumable::get)
+                .patch(resumable::patch)
+                .delete(resumable::delete),
+        )
+        .layer(from_fn(adding::to_its_end))
 }
 
 /// Of a process without the API.

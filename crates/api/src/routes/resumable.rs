@@ -63,6 +63,7 @@ pub(super) async fn create(
     let first = match adding::has_bytes(&body) {
         true => Some(Append {
             start: 0,
+            coming: tus::bytes(sent, &header::CONTENT_LENGTH)?,
             length: None,
             ends: false,
             filename: None,
@@ -193,13 +194,15 @@ pub(crate) async fn patch(
     let adding = async {
         let append = Append {
             start,
+            coming: tus::bytes(&sent, &header::CONTENT_LENGTH)?,
             length: length(&sent, start, ends)?,
             ends,
             filename: None,
             verify: judge(&sent)?,
             body: Arriving::new(body, &sent),
         };
-        adding::add(&context, caller.tenant, id, append).await
+        let added = context.engine.append_upload(caller.tenant, id, append);
+        Ok::<_, Problem>(added.await?)
     };
     match adding.await {
         Ok(appended) => Ok(answer(&context, &caller, StatusCode::NO_CONTENT, &appended)),

@@ -222,6 +222,7 @@ impl Asked {
             }
             let first = has_body.then(|| Append {
                 start: 0,
+                coming: announced,
                 length: None,
                 ends: false,
                 filename: None,
@@ -314,13 +315,18 @@ impl Asked {
         let judge = Judge::of(sent, &trailers)?;
         let append = Append {
             start,
+            coming: headers::bytes(sent, &header::CONTENT_LENGTH)?,
             length: headers::bytes(sent, &headers::LENGTH)?,
             ends: false,
             filename: None,
             verify: judge.map(|judge| Box::new(judge) as _),
             body: Arriving::new(body, sent).telling(&trailers),
         };
-        let appended = adding::add(&self.context, caller.tenant, id, append).await?;
+        let appended = self
+            .context
+            .engine
+            .append_upload(caller.tenant, id, append)
+            .await?;
         let wants_it = headers::text(sent, &HeaderName::from_static("prefer"))?
             .is_some_and(|text| text.contains("return=representation"));
         let mut response = match &appended.receipt {

@@ -124,6 +124,10 @@ async fn ranges_of_small_and_streamed_files() {
         let answer = server.get_with(&path, &[&outside]).await;
         answer.problem(416, "request.range");
         assert_eq!(answer.header("content-range"), format!("bytes */{total}"));
+        let head = server.send("HEAD", &path, &["range: bytes=0-1"], "");
+        let head = head.await;
+        assert_eq!(head.status, 200, "only a GET has ranges");
+        assert_eq!(head.header("content-length"), total.to_string());
         let several = server.get_with(&path, &["range: bytes=0-1,4-5"]).await;
         assert_eq!((several.status.as_u16(), several.body.len()), (200, total));
         let same = format!("if-range: {}", whole.header("etag"));

@@ -48,13 +48,28 @@ async fn asking(
 
 fn serve(hook: HookConfig, on_error: OnError) -> Server {
     Server::with(Wish {
-        hook: HookConfig {
-            timeout_ms: 500,
-            on_error,
-            ..hook
-        },
+        hook: HookConfig { on_error, ..hook },
         ..Wish::default()
     })
+}
+
+/// A hook that answers is waited for, however busy the machine is.
+const PATIENT: HookConfig = HookConfig {
+    url: None,
+    secret: None,
+    grpc: None,
+    token: None,
+    timeout_ms: 60_000,
+    on_error: OnError::Refuse,
+};
+/// One that does not is not.
+const SILENCE: Duration = Duration::from_secs(600);
+
+fn impatient(hook: HookConfig) -> HookConfig {
+    HookConfig {
+        timeout_ms: 500,
+        ..hook
+    }
 }
 
 async fn over_http(answer: impl Fn(&Asked) -> Steps + Send + Sync + 'static) -> HookConfig {
@@ -62,7 +77,7 @@ async fn over_http(answer: impl Fn(&Asked) -> Steps + Send + Sync + 'static) -> 
     HookConfig {
         url: Some(web.url("/may-it")),
         secret: Some(format!("whsec_{}", BASE64_STANDARD.encode(KEY))),
-        ..HookConfig::default()
+        ..PATIENT
     }
 }
 
@@ -110,7 +125,7 @@ impl UploadHook for Answering {
         };
         let said = (self.answer)(before, request.get_ref());
         if matches!(&said, Err(status) if status.message() == "slow") {
-            tokio::time::sleep(Duration::from_secs(5)).await;
+            tokio::time::sleep(SILENCE).await;
         }
         said.map(Response::new)
     }
@@ -133,7 +148,7 @@ async fn over_grpc(
     HookConfig {
         grpc: Some(format!("http://{address}")),
         token: Some(TOKEN.into()),
-        ..HookConfig::default()
+        ..PATIENT
     }
 }
 
@@ -238,19 +253,24 @@ async fn what_it_refuses_leaves_nothing_behind(over: Over) {
     assert_eq!(heard.lock().unwrap().len(), 5);
 }
 
-/// While it is down, which it is the first `times`, happens what is configured; then it allows.
-async fn while_it_is_down(refusing: Server, accepting: Server, times: usize) {
+/// While it is down, which it is the first `times`, happens what is configured.
+async fn while_it_is_down(refusing: HookConfig, accepting: HookConfig, times: usize) {
+    let refusing = serve(impatient(refusing), OnError::Refuse);
     for _ in 0..times {
         upload(&refusing, "", "a picture")
             .await
             .problem(503, "hook.unavailable");
     }
     assert!(crate::tus::files(&refusing).is_empty());
-    let answer = upload(&refusing, "", "a picture").await;
-    assert_eq!(answer.status, 202, "an answer without a decision allows");
+    let accepting = serve(impatient(accepting), OnError::Accept);
     for _ in 0..times {
         assert_eq!(upload(&accepting, "", "a picture").await.status, 202);
     }
+}
+
+async fn an_answer_without_a_decision_allows(hook: HookConfig) {
+    let server = serve(hook, OnError::Refuse);
+    assert_eq!(upload(&server, "", "a picture").await.status, 202);
 }
 
 #[tokio::test]
@@ -281,17 +301,15 @@ async fn while_http_is_down_happens_what_is_configured() {
             1 => vec![head(500, &["Content-Length: 0"])],
             2 => says(&json!({ "decision": "perhaps" })),
             3 => vec![head(302, &["Location: /allow", "Content-Length: 0"])],
-            4 => vec![Step::Pause(Duration::from_secs(5))],
-            5 => vec![
+            4 => vec![Step::Pause(SILENCE)],
+            _ => vec![
                 head(200, &["Content-Length: 99999"]),
                 bytes("x".repeat(99_999)),
             ],
-            _ => vec![head(204, &[])],
         }
     }
-    let refusing = serve(over_http(down).await, OnError::Refuse);
-    let accepting = serve(over_http(down).await, OnError::Accept);
-    while_it_is_down(refusing, accepting, 6).await;
+    while_it_is_down(over_http(down).await, over_http(down).await, 6).await;
+    an_answer_without_a_decision_allows(over_http(|_| vec![head(204, &[])]).await).await;
 }
 
 #[tokio::test]
@@ -317,16 +335,15 @@ async fn while_grpc_is_down_happens_what_is_configured() {
                 metadata_json: Some("[]".into()),
                 ..proto::Changes::default()
             }),
-            5 => changed(proto::Changes {
+            _ => changed(proto::Changes {
                 title: Some("x".repeat(99_999)),
                 ..proto::Changes::default()
             }),
-            _ => Ok(proto::AcceptingResponse::default()),
         }
     }
-    let refusing = serve(over_grpc(down).await, OnError::Refuse);
-    let accepting = serve(over_grpc(down).await, OnError::Accept);
-    while_it_is_down(refusing, accepting, 6).await;
+    while_it_is_down(over_grpc(down).await, over_grpc(down).await, 6).await;
+    let allows = over_grpc(|_, _| Ok(proto::AcceptingResponse::default())).await;
+    an_answer_without_a_decision_allows(allows).await;
 }
 
 #[test]

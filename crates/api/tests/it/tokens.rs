@@ -1,11 +1,14 @@
 //! Upload tokens, and what keys may send.
 
 use crate::given::{Answer, Server, TENANT, Wish};
-use crate::tus::{BYTES, VERSION};
+use crate::imports::PATIENCE;
+use crate::tus::{BYTES, VERSION, held};
+use bytes::Bytes;
 use mediaflow_api::minting::mint;
 use mediaflow_engine::store::{Environment as _, KeyLimits, Scope};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const SHOP: &str = "origin: https://shop.example";
 
@@ -250,6 +253,32 @@ async fn of_two_uploads_at_once_one_has_the_token() {
 }
 
 #[tokio::test]
+async fn a_page_that_goes_away_has_used_its_token_all_the_same() {
+    let server = Arc::new(locked());
+    let token = token(&server, json!({})).await;
+    let (body, is_read, end) = held("photo");
+    let (at, sent) = (Arc::clone(&server), token.clone());
+    let sending = tokio::spawn(async move {
+        let headers = [&*sent, VERSION, BYTES, "upload-length: 5"];
+        at.send("POST", "/v1/tus", &headers, body).await
+    });
+    is_read.notified().await;
+    sending.abort();
+    assert!(sending.await.unwrap_err().is_cancelled());
+    // All had arrived.
+    end.send(Ok(Bytes::new())).unwrap();
+    let reader = bearer(&server.key(&[Scope::Read]).await);
+    let began = Instant::now();
+    while server.get_with("/v1/assets", &[&reader]).await.json()["items"] == json!([]) {
+        assert!(began.elapsed() < PATIENCE, "what had arrived is an asset");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    upload(&server, &token, "", "photo")
+        .await
+        .problem(403, "token.used");
+}
+
+#[tokio::test]
 async fn a_page_uploads_straight_with_a_token() {
     let server = locked();
     let token = token(&server, json!({ "origin": "https://shop.example" })).await;
@@ -276,6 +305,15 @@ async fn a_page_uploads_straight_with_a_token() {
         .problem(403, "token.used");
     let state = server.get_with(path, &[&token, SHOP]).await;
     assert_eq!(state.json()["state"], "done");
+}
+
+/// No day ends soon.
+fn noon(server: &Server) {
+    const DAY: i64 = 86_400_000;
+    let left = DAY - server.world.now().0.rem_euclid(DAY) + DAY / 2;
+    server
+        .world
+        .pass(Duration::from_millis(left.try_into().unwrap()));
 }
 
 async fn limited(server: &Server, limits: KeyLimits) -> String {
@@ -329,6 +367,7 @@ async fn a_key_sends_what_its_limits_allow() {
 #[tokio::test]
 async fn a_day_has_as_many_bytes_and_files_as_were_said() {
     let server = locked();
+    noon(&server);
     let key = limited(
         &server,
         KeyLimits {
@@ -376,8 +415,47 @@ async fn a_day_has_as_many_bytes_and_files_as_were_said() {
 }
 
 #[tokio::test]
+async fn what_nobody_has_announced_has_no_more_of_a_day() {
+    let server = locked();
+    noon(&server);
+    let key = limited(
+        &server,
+        KeyLimits {
+            day_bytes_max: Some(20),
+            ..KeyLimits::default()
+        },
+    )
+    .await;
+    let open = async || {
+        let headers = [&*key, VERSION, "upload-defer-length: 1"];
+        let opened = server.send("POST", "/v1/tus", &headers, "").await;
+        opened.header("location").to_owned()
+    };
+    let add = async |path: &str, start: usize, more: &[&str], body: &'static str| {
+        let start = format!("upload-offset: {start}");
+        let all = [&[&*key, VERSION, BYTES, &start][..], more].concat();
+        server.send("PATCH", path, &all, body).await
+    };
+    let (one, other) = (open().await, open().await);
+    let first = add(&one, 0, &[], "fifteen bytes!!").await;
+    assert_eq!(first.status, 204, "{first:?}");
+    let refused = add(&other, 0, &[], "too many").await;
+    refused.problem(429, "limit.quota");
+    assert_ne!(refused.header("retry-after"), "");
+    let refused = add(&other, 0, &["upload-length: 6"], "").await;
+    refused.problem(429, "limit.quota");
+    // It stands, and has what is left.
+    let done = add(&other, 0, &["upload-length: 5"], "photo").await;
+    assert_eq!(done.status, 204, "{done:?}");
+    let done = add(&one, 15, &["upload-length: 15"], "").await;
+    assert_eq!(done.status, 204, "{done:?}");
+    assert!(done.header("mediaflow-asset").starts_with("/v1/assets/"));
+}
+
+#[tokio::test]
 async fn a_token_has_the_limits_of_the_key_that_minted_it() {
     let server = locked();
+    noon(&server);
     let key = limited(
         &server,
         KeyLimits {

@@ -3,7 +3,7 @@
 use crate::given::{Server, TENANT, Wish};
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use mediaflow_core::Sha256;
 use mediaflow_engine::UploadLimits;
 use mediaflow_engine::store::Search;
@@ -130,6 +130,18 @@ async fn a_body_that_is_too_large_is_refused_by_its_length_or_on_the_way() {
         .await;
     answer.problem(413, "limit.bytes");
     assert_eq!(assets(&server).await, 0);
+}
+
+#[tokio::test]
+async fn the_beginning_of_what_is_not_taken_is_enough() {
+    let server = Server::new();
+    let beginning = Ok::<_, std::io::Error>(Bytes::from(format!("<{}", " ".repeat(200_000))));
+    let pieces = stream::iter([beginning]).chain(stream::pending());
+    let answer = server
+        .send("POST", "/v1/assets", &[], Body::from_stream(pieces))
+        .await;
+    answer.problem(415, "input.unsupported");
+    assert_eq!(server.writes_under_way(), 0);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What only a real connection shows.
 
 use crate::given::{Server, TENANT};
+use crate::imports::PATIENCE;
 use mediaflow_api::minting::mint;
 use mediaflow_engine::store::{Environment as _, KeyLimits, Scope};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -132,18 +133,16 @@ async fn a_connection_that_breaks_off_leaves_nothing() {
     connection.write_all(head.as_bytes()).await.unwrap();
     connection.write_all(&vec![b'x'; 2_000_000]).await.unwrap();
     let files = || server.writes_under_way();
-    let mut waited = 0;
-    while files() == 0 && waited < 500 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        waited += 1;
-    }
-    assert_eq!(files(), 1);
+    let has = async |wanted: usize| {
+        let began = std::time::Instant::now();
+        while files() != wanted {
+            assert!(began.elapsed() < PATIENCE, "{} files", files());
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    has(1).await;
     drop(connection);
-    while files() > 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        waited += 1;
-        assert!(waited < 1000);
-    }
+    has(0).await;
     assert_eq!(
         server.get("/v1/assets").await.json()["items"],
         serde_json::json!([])

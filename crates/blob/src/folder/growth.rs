@@ -2,18 +2,23 @@
 //! request of its own still does; anybody else begins another file, and in the end they are copied together.
 
 use super::FolderBlobs;
-use super::write::{blocking, rename, sync_folder};
+use super::write::{blocking, remove, rename, sync_folder};
 use crate::grown::{Place, Segment, freeze, thaw};
 use crate::{BlobError, BlobKey, Grown, Written};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::PathBuf;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// Pieces are collected to this size before a thread is asked to write them.
 const PIECE_BYTES: usize = 1 << 20;
+
+/// Takers of one upload whose files are known by their names, the newest; what older ones left is found by the collector.
+const TAKERS_MAX: u64 = 1000;
 
 /// A writer of a growing file. One piece is written while the next arrives.
 #[derive(Debug)]
@@ -84,6 +89,7 @@ impl FolderBlobs {
     pub(crate) async fn abandon(
         &self,
         id: Uuid,
+        fence: u64,
         grown: Option<&Grown>,
         but: Option<&BlobKey>,
     ) -> Result<(), BlobError> {
@@ -91,13 +97,18 @@ impl FolderBlobs {
             Some(Place::Segments(segments)) => segments.as_slice(),
             _ => &[],
         };
-        let segments = segments.iter().map(|s| BlobKey::segment(id, s.fence));
-        for key in segments.chain([BlobKey::original(id)]) {
-            if but != Some(&key) {
-                self.delete(&key).await?;
-            }
-        }
-        Ok(())
+        // What a taker wrote that was killed, nobody may have recorded.
+        let takers = fence.saturating_sub(TAKERS_MAX) + 1..=fence;
+        let fences: BTreeSet<u64> = segments.iter().map(|s| s.fence).chain(takers).collect();
+        let keys = fences.into_iter().map(|fence| BlobKey::segment(id, fence));
+        let keys = keys.chain([BlobKey::original(id)]);
+        let surplus = keys.filter(|key| but != Some(key));
+        let surplus: Vec<PathBuf> = surplus.map(|key| self.path(&key)).collect();
+        blocking(move || {
+            let removed = surplus.iter().try_for_each(|path| remove(path));
+            removed.map_err(BlobError::io("giving an upload up", ""))
+        })
+        .await
     }
 }
 
@@ -213,7 +224,7 @@ impl Sink {
     }
 }
 
-pub(super) fn folder_of(blobs: &FolderBlobs, id: Uuid) -> std::path::PathBuf {
+pub(super) fn folder_of(blobs: &FolderBlobs, id: Uuid) -> PathBuf {
     let path = blobs.path(&BlobKey::original(id));
     path.parent().unwrap_or(&blobs.root).to_owned()
 }
@@ -265,10 +276,7 @@ fn join(blobs: &FolderBlobs, id: Uuid, grown: &Grown) -> Result<Written, BlobErr
 }
 
 /// So many bytes of each of these, one after the other, in a file that has no name yet.
-pub(super) fn copied(
-    blobs: &FolderBlobs,
-    parts: &[(BlobKey, u64)],
-) -> Result<std::path::PathBuf, BlobError> {
+pub(super) fn copied(blobs: &FolderBlobs, parts: &[(BlobKey, u64)]) -> Result<PathBuf, BlobError> {
     let fail = || BlobError::io("joining an upload", "");
     let path = blobs.temporary.join(Uuid::new_v4().simple().to_string());
     let mut whole = File::create_new(&path).map_err(fail())?;

@@ -2,12 +2,13 @@
 
 use super::FolderBlobs;
 use super::growth::{copied, folder_of};
-use super::write::{FolderWriter, blocking, rename, sync_folder};
+use super::write::{FolderWriter, blocking, remove, rename, sync_folder};
 use crate::incoming::Incoming;
 use crate::{BlobError, BlobKey};
 use bytes::Bytes;
 use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// A request's bytes on their way in.
@@ -61,27 +62,42 @@ impl FolderBlobs {
         blocking(move || take_in(&blobs, id, &incoming)).await
     }
 
-    pub(crate) async fn turn_away(&self, id: Uuid, but: Option<&BlobKey>) -> Result<(), BlobError> {
+    pub(crate) async fn turn_away(
+        &self,
+        id: Uuid,
+        incoming: &Incoming,
+        but: Option<&BlobKey>,
+    ) -> Result<(), BlobError> {
         let (folder, but) = (folder_of(self, id), but.map(|key| self.path(key)));
+        let has_parts = incoming.part_bytes.is_some();
+        let known = [BlobKey::incoming(id), BlobKey::original(id)].map(|key| self.path(&key));
         blocking(move || {
-            let fail = || BlobError::io("giving an upload up", "");
-            let own = id.simple().to_string();
-            for entry in fs::read_dir(folder).map_err(fail())? {
-                let entry = entry.map_err(fail())?;
-                let is_its = entry.file_name().to_string_lossy().starts_with(&own);
-                if is_its && but.as_ref() != Some(&entry.path()) {
-                    match fs::remove_file(entry.path()) {
-                        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                            return Err(fail()(error));
-                        }
-                        _ => {}
-                    }
-                }
-            }
-            Ok(())
+            // How many files there are of a part, and what they are called, only the folder tells.
+            let surplus = match has_parts {
+                true => files_of(&folder, id),
+                false => Ok(known.into()),
+            };
+            let removed = surplus.and_then(|surplus| {
+                let mut surplus = surplus.iter().filter(|path| but.as_ref() != Some(*path));
+                surplus.try_for_each(|path| remove(path))
+            });
+            removed.map_err(BlobError::io("giving an upload up", ""))
         })
         .await
     }
+}
+
+/// All files of an upload. The folder has those of many others.
+fn files_of(folder: &Path, id: Uuid) -> io::Result<Vec<PathBuf>> {
+    let own = id.simple().to_string();
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&own) {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
 }
 
 /// One file, with the name that nobody can be given an address for.

@@ -214,6 +214,14 @@ impl Sink {
     }
 }
 
+/// Removes a file. Removing what is gone is no error.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Gives the file its name, which must be free: in one step, so that of two that want the name one gets it.
 pub(super) fn rename(temporary: &Path, place: &Path) -> io::Result<()> {
     match renameat_with(CWD, temporary, CWD, place, RenameFlags::NOREPLACE) {

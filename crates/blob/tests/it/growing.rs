@@ -71,7 +71,10 @@ async fn requests_of_all_sizes_become_one_blob(given: Given) {
             given.blobs.get(&written.key).await.unwrap() == content,
             "{sizes:?}"
         );
-        let left = given.blobs.abandon(id, Some(&grown), Some(&written.key));
+        let takers = sizes.len() as u64;
+        let left = given
+            .blobs
+            .abandon(id, takers, Some(&grown), Some(&written.key));
         left.await.unwrap();
         assert_eq!(given.stored(), 1, "{sizes:?}");
         given.blobs.delete(&written.key).await.unwrap();
@@ -135,11 +138,45 @@ async fn what_is_given_up_leaves_nothing(given: Given) {
     let (id, content) = (Uuid::now_v7(), content(PART + 10));
     let first = request(&given, id, 1, None, &content, false).await;
     let second = request(&given, id, 2, Some(&first), &content, false).await;
-    given.blobs.abandon(id, Some(&second), None).await.unwrap();
-    given.blobs.abandon(id, Some(&second), None).await.unwrap();
+    for _ in 0..2 {
+        let left = given.blobs.abandon(id, 2, Some(&second), None);
+        left.await.unwrap();
+    }
     assert_eq!(given.stored(), 0);
     let gone = given.blobs.complete(id, &second).await;
     assert!(gone.is_err(), "{gone:?}");
     let misplaced = Grown::from_text("{}");
     assert!(matches!(misplaced, Err(BlobError::Io { .. })));
+}
+
+/// Processes that are killed before they could record what they wrote.
+#[tokio::test]
+async fn what_nobody_recorded_goes_with_its_upload() {
+    for ends_well in [true, false] {
+        let given = Given::folder();
+        let (id, content) = (Uuid::now_v7(), content(3000));
+        let lost = async |fence: u64, grown: Option<Grown>| {
+            let other = Given::beside(&given);
+            let mut growth = other.blobs.grow(id, fence, grown).await.unwrap();
+            add(&mut growth, &content).await;
+            growth.checkpoint().await.unwrap();
+            growth.close(false).await;
+        };
+        lost(1, None).await;
+        let first = request(&given, id, 2, None, &content[..1000], false).await;
+        lost(3, Some(first.clone())).await;
+        lost(5, Some(first.clone())).await;
+        let all = request(&given, id, 6, Some(&first), &content[1000..], true).await;
+        assert_eq!(given.stored(), 4);
+        let but = match ends_well {
+            true => Some(given.blobs.complete(id, &all).await.unwrap().key),
+            false => None,
+        };
+        let left = given.blobs.abandon(id, 6, Some(&all), but.as_ref());
+        left.await.unwrap();
+        assert_eq!(given.stored(), usize::from(ends_well));
+        if let Some(key) = but {
+            assert!(given.blobs.get(&key).await.unwrap() == content);
+        }
+    }
 }

@@ -162,6 +162,7 @@ impl Engine {
         }
         let append = Append {
             start: answer.start,
+            coming: None,
             length,
             // Where nothing told the length, the end of the answer is the end of the file.
             ends: length.is_none(),
@@ -190,6 +191,7 @@ impl Engine {
     async fn add_nothing(&self, upload: &UploadRecord) -> Result<Option<AssetId>, Trouble> {
         let append = Append {
             start: upload.bytes,
+            coming: None,
             length: None,
             ends: false,
             filename: None,
@@ -217,8 +219,9 @@ impl Engine {
         let store = self.store();
         store.advance_upload(taken.id, taken.fence, nothing).await?;
         let grown = mediaflow_blob::Grown::from_text(&taken.progress)?;
-        let removed = self.blobs().abandon(taken.id.0, grown.as_ref(), None).await;
-        if let Err(error) = removed {
+        let blobs = self.blobs();
+        let removed = blobs.abandon(taken.id.0, taken.fence, grown.as_ref(), None);
+        if let Err(error) = removed.await {
             tracing::warn!(id = %taken.id, %error, "bytes of an import stay until the collector finds them");
         }
         Ok(())

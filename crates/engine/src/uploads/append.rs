@@ -40,6 +40,8 @@ pub struct EndsAt(pub u64);
 pub struct Append<S> {
     /// Where they begin.
     pub start: u64,
+    /// How many there are, where that is announced.
+    pub coming: Option<u64>,
     /// All bytes of the upload, where the client says so only now.
     pub length: Option<u64>,
     /// Whether the upload ends with them, however many they are.
@@ -73,6 +75,8 @@ struct Progress {
     grown: Option<Grown>,
     expires_at: Timestamp,
     length: Option<u64>,
+    /// The most bytes that its key's day has room for, where its length was not held against that.
+    room: Option<u64>,
 }
 
 impl Engine {
@@ -98,14 +102,30 @@ impl Engine {
         let held = self.growing.hold(id).await;
         let taken = self.parts.store.take_upload(tenant, id).await?;
         let taken = taken.coming(Way::Tus)?;
+        if taken.is_joined() {
+            return Err(EngineError::new(
+                ErrorCode::UploadFinal,
+                "the upload consists of others, and takes no bytes of its own",
+            ));
+        }
         let bounds = super::said(&taken)?.bounds;
         let length = self.length_of(&taken, &append, &bounds)?;
+        let room = match taken.length {
+            Some(_) => None,
+            None => self.room_of_day(tenant, &bounds, taken.bytes).await?,
+        };
+        self.check_room_of_day(room, length.unwrap_or_default())?;
         let mut progress = Progress {
             recorded: taken.bytes,
             grown: Grown::from_text(&taken.progress)?,
             expires_at: taken.expires_at,
             length,
+            room,
         };
+        // Who waits for a word before it sends does not send what is too much.
+        let coming = append.coming.unwrap_or_default();
+        let end = taken.bytes.saturating_add(coming);
+        self.check_arrived(end, &progress, &bounds)?;
         let is_open = taken.asset.is_none() && !(taken.is_whole() && taken.length == length);
         if is_open {
             let grown = progress.grown.clone();
@@ -219,7 +239,7 @@ impl Engine {
                 Err(error) => break Err(error),
             };
             arrived += piece.len() as u64;
-            if let Err(error) = self.check_arrived(arrived, progress.length, bounds) {
+            if let Err(error) = self.check_arrived(arrived, progress, bounds) {
                 arrived -= piece.len() as u64;
                 break Err(error);
             }
@@ -322,16 +342,19 @@ impl Engine {
     fn check_arrived(
         &self,
         arrived: u64,
-        length: Option<u64>,
+        progress: &Progress,
         bounds: &Bounds,
     ) -> Result<(), EngineError> {
-        match length {
+        match progress.length {
             Some(length) if arrived > length => Err(EngineError::new(
                 ErrorCode::LimitBytes,
                 format!("there are more bytes than the {length} that were announced"),
             )),
             Some(_) => Ok(()),
-            None => self.check_length(Some(arrived.max(1)), bounds),
+            None => {
+                self.check_room_of_day(progress.room, arrived)?;
+                self.check_length(Some(arrived.max(1)), bounds)
+            }
         }
     }
 

@@ -60,7 +60,9 @@ impl Engine {
             .record(taken.tenant, &upload, stored, Some(finished))
             .await?;
         let but = (!is_surplus).then_some(&key);
-        if let Err(error) = self.parts.blobs.abandon(id.0, Some(&grown), but).await {
+        let blobs = &self.parts.blobs;
+        let removed = blobs.abandon(id.0, taken.fence, Some(&grown), but);
+        if let Err(error) = removed.await {
             tracing::warn!(%id, %error, "surplus bytes stay until the collector finds them");
         }
         Ok(receipt)

@@ -186,7 +186,8 @@ impl Engine {
             return Ok(());
         }
         let grown = Grown::from_text(&taken.progress)?;
-        let removed = self.parts.blobs.abandon(taken.id.0, grown.as_ref(), None);
+        let blobs = &self.parts.blobs;
+        let removed = blobs.abandon(taken.id.0, taken.fence, grown.as_ref(), None);
         if let Err(error) = removed.await {
             tracing::warn!(id = %taken.id, %error, "bytes of an upload stay until the collector finds them");
         }

@@ -1,6 +1,5 @@
 //! `[[ingest.watch]]`: a folder whose files become assets.
 
-use super::names::Names;
 use crate::config::check_name;
 use crate::imports::Said;
 use mediaflow_core::{Priority, TenantId, Visibility};
@@ -104,7 +103,6 @@ impl WatchConfig {
         {
             return Err(format!("{} must be an ending like \".done\"", of("marker")));
         }
-        Names::new(self);
         Ok(())
     }
 

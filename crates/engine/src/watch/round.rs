@@ -222,6 +222,10 @@ impl Engine {
 fn split(root: &Path, page: Vec<ImportRecord>) -> (Vec<UploadId>, Vec<UploadId>) {
     let ended = page.into_iter().filter(|import| import.due_at.is_none());
     let (there, gone): (Vec<_>, Vec<_>) = ended.partition(|import| {
+        // A name that is not UTF-8 is not all in what is remembered for people: such a file cannot be looked for.
+        if import.reference.contains(char::REPLACEMENT_CHARACTER) {
+            return true;
+        }
         let about = std::fs::symlink_metadata(root.join(&import.reference));
         // Another file under this name is another import.
         about.is_ok_and(|about| is_same(import, Shape::of(&about)))

@@ -135,17 +135,19 @@ impl Engine {
             (Turn::Gone, _) => return Ok(None),
             (Turn::Ours(upload, finished), _) => (upload, finished),
         };
+        let (root, path, shape) = (watch.config.path.clone(), found.path.clone(), found.shape);
+        let is_same = move |file: &File| {
+            file.metadata()
+                .is_ok_and(|about| Shape::of(&about) == shape)
+        };
         let accepted = async {
-            let file = open(&watch.config.path, &found.path).map_err(unreadable)?;
-            let again = file.try_clone().map_err(unreadable)?;
-            let shape = found.shape;
-            let is_same = move |file: &File| {
-                file.metadata()
-                    .is_ok_and(|about| Shape::of(&about) == shape)
-            };
-            if !is_same(&file) {
-                return Err(changed());
-            }
+            let opening = apart(move || {
+                let file = open(&root, &path)?;
+                let again = file.try_clone()?;
+                Ok(is_same(&file).then_some((file, again)))
+            });
+            let opened = opening.await.map_err(unreadable)?;
+            let (file, again) = opened.ok_or_else(changed)?;
             let bytes = ReaderStream::with_capacity(tokio::fs::File::from_std(file), PIECE_BYTES);
             let body = Box::pin(bytes);
             let upload = Upload {
@@ -153,9 +155,9 @@ impl Engine {
                 ..*upload
             };
             let complete = |upload| async move {
-                match is_same(&again) {
-                    true => Ok(upload),
-                    false => Err(changed()),
+                match apart(move || Ok(is_same(&again))).await {
+                    Ok(true) => Ok(upload),
+                    _ => Err(changed()),
                 }
             };
             self.accept_found(import.tenant, upload, finished, body, complete)
@@ -165,8 +167,9 @@ impl Engine {
             Ok(receipt) => return Ok(receipt.map(|receipt| receipt.asset)),
             Err(error) => error,
         };
-        let is_gone = is_changed(&error) || !watch.config.path.join(&found.path).exists();
-        if is_gone {
+        let path = watch.config.path.join(&found.path);
+        let is_there = tokio::fs::try_exists(path).await.unwrap_or(false);
+        if is_changed(&error) || !is_there {
             // Another file by now, or none; the next look decides about it.
             self.drop_upload(import).await?;
             self.store().forget_import(import.id).await?;
@@ -239,12 +242,11 @@ impl Engine {
             found.destination(&watch.config),
         );
         let (shape, marker) = (found.shape, watch.config.marker.clone());
-        let leaving = tokio::task::spawn_blocking(move || match to {
+        let leaving = apart(move || match to {
             Some(to) => relocate(&path, &to, shape, marker.as_deref(), asset.0),
             None => delete(&path, shape, marker.as_deref()),
         });
-        let left = leaving.await.unwrap_or_else(|e| Err(io::Error::other(e)));
-        match left {
+        match leaving.await {
             Ok(()) => Ok(self.store().forget_import(import.id).await?),
             Err(error) => {
                 let text = format!(
@@ -256,6 +258,14 @@ impl Engine {
             }
         }
     }
+}
+
+/// On a thread that may wait: the file system of another machine may not answer for a long time.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// Opens a file of the folder, and nothing that a link leads to.

@@ -115,7 +115,13 @@ impl Walk<'_> {
                 }
             };
             for entry in entries {
-                let Ok(entry) = entry else { break };
+                let entry = match entry {
+                    Ok(entry) => entry,
+                    Err(e) => {
+                        walked.unreadable.get_or_insert((folder.clone(), e));
+                        break;
+                    }
+                };
                 let (name, path) = (entry.file_name(), folder.join(entry.file_name()));
                 let shown = name.to_string_lossy();
                 let Ok(kind) = entry.file_type() else {

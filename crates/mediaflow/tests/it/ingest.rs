@@ -2,11 +2,13 @@
 
 use crate::given;
 use crate::pictures;
-use crate::server::{Server, mediaflow, run, stderr, stdout};
+use crate::server::{PATIENCE, Server, mediaflow, run, stderr, stdout};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 const PROFILES: [&str; 6] = [
     "thumbnail",
@@ -182,6 +184,39 @@ async fn standard_input_is_a_file_too() {
         (assets[0]["file"].as_str(), assets[0]["state"].as_str()),
         (Some("-"), Some("ready"))
     );
+}
+
+#[tokio::test]
+async fn a_run_of_small_files_lives_through_a_restart_of_the_server() {
+    const FILES: usize = 150;
+    let folder = given::config("[worker]\ncpu = 1\n");
+    for n in 0..FILES {
+        let photo = pictures::photo(32, 24, n as u32);
+        given::write(folder.path(), &format!("in/{n}.jpg"), &photo);
+    }
+    let server = Server::start(folder.path());
+    let listen = server.base.strip_prefix("http://").unwrap().to_owned();
+    let args = ["ingest", "--server", &server.base, "--json", "--no-wait"];
+    let mut ingest = mediaflow();
+    ingest.current_dir(folder.path()).args(args).arg("in");
+    let child = ingest.stdout(Stdio::piped()).spawn().unwrap();
+    let stored = async |server: &Server| {
+        let page = server.get("/v1/assets?limit=200").await;
+        page["items"].as_array().unwrap().len()
+    };
+    let began = Instant::now();
+    while stored(&server).await == 0 {
+        assert!(began.elapsed() < PATIENCE, "nothing arrives");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.kill();
+    let server = Server::start_at(folder.path(), &listen);
+    let ended = child.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    let assets: Vec<Value> = serde_json::from_slice(&ended.stdout).unwrap();
+    let ids: HashSet<_> = assets.iter().map(|a| a["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), FILES);
+    assert_eq!(stored(&server).await, FILES, "none is there twice");
 }
 
 #[test]

@@ -224,8 +224,12 @@ async fn cut_connections_and_lies_cost_only_what_had_not_arrived() {
         .concat();
         let line = raw(&server, &text, &body);
         if sent.len() == rest.len() {
-            assert_eq!(status(line), "204");
-            break;
+            match &*status(line) {
+                "204" => break,
+                // What was cut off before came in only now.
+                told => assert_eq!(told, "409"),
+            }
+            continue;
         }
         drop(line);
         cuts += 1;
@@ -246,6 +250,12 @@ async fn cut_connections_and_lies_cost_only_what_had_not_arrived() {
         (
             "Upload-Offset: 0\r\nContent-Length: 11",
             "12345678901",
+            "413",
+        ),
+        // Nothing is sent in vain by who asks before.
+        (
+            "Upload-Offset: 0\r\nExpect: 100-continue\r\nContent-Length: 11",
+            "",
             "413",
         ),
         (

@@ -219,6 +219,21 @@ impl Premises {
             .await
     }
 
+    /// How many uploads by clients and how many imports have begun and not ended. They do not move; what lies in watched folders is found
+    /// again at the new place.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn under_way(&self) -> Result<(u64, u64), StoreError> {
+        let uploads = self.count(
+            "SELECT count(*) FROM uploads WHERE asset IS NULL AND state <> 'refused' AND id NOT IN (SELECT id FROM imports)",
+        );
+        let imports = self.count(
+            "SELECT count(*) FROM imports WHERE due_at IS NOT NULL AND source NOT LIKE 'watch %'",
+        );
+        Ok((uploads.await?, imports.await?))
+    }
+
     /// How many blobs there are, and their bytes together.
     ///
     /// # Errors

@@ -30,6 +30,8 @@ pub struct Table {
     pub columns: &'static [(&'static str, Kind)],
     /// The order that new numbers are given in, where rows get some.
     pub order: Option<&'static str>,
+    /// Which rows move, where not all do.
+    pub only: Option<&'static str>,
 }
 
 /// What is in one column.
@@ -51,12 +53,13 @@ pub(crate) type Row = Vec<Value>;
 pub(crate) const ROWS_TOGETHER: usize = 500;
 
 impl Table {
-    /// Reads all rows.
+    /// Reads all rows that move.
     pub(crate) fn select(&self) -> String {
+        let only = self.only.map(|o| format!(" WHERE {o}"));
         let order = self.order.map(|o| format!(" ORDER BY {o}"));
         let names = self.names().collect::<Vec<_>>().join(", ");
-        let order = order.unwrap_or_default();
-        format!("SELECT {names} FROM {}{order}", self.name)
+        let (only, order) = (only.unwrap_or_default(), order.unwrap_or_default());
+        format!("SELECT {names} FROM {}{only}{order}", self.name)
     }
 
     /// The columns' names.

@@ -9,6 +9,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "tenants",
         order: None,
+        only: None,
         columns: &[
             ("id", Id), ("vtime", Int), ("weight", Int), ("name", Text), ("running_max", Int), ("waiting_max", Int),
         ],
@@ -16,6 +17,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "blobs",
         order: None,
+        only: None,
         columns: &[
             ("id", Id), ("tenant", Id), ("sha256", Bytes), ("bytes", Int), ("key", Text), ("created_at", Int),
             ("condemned_at", Int),
@@ -24,6 +26,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "orphans",
         order: None,
+        only: None,
         columns: &[
             ("blob", Id), ("since", Int),
         ],
@@ -31,6 +34,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "pins",
         order: None,
+        only: None,
         columns: &[
             ("tenant", Id), ("name", Text), ("blob", Id),
         ],
@@ -38,6 +42,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "assets",
         order: Some("created_at, id"),
+        only: None,
         columns: &[
             ("id", Id), ("tenant", Id), ("state", Text), ("in_review", Flag), ("generation", Int), ("published", Int),
             ("kind", Text), ("original", Id), ("original_sha256", Bytes), ("original_bytes", Int),
@@ -51,6 +56,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "tags",
         order: None,
+        only: None,
         columns: &[
             ("tenant", Id), ("tag", Text), ("created_at", Int), ("asset", Id),
         ],
@@ -58,6 +64,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "recipes",
         order: None,
+        only: None,
         columns: &[
             ("hash", Bytes), ("json", Text),
         ],
@@ -65,6 +72,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "settings",
         order: None,
+        only: None,
         columns: &[
             ("hash", Bytes), ("json", Text),
         ],
@@ -72,6 +80,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "runs",
         order: None,
+        only: None,
         columns: &[
             ("asset", Id), ("generation", Int), ("state", Text), ("verdict", Text), ("steps", Text),
             ("showing", Flag), ("sequence", Int), ("recipe", Bytes), ("settings", Bytes), ("watermark", Flag),
@@ -81,6 +90,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "tasks",
         order: None,
+        only: None,
         columns: &[
             ("id", Id), ("tenant", Id), ("asset", Id), ("generation", Int), ("step", Int), ("number", Int),
             ("operation", Text), ("queue", Text), ("lane", Int), ("rank", Int), ("state", Text), ("fence", Int),
@@ -93,6 +103,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "attempts",
         order: None,
+        only: None,
         columns: &[
             ("task", Id), ("fence", Int), ("number", Int), ("worker", Text), ("request", Bytes), ("started_at", Int),
             ("ended_at", Int), ("outcome", Text), ("code", Text), ("message", Text),
@@ -101,6 +112,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "facts",
         order: None,
+        only: None,
         columns: &[
             ("asset", Id), ("operation", Text), ("generation", Int), ("json", Text),
         ],
@@ -108,6 +120,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "renditions",
         order: None,
+        only: None,
         columns: &[
             ("asset", Id), ("generation", Int), ("profile", Text), ("format", Text), ("tenant", Id), ("width", Int),
             ("height", Int), ("animated", Flag), ("derivation", Bytes), ("blob", Id),
@@ -116,6 +129,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "tracks",
         order: None,
+        only: None,
         columns: &[
             ("asset", Id), ("generation", Int), ("name", Text), ("kind", Text), ("codecs", Text), ("width", Int),
             ("height", Int), ("said", Text), ("timescale", Int), ("segments", Int), ("packaging", Text), ("blob", Id),
@@ -125,6 +139,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "segments",
         order: None,
+        only: None,
         columns: &[
             ("asset", Id), ("generation", Int), ("track", Text), ("number", Int), ("duration", Int),
             ("key_bytes", Int), ("blob", Id),
@@ -133,6 +148,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "captions",
         order: None,
+        only: None,
         columns: &[
             ("asset", Id), ("generation", Int), ("name", Text), ("language", Text), ("label", Text), ("blob", Id),
         ],
@@ -140,6 +156,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "pieces",
         order: None,
+        only: None,
         columns: &[
             ("asset", Id), ("generation", Int), ("number", Int), ("blob", Id),
         ],
@@ -147,6 +164,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "events",
         order: Some("position"),
+        only: None,
         columns: &[
             ("position", Int), ("tenant", Id), ("asset", Id), ("sequence", Int), ("id", Id), ("type", Text),
             ("at", Int), ("data", Text),
@@ -155,6 +173,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "history",
         order: None,
+        only: None,
         columns: &[
             ("one", Int), ("pruned", Int),
         ],
@@ -162,6 +181,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "outlets",
         order: None,
+        only: None,
         columns: &[
             ("name", Text), ("position", Int),
         ],
@@ -169,6 +189,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "purges",
         order: Some("id"),
+        only: None,
         columns: &[
             ("asset", Id), ("paths", Text), ("attempts", Int), ("due_at", Int),
         ],
@@ -176,13 +197,37 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "idempotency",
         order: None,
+        only: None,
         columns: &[
             ("tenant", Id), ("key", Text), ("digest", Bytes), ("asset", Id), ("created_at", Int),
         ],
     },
     Table {
+        name: "uploads",
+        order: None,
+        // Bytes that are not whole yet do not move.
+        only: Some("asset IS NOT NULL"),
+        columns: &[
+            ("id", Id), ("tenant", Id), ("key", Id), ("fence", Int), ("length", Int), ("bytes", Int), ("progress", Text),
+            ("concat", Text), ("said", Text), ("metadata", Text), ("correlation_id", Text), ("asset", Id),
+            ("created_at", Int), ("expires_at", Int), ("way", Text), ("state", Text), ("refusal", Text),
+        ],
+    },
+    Table {
+        name: "imports",
+        order: None,
+        // What was taken from watched folders and other buckets is not taken again at the new place.
+        only: Some("due_at IS NULL OR id IN (SELECT id FROM uploads WHERE asset IS NOT NULL)"),
+        columns: &[
+            ("id", Id), ("tenant", Id), ("source", Text), ("reference", Text), ("mark", Text), ("digest", Bytes),
+            ("validator", Text), ("tries", Int), ("code", Text), ("message", Text), ("asset", Id), ("due_at", Int),
+            ("created_at", Int), ("expires_at", Int),
+        ],
+    },
+    Table {
         name: "api_keys",
         order: None,
+        only: None,
         columns: &[
             ("id", Id), ("tenant", Id), ("name", Text), ("scopes", Text), ("secret_sha256", Bytes),
             ("created_at", Int), ("revoked_at", Int), ("limits", Text),
@@ -191,6 +236,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "webhooks",
         order: None,
+        only: None,
         columns: &[
             ("id", Id), ("tenant", Id), ("url", Text), ("types", Text), ("description", Text), ("off_because", Text),
             ("after_position", Int), ("secret", Bytes), ("old_secret", Bytes), ("old_until", Int), ("created_at", Int),
@@ -200,6 +246,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "webhook_deliveries",
         order: None,
+        only: None,
         columns: &[
             ("webhook", Id), ("event", Id), ("asset", Id), ("type", Text), ("body", Text), ("state", Text), ("run", Int),
             ("attempts", Int), ("tries", Text), ("created_at", Int), ("due_at", Int), ("last_at", Int), ("status", Int),
@@ -209,6 +256,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "switches",
         order: None,
+        only: None,
         columns: &[
             ("name", Text), ("value", Text),
         ],
@@ -216,6 +264,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "changes",
         order: Some("id"),
+        only: None,
         columns: &[
             ("switch", Text), ("before", Text), ("after", Text), ("who", Text), ("at", Int),
         ],
@@ -223,6 +272,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "flows",
         order: None,
+        only: None,
         columns: &[
             ("tenant", Id), ("queue", Text), ("priority", Int), ("vtime", Int),
         ],
@@ -230,6 +280,7 @@ pub const TABLES: &[Table] = &[
     Table {
         name: "clock",
         order: None,
+        only: None,
         columns: &[
             ("one", Int), ("vtime", Int),
         ],
@@ -267,13 +318,10 @@ pub const LEFT_BEHIND: &[&str] = &[
     "ready_deltas",
     "unfinished",
     "unfinished_deltas",
-    // Bytes that are not whole yet do not move; their clients begin again. What is fetched is asked for again.
-    "uploads",
     // Of a day.
     "key_usage",
     // They live for minutes.
     "upload_tokens",
-    "imports",
     // Of the last hour.
     "queue_minutes",
 ];

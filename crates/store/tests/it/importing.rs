@@ -19,7 +19,7 @@ on_every_store! {
     what_has_ended_is_forgotten_in_time,
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 fn new(reference: &str) -> NewImport {
     NewImport {
@@ -42,7 +42,7 @@ fn new(reference: &str) -> NewImport {
     }
 }
 
-fn marked(reference: &str, said: &str) -> NewImport {
+pub(crate) fn marked(reference: &str, said: &str) -> NewImport {
     let digest = Sha256::of(said.as_bytes());
     NewImport {
         mark: Some(Mark {
@@ -53,7 +53,7 @@ fn marked(reference: &str, said: &str) -> NewImport {
     }
 }
 
-fn change(next: ImportNext) -> ImportChange {
+pub(crate) fn change(next: ImportNext) -> ImportChange {
     ImportChange {
         validator: Some("\"v1\"".into()),
         tries: 3,

@@ -2,13 +2,14 @@
 
 use crate::check;
 use crate::given::{FakeWorld, Given, LEASE, TENANT, output, step_of};
+use crate::importing::{HOUR, change, marked};
 use crate::stores::{Database, Dbms, Place, run};
 use mediaflow_core::{AssetState, ErrorCode, Failure, ModerationPolicy, Sha256, TaskState};
 use mediaflow_store::moving::{Installation, LEFT_BEHIND, Phase, Premises, TABLES, copy};
 use mediaflow_store::{
-    Attempted, DeliveryNext, DeliveryTry, Idempotency, NewBlob, NewDelivery, NewKey, NewWebhook,
-    PostgresOptions, ReplayFilter, Report, Scope, Search, SigningKeys, StoreError, Switch,
-    TaskFilter,
+    Attempted, DeliveryNext, DeliveryTry, FinishedUpload, Idempotency, ImportNext, NewBlob,
+    NewDelivery, NewKey, NewWebhook, PostgresOptions, ReplayFilter, Report, Scope, Search,
+    SigningKeys, StoreError, Switch, TaskFilter,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -79,6 +80,7 @@ impl Given {
         };
         self.store.add_key(key).await.unwrap();
         self.webhook_at_work().await;
+        self.files_of_a_watched_folder().await;
         assert_eq!(self.record(review).await.state, AssetState::InReview);
         assert!(!self.store.streams(film).await.unwrap().tracks.is_empty());
         // Readers of PostgreSQL see events when they have their numbers.
@@ -87,6 +89,29 @@ impl Given {
 }
 
 impl Given {
+    /// One that became an asset, and one that is on its way.
+    async fn files_of_a_watched_folder(&mut self) {
+        let (import, _) = self.store.open_import(marked("kept", "a")).await.unwrap();
+        let taken = self.store.take_upload(TENANT, import.id).await.unwrap();
+        let mut upload = self.upload();
+        upload.upload = Some(FinishedUpload {
+            id: taken.id,
+            fence: taken.fence,
+            kept: HOUR,
+        });
+        let accepted = self.accept(upload).await;
+        let done = change(ImportNext::Done(accepted.asset));
+        self.store.save_import(import.id, done).await.unwrap();
+        self.store.open_import(marked("late", "a")).await.unwrap();
+    }
+
+    /// Which of them are known.
+    async fn known_files(&self) -> Vec<String> {
+        let marks = ["kept", "late"].map(|name| format!("mark of {name}"));
+        let known = self.store.marked(&marks).await.unwrap();
+        known.into_iter().map(|(mark, _)| mark).collect()
+    }
+
     /// A webhook that is signed with two keys, and of what it is told one thing is there and one waits.
     async fn webhook_at_work(&self) {
         let new = NewWebhook {
@@ -173,7 +198,12 @@ async fn dump(given: &Given) -> Vec<(&'static str, BTreeSet<String>)> {
             .iter()
             .map(|(name, _)| format!("coalesce(quote({name}), 'null')"))
             .collect();
-        let sql = format!("SELECT {} FROM {}", columns.join(" || ',' || "), table.name);
+        let sql = format!(
+            "SELECT {} FROM {} WHERE {}",
+            columns.join(" || ',' || "),
+            table.name,
+            table.only.unwrap_or("1 = 1")
+        );
         let rows = look.ask::<1>(&sql).await;
         tables.push((table.name, rows.into_iter().flatten().flatten().collect()));
     }
@@ -202,6 +232,8 @@ fn an_installation_moves_there_and_back_and_lives_on() {
         there.reopen().await;
         let arrived = there.store.feed(TENANT, 0, 200).await.unwrap();
         assert_eq!(arrived.items, feed.items);
+        assert_eq!(given.known_files().await.len(), 2);
+        assert_eq!(there.known_files().await, ["mark of kept"]);
         let found = there.store.search(TENANT, &all()).await.unwrap();
         assert_eq!(format!("{:?}", found.items), format!("{:?}", records.items));
         let words = Search {

@@ -1,7 +1,8 @@
 //! The protocol's extensions, keys, and pages of other sites.
 
-use super::{BYTES, add, became, broken, files, head, metadata, offset, open, send};
+use super::{BYTES, VERSION, add, became, broken, files, head, held, metadata, offset, open, send};
 use crate::given::{Server, Wish};
+use crate::imports::PATIENCE;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -13,7 +14,8 @@ use mediaflow_core::Sha256;
 use mediaflow_engine::UploadLimits;
 use mediaflow_engine::store::Scope;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn a_file_that_comes_with_the_first_request_is_an_asset_at_once() {
@@ -178,6 +180,10 @@ async fn parts_are_joined_in_the_order_that_is_said() {
         after.header("upload-concat").starts_with("final;"),
         "{after:?}"
     );
+    for (start, body) in [(10, ""), (10, "more"), (0, "photograph")] {
+        let more = add(&server, path, start, body).await;
+        more.problem(403, "upload.final");
+    }
     // Said again because the answer was lost.
     let again = send(&server, "POST", "/v1/tus", &[&concat, &said], "").await;
     assert_eq!(
@@ -238,6 +244,31 @@ async fn an_upload_is_given_up_with_its_bytes() {
     add(&server, &path, 5, "graph")
         .await
         .problem(404, "upload.not_found");
+}
+
+#[tokio::test]
+async fn an_upload_whose_address_nobody_heard_of_is_given_up() {
+    let server = Arc::new(Server::new());
+    for path in ["/v1/tus", "/v1/assets"] {
+        let (body, is_read, end) = held("photo");
+        let at = Arc::clone(&server);
+        let sending = tokio::spawn(async move {
+            let headers = [VERSION, BYTES, "upload-length: 10", "upload-complete: ?0"];
+            at.send("POST", path, &headers, body).await
+        });
+        is_read.notified().await;
+        let list = server.get("/v1/uploads").await.json();
+        assert_eq!(list["items"].as_array().unwrap().len(), 1, "{path}");
+        // The client goes away, and then the line breaks.
+        sending.abort();
+        assert!(sending.await.unwrap_err().is_cancelled());
+        end.send(Err(std::io::Error::other("cut"))).unwrap();
+        let began = Instant::now();
+        while server.get("/v1/uploads").await.json()["items"] != serde_json::json!([]) {
+            assert!(began.elapsed() < PATIENCE, "{path}: it stays open");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 pub(crate) const VERSION: &str = "tus-resumable: 1.0.0";
 pub(crate) const BYTES: &str = "content-type: application/offset+octet-stream";
@@ -101,4 +101,20 @@ pub(super) fn endless(bytes: &'static str) -> (Body, Arc<Notify>) {
     });
     let first = stream::iter([Ok(Bytes::from(bytes))]);
     (Body::from_stream(first.chain(silence)), read)
+}
+
+/// A body of which the end is told later; it tells when its bytes were read.
+pub(crate) fn held(
+    bytes: &'static str,
+) -> (Body, Arc<Notify>, oneshot::Sender<std::io::Result<Bytes>>) {
+    let read = Arc::<Notify>::default();
+    let (end, told) = oneshot::channel();
+    let tell = Arc::clone(&read);
+    let rest = async move {
+        tell.notify_one();
+        told.await.unwrap()
+    };
+    let first = stream::iter([Ok(Bytes::from(bytes))]);
+    let body = Body::from_stream(first.chain(stream::once(rest)));
+    (body, read, end)
 }

@@ -1,4 +1,4 @@
-//! What the user named, as files: folders are walked lazily and in order, hidden entries are skipped.
+//! What the user named, as files: folders are walked lazily, small ones in order; hidden entries are skipped.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -30,35 +30,87 @@ impl Input {
     }
 }
 
-/// All files, one folder's listing at a time.
+/// Names of one folder that are in memory together. Larger folders are in order only within so many.
+const TOGETHER: usize = 4096;
+
+/// All files, some names of a folder at a time.
 pub(super) struct Files {
     /// The folders that are open, the innermost last; the first are the user's own words.
-    open: Vec<std::vec::IntoIter<PathBuf>>,
+    open: Vec<Listing>,
+}
+
+/// What is left of a folder.
+struct Listing {
+    folder: PathBuf,
+    /// Those that were read, in order.
+    names: std::vec::IntoIter<PathBuf>,
+    /// Those that were not, where there are any.
+    rest: Option<fs::ReadDir>,
+}
+
+impl Listing {
+    fn of(folder: PathBuf) -> io::Result<Self> {
+        let rest = Some(fs::read_dir(&folder)?);
+        let names = Vec::new().into_iter();
+        Ok(Self {
+            folder,
+            names,
+            rest,
+        })
+    }
+
+    fn next(&mut self) -> io::Result<Option<PathBuf>> {
+        if let Some(path) = self.names.next() {
+            return Ok(Some(path));
+        }
+        let Some(mut rest) = self.rest.take() else {
+            return Ok(None);
+        };
+        let mut names = Vec::new();
+        while names.len() < TOGETHER
+            && let Some(entry) = rest.next()
+        {
+            let entry = entry?;
+            if !entry.file_name().as_bytes().starts_with(b".") {
+                names.push(entry.path());
+            }
+        }
+        if names.len() == TOGETHER {
+            self.rest = Some(rest);
+        }
+        names.sort();
+        self.names = names.into_iter();
+        Ok(self.names.next())
+    }
 }
 
 impl Files {
     pub(super) fn new(inputs: Vec<PathBuf>) -> Self {
         Self {
-            open: vec![inputs.into_iter()],
+            open: vec![Listing {
+                folder: PathBuf::new(),
+                names: inputs.into_iter(),
+                rest: None,
+            }],
         }
     }
 
-    fn look_at(&mut self, path: PathBuf) -> io::Result<Option<Input>> {
+    fn look_at(&mut self, path: &Path) -> io::Result<Option<Input>> {
         let is_named = self.open.len() == 1;
         if is_named && path.as_os_str() == OsStr::new("-") {
             return Ok(Some(Input::StandardInput));
         }
-        let about = fs::metadata(&path)?;
+        let about = fs::metadata(path)?;
         // A link inside a folder could lead back to where we are.
-        let is_link = || fs::symlink_metadata(&path).is_ok_and(|m| m.is_symlink());
+        let is_link = || fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
         if about.is_dir() {
             if is_named || !is_link() {
-                self.open.push(listing(&path)?.into_iter());
+                self.open.push(Listing::of(path.to_owned())?);
             }
             return Ok(None);
         }
         if about.is_file() || is_named {
-            return Ok(Some(Input::File(path)));
+            return Ok(Some(Input::File(path.to_owned())));
         }
         Ok(None)
     }
@@ -68,39 +120,34 @@ impl Iterator for Files {
     type Item = Result<Input, Unreadable>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let Some(path) = self.open.last_mut()?.next() else {
-                self.open.pop();
-                continue;
-            };
+        let unreadable = |path: &Path, error: io::Error| {
             let name = path.display().to_string();
-            match self.look_at(path) {
+            let reason = error.to_string();
+            Some(Err(Unreadable { name, reason }))
+        };
+        loop {
+            let listing = self.open.last_mut()?;
+            let path = match listing.next() {
+                Ok(Some(path)) => path,
+                Ok(None) => {
+                    self.open.pop();
+                    continue;
+                }
+                Err(error) => return unreadable(&listing.folder, error),
+            };
+            match self.look_at(&path) {
                 Ok(Some(input)) => return Some(Ok(input)),
                 Ok(None) => {}
-                Err(e) => {
-                    let reason = e.to_string();
-                    return Some(Err(Unreadable { name, reason }));
-                }
+                Err(error) => return unreadable(&path, error),
             }
         }
     }
 }
 
-fn listing(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if !entry.file_name().as_bytes().starts_with(b".") {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn folders_are_walked_in_order_without_hidden_files() {
@@ -129,5 +176,21 @@ mod tests {
         );
         assert!(names[5].starts_with("? No such file"), "{names:?}");
         assert_eq!(names.len(), 6);
+    }
+
+    #[test]
+    fn of_a_large_folder_some_names_are_known_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let all = 2 * TOGETHER + 7;
+        for n in 0..all {
+            fs::write(folder.path().join(format!("{n}.jpg")), b"").unwrap();
+        }
+        let mut files = Files::new(vec![folder.path().to_owned()]);
+        let mut found = HashSet::new();
+        while let Some(file) = files.next() {
+            found.insert(file.unwrap().name());
+            assert!(files.open.iter().all(|open| open.names.len() < TOGETHER));
+        }
+        assert_eq!(found.len(), all);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::journal::Journal;
 use super::progress::Progress;
-use super::upload::{PIECE_BYTES, unreadable};
+use super::upload::{ABSENCE_MAX, PIECE_BYTES, unreadable};
 use crate::client::{Client, Trouble};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -15,13 +15,11 @@ use std::io::{self, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
-/// A server that is away is waited for so long after the last byte that it took.
-const ABSENCE_MAX: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// A connection over which nothing goes for so long is dead.
@@ -47,6 +45,8 @@ pub(super) struct Resumable<'a> {
     pub(super) client: &'a Client,
     pub(super) path: &'a Path,
     pub(super) bytes: u64,
+    /// When it was written last; of a file that was written since, parts of two would be joined.
+    pub(super) changed: Option<SystemTime>,
     /// Names and values as the query of a single request has them.
     pub(super) said: &'a [(&'static str, String)],
     pub(super) progress: &'a Progress,
@@ -89,7 +89,7 @@ impl Resumable<'_> {
     /// Whether trying again cannot help. A server that never answered is none; one that did may come back.
     fn is_hopeless(&self, trouble: &Trouble, reached: u64) -> bool {
         match trouble {
-            Trouble::Unreachable(_) => reached == 0,
+            Trouble::Unreachable(_) => reached == 0 && !self.client.has_answered(),
             Trouble::Refused { code, again, .. } => {
                 let passes = [
                     "upload.offset",
@@ -204,7 +204,8 @@ impl Resumable<'_> {
 
     async fn rest(&self, start: u64, left: u64, sent: &Arc<AtomicU64>) -> io::Result<Body> {
         let mut file = File::open(self.path).await?;
-        if file.metadata().await?.len() != self.bytes {
+        let about = file.metadata().await?;
+        if about.len() != self.bytes || about.modified().ok() != self.changed {
             return Err(io::Error::other("the file is being changed"));
         }
         file.seek(SeekFrom::Start(start)).await?;

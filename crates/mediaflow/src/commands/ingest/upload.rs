@@ -9,14 +9,17 @@ use futures_util::TryStreamExt as _;
 use reqwest::Body;
 use serde_json::Value;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
 const TRIES_MAX: u32 = 12;
 /// Sending so much again costs less than asking how far it is.
 const SMALL_BYTES_MAX: u64 = 8 << 20;
+const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A server that was there and is away, as for a restart, is waited for so long.
+pub(super) const ABSENCE_MAX: Duration = Duration::from_secs(300);
 pub(super) const PIECE_BYTES: usize = 256 << 10;
 
 /// Uploads it; answers the receipt.
@@ -44,26 +47,35 @@ pub(super) async fn upload(
             client,
             path,
             bytes: about.len(),
+            changed: about.modified().ok(),
             said: &query,
             progress,
         };
         return resumable.upload().await;
     }
-    let mut tries = 1;
+    let (mut tries, mut seen) = (1, Instant::now());
     loop {
         let (length, body) = open(input, progress)
             .await
             .map_err(|e| unreadable(e.to_string()))?;
         let answer = client.upload(&query, &idempotency_key, length, body).await;
-        match answer {
+        let pause = match &answer {
+            // It was read, and cannot be read again.
+            _ if matches!(input, Input::StandardInput) => return answer,
             Err(Trouble::Refused {
                 again: Some(pause), ..
-            }) if tries < TRIES_MAX && matches!(input, Input::File(_)) => {
-                tries += 1;
-                tokio::time::sleep(pause.min(PAUSE_MAX)).await;
+            }) if tries < TRIES_MAX => {
+                (tries, seen) = (tries + 1, Instant::now());
+                *pause
             }
-            answer => return answer,
-        }
+            Err(Trouble::Unreachable(_))
+                if client.has_answered() && seen.elapsed() < ABSENCE_MAX =>
+            {
+                PAUSE
+            }
+            _ => return answer,
+        };
+        tokio::time::sleep(pause.min(PAUSE_MAX)).await;
     }
 }
 

@@ -101,6 +101,10 @@ impl End {
         self.premises.running().await.map_err(|e| self.failed(e))
     }
 
+    pub(super) async fn under_way(&self) -> Result<(u64, u64), Fault> {
+        self.premises.under_way().await.map_err(|e| self.failed(e))
+    }
+
     pub(super) async fn forget_arrivals(&self) -> Result<(), Fault> {
         let forgotten = self.premises.forget_arrivals().await;
         forgotten.map_err(|e| self.failed(e))

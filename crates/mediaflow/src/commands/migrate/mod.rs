@@ -200,6 +200,7 @@ impl Move<'_> {
         if there.phase == Phase::Closed {
             return Ok(());
         }
+        self.tell_of_unfinished().await?;
         for pass in 1..=PASSES_MAX {
             let done = self.copying.pass(false).await?;
             say(format!(
@@ -211,6 +212,37 @@ impl Move<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What clients and other servers are in the middle of is begun again at the new place, unless somebody waits for its end.
+    async fn tell_of_unfinished(&self) -> Result<(), Fault> {
+        let (uploads, imports) = self.from.under_way().await?;
+        let left = [
+            (
+                uploads,
+                "upload",
+                "its client begins again",
+                "their clients begin again",
+            ),
+            (imports, "import", "ask for it again", "ask for them again"),
+        ];
+        let left = left.into_iter().filter_map(|(n, what, one, many)| match n {
+            0 => None,
+            1 => Some(format!(
+                "1 {what} is not finished and does not move; {one} at the new place"
+            )),
+            n => Some(format!(
+                "{n} {what}s are not finished and do not move; {many} at the new place"
+            )),
+        });
+        let left: Vec<String> = left.collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        say(format!(
+            "{}\nto let them end here, stop this, run `mediaflow switches set uploads off`, and move when `GET /v1/uploads` lists none",
+            left.join("\n")
+        ))
     }
 
     /// The time in which the source takes no changes.
