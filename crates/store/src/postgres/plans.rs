@@ -47,7 +47,8 @@ struct Database {
     _server: mediaflow_servers::Postgres,
 }
 
-struct World;
+/// Time stands still, and no two of its ids differ.
+pub(super) struct World;
 
 impl crate::Environment for World {
     fn now(&self) -> mediaflow_core::Timestamp {
