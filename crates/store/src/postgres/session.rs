@@ -115,9 +115,10 @@ impl Session {
         Ok(())
     }
 
-    /// Prepares all statements anew: a migration changed what they answer.
+    /// Has all statements prepared anew, on every connection: a migration changed what they answer, and who tries again may be given
+    /// any of them.
     fn forget(&self) {
-        self.conn().statement_cache.clear();
+        self.core.pool.forget_statements();
     }
 
     fn conn(&self) -> &Object {
