@@ -8,6 +8,7 @@ mod expirer;
 mod importer;
 mod pruner;
 mod purger;
+mod standstill;
 mod storage_events;
 mod sweeper;
 mod teller;
@@ -15,6 +16,7 @@ mod watcher;
 mod webhooks;
 
 pub use announcer::announce;
+pub(crate) use standstill::Standstill;
 pub(crate) use teller::OUTLET;
 
 pub use collector::{Shelf, delete_condemned, delete_strays};
