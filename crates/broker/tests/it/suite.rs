@@ -137,6 +137,21 @@ pub(crate) async fn own_queues<P: Place>(scene: &Scene<P>) {
     assert!(before.iter().all(|ring| ring.queue == Queue::Video));
 }
 
+/// The first rings of a process are for queues that are not there yet, and make them.
+pub(crate) async fn rung_first<P: Place>(scene: &Scene<P>) {
+    let rings: Vec<Ring> = Queue::ALL.iter().map(|&queue| ring(queue, 0)).collect();
+    let mut errors = Vec::new();
+    // A loaded machine may be too late now and then.
+    for n in 0..4 {
+        let broker = scene.place().open(&format!("{}-{n}", scene.name));
+        match broker.announce(&rings).await {
+            Ok(()) => return,
+            Err(error) => errors.push(error.to_string()),
+        }
+    }
+    panic!("{errors:?}");
+}
+
 pub(crate) async fn many<P: Place>(scene: &Scene<P>) {
     let broker = &scene.broker;
     let mut listener = listening(broker, &[Queue::Video]).await;
