@@ -46,6 +46,9 @@ impl Params {
     pub(crate) fn take(&mut self, name: &str) -> Result<Option<String>, EngineError> {
         let mut values = self.take_all(name);
         match values.len() {
+            _ if values.iter().any(|value| value.contains('\0')) => {
+                Err(invalid(format!("`{name}` has a NUL character")))
+            }
             0 | 1 => Ok(values.pop()),
             _ => Err(invalid(format!("`{name}` is given more than once"))),
         }

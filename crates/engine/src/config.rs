@@ -249,7 +249,7 @@ pub struct RetentionConfig {
     /// Events, in days; for ever when missing. In PostgreSQL they go in parts, up to an eighth of it later. None goes before the outlet of `[events]` was
     /// told of it, and was planned for webhooks.
     pub events_days: Option<u64>,
-    /// Tasks and attempts of generations that a newer one replaced, and of deleted assets, in days; for ever when missing.
+    /// Tasks, attempts and runs of generations that a newer one replaced, and tasks and attempts of deleted assets, in days; for ever when missing.
     pub tasks_days: Option<u64>,
 }
 

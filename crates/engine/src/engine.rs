@@ -5,7 +5,7 @@ use crate::config::{
 };
 use crate::imports::Tally;
 use crate::metrics::Metrics;
-use crate::services::OUTLET;
+use crate::services::{OUTLET, Standstill};
 use crate::stock::Stocktaking;
 use crate::uploads::Growing;
 use crate::{
@@ -82,6 +82,7 @@ pub struct Engine {
     pub(crate) measuring: Semaphore,
     pub(crate) running_keys: Mutex<HashSet<(TenantId, String)>>,
     pub(crate) stocktaking: Stocktaking,
+    pub(crate) standstill: Standstill,
 }
 
 impl Engine {
@@ -101,6 +102,7 @@ impl Engine {
             measuring: Semaphore::new(1),
             running_keys: Mutex::default(),
             stocktaking: Stocktaking::default(),
+            standstill: Standstill::default(),
         }
     }
 

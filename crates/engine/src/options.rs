@@ -37,6 +37,18 @@ impl Engine {
                 "a tag is empty",
             ));
         }
+        // PostgreSQL takes it in no text, so nobody does.
+        if options
+            .title
+            .iter()
+            .chain(&options.tags)
+            .any(|text| text.contains('\0'))
+        {
+            return Err(EngineError::new(
+                ErrorCode::RequestInvalid,
+                "neither the title nor a tag can have a NUL character",
+            ));
+        }
         let metadata = serde_json::to_vec(&options.metadata).map_or(usize::MAX, |json| json.len());
         if metadata > limits.metadata_bytes_max {
             return too_long("`metadata` has too many bytes", limits.metadata_bytes_max);

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// Three times as long as workers leave between two signs of life: who says nothing for longer counts as gone.
-pub const SILENCE_MAX: Duration = Duration::from_secs(15);
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// Whether a worker that was heard of then lives now.
 pub(crate) fn is_living(seen_at: Timestamp, now: Timestamp) -> bool {
@@ -78,6 +78,8 @@ pub struct WorkerRecord {
     pub wish: Wish,
     /// When it told.
     pub seen_at: Timestamp,
+    /// Whether it said nothing since for so long that it counts as gone, by the store's clock.
+    pub is_gone: bool,
     /// What it works on, the longest first.
     pub tasks: Vec<RunningTask>,
 }

@@ -53,7 +53,7 @@ pub use catalog::{
     MediaFilter, Original, RenditionRecord, RunRecord, Search, Servable, TaskFilter, TaskPage,
     TaskRecord,
 };
-pub use cluster::{Cluster, Presence, RunningTask, SILENCE_MAX, Wish, WorkerRecord};
+pub use cluster::{Cluster, Presence, RunningTask, Wish, WorkerRecord};
 pub use control::{
     Admission, Change, Control, Limit, Switch, SwitchRecord, TenantChange, TenantRecord,
 };

@@ -28,7 +28,7 @@ pub trait Pruning: Send + Sync {
     async fn prune_events(&self, age: Duration, outlets: &[&str]) -> Result<bool, StoreError>;
 
     /// Forgets tasks and attempts that ended longer than `age` ago of up to `limit` assets after `after`: those of generations that
-    /// were replaced by newer ones and are not published, and those of deleted assets.
+    /// were replaced by newer ones and are not published, and those of deleted assets. Runs of replaced generations go with them.
     async fn prune_tasks(
         &self,
         age: Duration,

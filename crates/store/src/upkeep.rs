@@ -44,6 +44,8 @@ pub const COUNTED_MAX: u32 = 10_000;
 /// For readiness and metrics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoreHealth {
+    /// When it was so, by the store's clock, which need not be that of whoever asks.
+    pub at: Timestamp,
     /// Each queue's.
     pub queues: Vec<QueueLoad>,
     /// Assets by state.

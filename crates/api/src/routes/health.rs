@@ -180,7 +180,6 @@ pub(crate) async fn metrics(
     let health = health.ok().and_then(Result::ok);
     let free = context.engine.blobs().free_bytes().ok().flatten();
     let scrape = Scrape {
-        now: context.engine.environment().now(),
         store: health.as_ref(),
         free_bytes: free.map(|free| (free, context.engine.limits().free_bytes_min)),
         broker: context

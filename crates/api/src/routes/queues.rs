@@ -108,9 +108,9 @@ pub(crate) async fn list(
     _: MayOperate,
     _: NoParams,
 ) -> Result<Answer<QueueList>, Problem> {
-    let now = context.engine.environment().now();
     let health = context.engine.store().health().await?;
-    let queues = health.queues.into_iter().map(|q| QueueView::of(q, now));
+    let queues = health.queues.into_iter();
+    let queues = queues.map(|q| QueueView::of(q, health.at));
     Ok(Answer(QueueList {
         queues: queues.collect(),
     }))

@@ -7,8 +7,8 @@ use crate::params::NoParams;
 use crate::problem::{Problem, ProblemView};
 use axum::extract::State;
 use axum::response::Json as Answer;
-use mediaflow_core::{ErrorCode, Timestamp, WorkerId};
-use mediaflow_engine::store::{RunningTask, SILENCE_MAX, Wish, WorkerRecord};
+use mediaflow_core::{ErrorCode, WorkerId};
+use mediaflow_engine::store::{RunningTask, Wish, WorkerRecord};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -51,13 +51,13 @@ pub(crate) struct HeldTask {
 }
 
 impl WorkerView {
-    fn of(worker: WorkerRecord, now: Timestamp) -> Self {
+    fn of(worker: WorkerRecord) -> Self {
         let told = worker.presence;
         Self {
             id: told.id.to_string(),
             name: told.name,
             state: match worker.wish {
-                _ if now.since(worker.seen_at) > SILENCE_MAX => "gone",
+                _ if worker.is_gone => "gone",
                 Wish::Work => "working",
                 Wish::Drain => "draining",
                 Wish::Stop => "stopping",
@@ -98,9 +98,8 @@ pub(crate) async fn list(
     _: MayOperate,
     _: NoParams,
 ) -> Result<Answer<WorkerList>, Problem> {
-    let now = context.engine.environment().now();
     let workers = context.engine.store().workers().await?;
-    let workers = workers.into_iter().map(|w| WorkerView::of(w, now));
+    let workers = workers.into_iter().map(WorkerView::of);
     Ok(Answer(WorkerList {
         workers: workers.collect(),
     }))

@@ -288,6 +288,8 @@ async fn changes_that_make_no_sense() {
     for (body, name) in [
         ("{\"colour\": \"red\"}", "colour"),
         ("{\"title\": 7}", "string"),
+        ("{\"title\": \"a\\u0000b\"}", "NUL"),
+        ("{\"tags\": [\"\\u0000\"]}", "NUL"),
         ("{\"focus\": {\"x\": 2, \"y\": 0}}", "focus"),
         ("{\"focus\": {\"x\": 0.5}}", "y"),
         ("{\"visibility\": \"secret\"}", "secret"),

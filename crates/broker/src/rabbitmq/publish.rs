@@ -42,8 +42,21 @@ impl Publisher {
         queues: &Queues,
         rings: &[Ring],
     ) -> Result<(), BrokerError> {
+        // Before the first message: whoever waits for a queue hears nothing else, nor that the server has a message.
+        for ring in rings {
+            self.declare(queues, ring.queue).await?;
+        }
         for some in rings.chunks(UNCONFIRMED_MAX) {
             self.publish_some(queues, some).await?;
+        }
+        Ok(())
+    }
+
+    async fn declare(&mut self, queues: &Queues, queue: Queue) -> Result<(), BrokerError> {
+        if !self.declared.contains(&queue) {
+            let Connected { channel, said, .. } = &mut self.connected;
+            Connected::unless_closed(said, queues.declare(channel, queue)).await?;
+            self.declared.insert(queue);
         }
         Ok(())
     }
@@ -51,11 +64,6 @@ impl Publisher {
     async fn publish_some(&mut self, queues: &Queues, rings: &[Ring]) -> Result<(), BrokerError> {
         let mut unconfirmed = BTreeSet::new();
         for ring in rings {
-            if !self.declared.contains(&ring.queue) {
-                let Connected { channel, said, .. } = &mut self.connected;
-                Connected::unless_closed(said, queues.declare(channel, ring.queue)).await?;
-                self.declared.insert(ring.queue);
-            }
             let mut to = BasicPublishArguments::new("", &queues.name(ring.queue));
             to.mandatory(true);
             let body = ring.to_line().into_bytes();

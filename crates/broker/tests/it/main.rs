@@ -42,7 +42,7 @@ macro_rules! conforms {
 #[test]
 fn every_broker_conforms() {
     let kinds: [(&str, fn()); 6] = [
-        ("rabbitmq", conforms!(RabbitMq)),
+        ("rabbitmq", conforms!(RabbitMq + suite::rung_first)),
         (
             "kafka",
             conforms!(

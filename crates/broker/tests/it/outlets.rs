@@ -60,9 +60,9 @@ impl Reader {
 async fn send(outlet: &Outlet) -> Vec<Event> {
     patiently(async || outlet.health().await).await;
     let events = history();
-    outlet.send(&events[..10]).await.unwrap();
-    outlet.send(&events).await.unwrap();
-    assert_eq!(outlet.stats().announced, events.len() as u64 + 10);
+    patiently(async || outlet.send(&events[..10]).await).await;
+    patiently(async || outlet.send(&events).await).await;
+    assert!(outlet.stats().announced >= events.len() as u64 + 10);
     assert_eq!(outlet.trouble(), None);
     events
 }

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::ImportCounts;
 use mediaflow_broker::Stats;
-use mediaflow_core::Timestamp;
 use mediaflow_store::{Obstacle, PurgeLoad, QueueLoad, StoreHealth};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -20,8 +19,6 @@ use std::time::Duration;
 /// What is asked when somebody scrapes.
 #[derive(Debug)]
 pub struct Scrape<'a> {
-    /// The present, for ages.
-    pub now: Timestamp,
     /// Depths and counts; missing when the store does not answer.
     pub store: Option<&'a StoreHealth>,
     /// Free space, where it is known, and how much there must be.
@@ -108,7 +105,7 @@ impl Shown {
     pub(super) fn look(&self, scrape: &Scrape<'_>) {
         self.process.look();
         if let Some(store) = scrape.store {
-            self.store(store, scrape.now);
+            self.store(store);
         }
         if let Some((free, least)) = scrape.free_bytes {
             self.free.get_or_create(&[]).set(number(free));
@@ -142,7 +139,8 @@ impl Shown {
         }
     }
 
-    fn store(&self, store: &StoreHealth, now: Timestamp) {
+    fn store(&self, store: &StoreHealth) {
+        let now = store.at;
         for queue in &store.queues {
             let labels = one(READY, queue.queue.as_str());
             let set = |family: &Gauges, value: u64| {

@@ -1,9 +1,7 @@
 use super::*;
-use mediaflow_core::Timestamp;
 
 fn nothing() -> Scrape<'static> {
     Scrape {
-        now: Timestamp(0),
         store: None,
         free_bytes: Some((7, 3)),
         broker: None,

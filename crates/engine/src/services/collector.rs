@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use mediaflow_blob::{BlobError, BlobKey, Blobs};
 use mediaflow_core::{TaskId, UploadId};
 use mediaflow_store::Upkeep;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,6 +16,9 @@ pub(super) const PAUSE: Duration = Duration::from_secs(5);
 const LIMIT: u32 = 200;
 
 const SHARDS: u32 = 256;
+
+/// Keys that the store is asked about at once. A shard may have many more.
+const KEYS_MAX: usize = 1000;
 
 /// Bytes without a row may belong to an upload that is being recorded at this moment, however short the grace:
 /// none takes this long, and none of this process can be older than the process.
@@ -90,7 +94,17 @@ pub async fn delete_strays<S: Upkeep + ?Sized>(
     shard: u8,
     age: Duration,
 ) -> Result<(), EngineError> {
-    let old = shelf.older_than(shard, age).await?;
+    for some in shelf.older_than(shard, age).await?.chunks(KEYS_MAX) {
+        delete_strays_of(store, shelf, some).await?;
+    }
+    Ok(())
+}
+
+async fn delete_strays_of<S: Upkeep + ?Sized>(
+    store: &S,
+    shelf: &impl Shelf,
+    old: &[BlobKey],
+) -> Result<(), EngineError> {
     let names: Vec<String> = old.iter().map(|k| k.as_str().to_owned()).collect();
     // In this order: an upload that is finished between the two questions has its row by the second.
     let uploads: Vec<UploadId> = old
@@ -99,10 +113,8 @@ pub async fn delete_strays<S: Upkeep + ?Sized>(
         .collect();
     let open = store.open_among(&uploads).await?;
     let known = store.known_keys(&names).await?;
-    for stray in old
-        .iter()
-        .filter(|k| !known.iter().any(|n| n == k.as_str()))
-    {
+    let known: HashSet<&str> = known.iter().map(String::as_str).collect();
+    for stray in old.iter().filter(|k| !known.contains(k.as_str())) {
         if stray
             .upload()
             .is_some_and(|id| open.contains(&UploadId(id)))
@@ -122,4 +134,57 @@ pub async fn delete_strays<S: Upkeep + ?Sized>(
 
 fn key(text: &str) -> Result<BlobKey, EngineError> {
     Ok(text.parse::<BlobKey>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SystemEnvironment;
+    use mediaflow_core::{Sha256, TenantId};
+    use mediaflow_store::{Environment as _, Intake as _, NewBlob, SqliteStore};
+    use std::collections::BTreeSet;
+    use std::sync::Mutex;
+
+    /// Keys of one shard, in the order in which they are listed.
+    struct Keys(Vec<BlobKey>, Mutex<BTreeSet<BlobKey>>);
+
+    #[async_trait]
+    impl Shelf for Keys {
+        async fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
+            assert!(self.1.lock().unwrap().insert(key.clone()), "deleted twice");
+            Ok(())
+        }
+
+        async fn older_than(&self, _: u8, _: Duration) -> Result<Vec<BlobKey>, BlobError> {
+            Ok(self.0.clone())
+        }
+    }
+
+    #[tokio::test]
+    async fn of_many_bytes_those_without_a_row_go_and_no_others() {
+        let env = SystemEnvironment;
+        let store = SqliteStore::open_in_memory(Arc::new(env)).unwrap();
+        let keys = (0..KEYS_MAX * 5 / 2).map(|_| BlobKey::original(env.id()));
+        let keys: Vec<BlobKey> = keys.collect();
+        let known = [0, KEYS_MAX - 1, KEYS_MAX, KEYS_MAX * 2 + 7];
+        for at in known {
+            let blob = NewBlob {
+                sha256: Sha256::of(keys[at].as_str().as_bytes()),
+                bytes: 1,
+                key: keys[at].as_str().to_owned(),
+            };
+            let name = at.to_string();
+            let pinned = store.pin(TenantId::DEFAULT, &name, blob).await;
+            pinned.unwrap();
+        }
+        let shelf = Keys(keys.clone(), Mutex::default());
+        delete_strays(&store, &shelf, 0, Duration::ZERO)
+            .await
+            .unwrap();
+        let mut expected: BTreeSet<BlobKey> = keys.iter().cloned().collect();
+        for at in known {
+            expected.remove(&keys[at]);
+        }
+        assert_eq!(*shelf.1.lock().unwrap(), expected);
+    }
 }

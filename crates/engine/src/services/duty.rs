@@ -38,6 +38,7 @@ impl Duty {
         }
         match engine.store().lead(self.name, self.process, TIME).await {
             Ok(is_ours) => {
+                engine.standstill.answered(engine.environment().now());
                 if is_ours && self.ours_until.is_none() {
                     tracing::debug!(service = self.name, "this process runs it");
                 }

@@ -8,6 +8,7 @@ mod expirer;
 mod importer;
 mod pruner;
 mod purger;
+mod standstill;
 mod storage_events;
 mod sweeper;
 mod teller;
@@ -15,17 +16,20 @@ mod watcher;
 mod webhooks;
 
 pub use announcer::announce;
+pub(crate) use standstill::Standstill;
 pub(crate) use teller::OUTLET;
 
 pub use collector::{Shelf, delete_condemned, delete_strays};
 pub use pruner::prune;
 pub use purger::{Caches, purge_due};
 
-use crate::Engine;
+use crate::{Engine, EngineError};
 use duty::{Duty, ELSEWHERE};
-use mediaflow_core::{Timestamp, WorkerId};
+use futures_util::FutureExt as _;
+use mediaflow_core::{ErrorCode, Timestamp, WorkerId};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -151,7 +155,7 @@ impl Services {
         pause: Duration,
         round: impl Fn(Arc<Engine>) -> F + Send + 'static,
     ) where
-        F: Future<Output = Result<Round, crate::EngineError>> + Send + 'static,
+        F: Future<Output = Result<Round, EngineError>> + Send + 'static,
     {
         let (engine, stop, board) = (Arc::clone(engine), stop.clone(), self.board.clone());
         let mut duty = Duty::new(name, self.process);
@@ -165,7 +169,7 @@ impl Services {
                 }
                 let outcome = tokio::select! {
                     () = stop.cancelled() => return,
-                    outcome = round(Arc::clone(&engine)) => outcome,
+                    outcome = survived(round(Arc::clone(&engine))) => outcome,
                 };
                 let error = outcome.as_ref().err().map(ToString::to_string);
                 if let Err(e) = &outcome {
@@ -184,6 +188,17 @@ impl Services {
     }
 }
 
+/// A round's outcome; a bug in it is an error like others, and the next round comes all the same.
+async fn survived(
+    round: impl Future<Output = Result<Round, EngineError>>,
+) -> Result<Round, EngineError> {
+    let outcome = AssertUnwindSafe(round).catch_unwind().await;
+    outcome.unwrap_or_else(|_| {
+        let text = "a bug ended the round; the log has its place";
+        Err(EngineError::new(ErrorCode::Internal, text))
+    })
+}
+
 /// What a round found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Round {
@@ -200,5 +215,18 @@ impl Round {
         } else {
             Self::Done
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_bug_in_a_round_is_an_error_and_no_end() {
+        let error = survived(async { panic!("a bug") }).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Internal);
+        let fine = survived(async { Ok(Round::More) }).await;
+        assert_eq!(fine.unwrap(), Round::More);
     }
 }

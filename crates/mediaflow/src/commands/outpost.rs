@@ -12,9 +12,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use mediaflow_api::Metrics;
-use mediaflow_engine::SystemEnvironment;
 use mediaflow_engine::metrics::{Exposition, Scrape};
-use mediaflow_store::Environment as _;
 use mediaflow_via::{Via, ViaError, ViaOptions};
 use mediaflow_worker::{Toolbox, VideoTools, Worker};
 use std::net::SocketAddr;
@@ -131,7 +129,6 @@ async fn ready(State(probed): State<Probed>) -> (StatusCode, String) {
 
 async fn metrics(State(probed): State<Probed>) -> String {
     let scrape = Scrape {
-        now: SystemEnvironment.now(),
         store: None,
         free_bytes: None,
         broker: None,

@@ -27,7 +27,15 @@ async fn nothing_is_lost_by_kills_at_any_moment() {
     let pictures = Arc::new(Pictures::default());
     let mut accepted = Vec::new();
     let began = Instant::now();
-    for _ in 0..kills {
+    let mut n = 0;
+    // A machine that is too busy to answer gets more time, and is killed more often.
+    while n < kills || (accepted.len() as u32) < kills / 2 {
+        assert!(
+            n < 5 * kills,
+            "only {} uploads were answered",
+            accepted.len()
+        );
+        n += 1;
         let server = Server::start(folder.path());
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
@@ -39,21 +47,15 @@ async fn nothing_is_lost_by_kills_at_any_moment() {
             })
             .collect();
         // Many moments right after the start, some when work is well under way.
-        let moment = random.below(20).pow(2) * 2;
+        let moment = random.below(20).pow(2) * 2 * u64::from(1 + n / (kills + 1));
         tokio::time::sleep(Duration::from_millis(moment)).await;
         server.kill();
         for client in clients {
             accepted.extend(client.await.unwrap());
         }
     }
-    assert!(
-        accepted.len() as u32 >= kills / 2,
-        "only {} uploads were answered",
-        accepted.len()
-    );
-
     println!(
-        "{kills} kills, {} uploads answered, {:?}",
+        "{n} kills, {} uploads answered, {:?}",
         accepted.len(),
         began.elapsed()
     );

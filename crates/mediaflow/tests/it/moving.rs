@@ -188,7 +188,8 @@ async fn a_living_installation_moves_to_a_cluster_and_back() {
     let films = tempfile::tempdir().unwrap();
     let film = film(films.path(), "a.mp4", "426x240", &[]);
     let film = server.upload("", film).await;
-    server.asset_in(&film, "processing").await;
+    let begun = |asset: &Value| asset["state"] != "uploaded";
+    server.asset_when(&film, begun).await;
     killed_in_the_middle(&source, &target, &cluster);
     let known = cluster.objects();
 

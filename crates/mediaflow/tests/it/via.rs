@@ -4,14 +4,14 @@ use crate::films::film;
 use crate::front::Front;
 use crate::given;
 use crate::pictures::photo;
-use crate::server::{Server, mediaflow, run, stderr, stdout};
+use crate::server::{PATIENCE, Server, mediaflow, run, stderr, stdout};
 use mediaflow_proto::worker::v1 as proto;
 use mediaflow_servers::{Postgres, S3};
 use proto::worker_client::WorkerClient;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
@@ -119,7 +119,7 @@ fn capacity() -> proto::Capacity {
         memory_free: 4 << 30,
         memory_total: 4 << 30,
         idle: true,
-        lease_ms: 3000,
+        lease_ms: 600_000,
         idle_lane: false,
         capabilities: Vec::new(),
     }
@@ -378,12 +378,18 @@ async fn a_stale_fence_and_strangers_keys_reach_nothing() {
     let stolen = client.read(with(&second, read.clone())).await;
     assert_eq!(stolen.unwrap_err().code(), Code::PermissionDenied);
 
-    // It does not beat, so its lease is taken away.
+    // It beats for the last time, so its lease is taken away.
     let heartbeat = proto::HeartbeatRequest {
         leases: vec![lease.clone()],
         lease_ms: 3000,
     };
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    let held = client.heartbeat(with(&api.worker, heartbeat.clone())).await;
+    assert!(held.unwrap().into_inner().lost.is_empty());
+    let began = Instant::now();
+    while client.read(with(&api.worker, read.clone())).await.is_ok() {
+        assert!(began.elapsed() < PATIENCE, "the lease does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let lost = client.heartbeat(with(&api.worker, heartbeat)).await;
     assert_eq!(lost.unwrap().into_inner().lost, [0]);
     let stale = client.read(with(&api.worker, read)).await.unwrap_err();

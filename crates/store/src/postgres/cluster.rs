@@ -2,7 +2,7 @@
 
 use super::rows::{clamp, get, id, named, number, time};
 use super::{PostgresStore, Repeat, Session};
-use crate::cluster::{REMEMBERED, SILENCE_MAX};
+use crate::cluster::{REMEMBERED, SILENCE_MAX, is_living};
 use crate::{Cluster, Presence, RunningTask, StoreError, Wish, WorkerRecord};
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -128,6 +128,7 @@ async fn list(s: &mut Session) -> Result<Vec<WorkerRecord>, StoreError> {
             presence,
             wish: named(row, "wish", Wish::parse)?,
             seen_at: time(row, "seen_at")?,
+            is_gone: !is_living(time(row, "seen_at")?, s.now),
         });
     }
     Ok(workers)

@@ -71,6 +71,11 @@ impl Pool {
         &self.address
     }
 
+    /// Nothing is known to be prepared any more.
+    pub(super) fn forget_statements(&self) {
+        self.connections.manager().statement_caches.clear();
+    }
+
     pub(super) async fn get(&self) -> Result<Object, StoreError> {
         self.connections.get().await.map_err(|error| match error {
             PoolError::Backend(e) | PoolError::PostCreateHook(HookError::Backend(e)) => e.into(),

@@ -149,6 +149,7 @@ pub(super) async fn of(s: &mut Session) -> Result<StoreHealth, StoreError> {
     };
     let states = AssetState::ALL.iter();
     Ok(StoreHealth {
+        at: s.now,
         queues: Queue::ALL.iter().map(&mut load).collect(),
         assets: states
             .map(|state| (*state, assets.get(state.as_str()).copied().unwrap_or(0)))

@@ -66,11 +66,12 @@ use crate::signals::WAITING_MAX;
 use crate::{Accepted, Claimed, Environment, Signals, StoreError, Waiting};
 use connect::Pool;
 use intake::Upload;
-use mediaflow_core::TenantId;
+use mediaflow_core::{TenantId, Timestamp};
 use queue::Queue;
 use relay::Relay;
 use report::Reported;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tell::Tell;
@@ -124,6 +125,8 @@ struct Core {
     pool: Pool,
     env: Arc<dyn Environment>,
     clock: Clock,
+    /// By how many milliseconds the clock that counts is ahead of the environment's.
+    ahead_ms: AtomicI64,
     frozen: Frozen,
     bells: Bells,
     relay: Relay,
@@ -132,6 +135,22 @@ struct Core {
     uploads: Queue<Upload, Accepted>,
     /// Those whose rows are known to be there.
     tenants: Mutex<HashSet<TenantId>>,
+}
+
+impl Core {
+    /// The time that counts.
+    fn now(&self) -> Timestamp {
+        let ahead = self.ahead_ms.load(Ordering::Relaxed);
+        Timestamp(self.env.now().0.saturating_add(ahead))
+    }
+
+    /// The database's time at this moment.
+    fn hear_time(&self, now: Timestamp) {
+        if self.clock == Clock::Database {
+            let ahead = now.0.saturating_sub(self.env.now().0);
+            self.ahead_ms.store(ahead, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Signals that are raised after a commit.
@@ -158,6 +177,7 @@ impl PostgresStore {
         let row = conn.query_one("SELECT * FROM installation", &[]).await?;
         premises::installation(&row)?.may_start()?;
         let position = relay::end(&conn).await?;
+        let now = session::now(&conn).await?;
         drop(conn);
         let (reports, reported) = Queue::new("report");
         let (uploads, uploaded) = Queue::new("accept");
@@ -165,6 +185,7 @@ impl PostgresStore {
             pool,
             env,
             clock: options.clock,
+            ahead_ms: AtomicI64::new(0),
             frozen: Frozen::default(),
             bells: Bells {
                 ready: watch::Sender::new(0),
@@ -177,6 +198,7 @@ impl PostgresStore {
             uploads,
             tenants: Mutex::default(),
         });
+        core.hear_time(now);
         reported.start(&core, report::end_all);
         uploaded.start(&core, intake::take_all);
         relay::start(&core);

@@ -1,7 +1,10 @@
 //! Tests that lists read no more the longer a database lives.
 
 use super::session::{Params, bound};
-use super::{PostgresOptions, PostgresStore, claim, deliveries, events, search, tasks, words};
+use super::{
+    PostgresOptions, PostgresStore, claim, deliveries, events, relaying, search, tasks, upkeep,
+    words,
+};
 use crate::query::{Query, encode, tasks_of_all, tasks_of_asset};
 use crate::{MediaFilter, Search, TaskFilter};
 use mediaflow_core::{AssetState, Kind, TaskState, TenantId};
@@ -47,7 +50,8 @@ struct Database {
     _server: mediaflow_servers::Postgres,
 }
 
-struct World;
+/// Time stands still, and no two of its ids differ.
+pub(super) struct World;
 
 impl crate::Environment for World {
     fn now(&self) -> mediaflow_core::Timestamp {
@@ -62,7 +66,7 @@ impl crate::Environment for World {
 }
 
 impl Database {
-    async fn full() -> Self {
+    async fn with(assets: i64) -> Self {
         let server = mediaflow_servers::Postgres::start(&[]);
         let url = server.database("plans");
         let store = PostgresStore::open(&url, Arc::new(World), PostgresOptions::default()).await;
@@ -71,7 +75,7 @@ impl Database {
         tokio::spawn(connection);
         let fill = FILL
             .replace("TENANT", &format!("'{}'::uuid", TenantId::DEFAULT.0))
-            .replace("ASSETS", &ASSETS.to_string());
+            .replace("ASSETS", &assets.to_string());
         client.batch_execute(&fill).await.unwrap();
         Self {
             client,
@@ -121,7 +125,7 @@ fn assert_led_by(plan: &str, index: &str) {
 
 #[tokio::test]
 async fn lists_are_led_by_an_index_in_their_order() {
-    let database = Database::full().await;
+    let database = Database::with(ASSETS).await;
     let media = MediaFilter {
         codec: Some("hevc".into()),
         duration_ms: (None, Some(10)),
@@ -226,5 +230,43 @@ async fn lists_are_led_by_an_index_in_their_order() {
         let uses = plan.matches("using tasks_ready on").count();
         assert_eq!(uses, 3, "{plan}");
         assert!(!plan.contains("Seq Scan on tasks"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn no_tenant_is_asked_what_is_untold_when_nothing_is() {
+    let database = Database::with(20).await;
+    let last = "UPDATE relay SET position = (SELECT max(position) FROM events);
+        INSERT INTO tenants (id) SELECT DISTINCT tenant FROM events ON CONFLICT DO NOTHING";
+    database.client.batch_execute(last).await.unwrap();
+    for (told, asks) in [(0, true), (1000, false)] {
+        let tell = format!(
+            "INSERT INTO outlets VALUES ('events', {told}) ON CONFLICT (name) DO UPDATE SET position = {told}"
+        );
+        database.client.batch_execute(&tell).await.unwrap();
+        let sql = format!("EXPLAIN ANALYZE {}", relaying::UNTOLD);
+        let values: Params<'_> = &[&"events", &500i64];
+        let plan = lines(&database.client.query(&sql, values).await.unwrap());
+        let mut events = plan.lines().filter(|line| line.contains(" on events"));
+        let asked = events.any(|line| !line.contains("never executed"));
+        assert_eq!(asked, asks, "{plan}");
+    }
+}
+
+/// Makes PostgreSQL join by running one side again for each row of the other, as it does where a table was small when it last looked.
+const NESTED: &str = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET enable_memoize = off;
+    SET enable_hashagg = off; SET enable_sort = off;
+    UPDATE assets SET rejected_at = created_at;
+    INSERT INTO idempotency SELECT tenant, id::text, '', id, created_at FROM assets; ANALYZE;
+    UPDATE pg_class SET reltuples = 1 WHERE relname IN ('assets', 'idempotency')";
+
+#[tokio::test]
+async fn what_goes_at_once_is_no_more_than_asked_for_however_it_is_joined() {
+    let database = Database::with(20).await;
+    database.client.batch_execute(NESTED).await.unwrap();
+    let (until, most) = (i64::MAX, 2i64);
+    for sql in [upkeep::REJECTED, upkeep::OLD_KEYS] {
+        let gone = database.client.execute(sql, &[&until, &most]).await;
+        assert_eq!(gone.unwrap(), 2, "{sql}");
     }
 }

@@ -144,7 +144,9 @@ impl PostgresPremises {
     pub(crate) async fn begin_writing(&self) -> Result<(), StoreError> {
         let tables: Vec<_> = TABLES.iter().map(|table| table.name).collect();
         let tables = tables.join(", ");
-        let sql = format!("BEGIN; TRUNCATE {tables}, asset_words, task_deltas, asset_deltas");
+        let sql = format!(
+            "BEGIN; TRUNCATE {tables}, asset_words, task_deltas, asset_deltas, ready_deltas, unfinished_deltas, queue_minutes"
+        );
         self.execute(&sql).await
     }
 

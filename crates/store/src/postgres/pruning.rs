@@ -20,6 +20,7 @@ const TOLD: &str = "SELECT coalesce(min(coalesce(o.position, 0)), 92233720368547
      FROM unnest($1::text[]) w (name) LEFT JOIN outlets o ON o.name = w.name";
 const OLD_CHANGES: &str = "DELETE FROM changes c WHERE at <= $1
      AND EXISTS (SELECT 1 FROM changes newer WHERE newer.switch = c.switch AND newer.id > c.id)";
+/// A run goes with its tasks, which this statement still sees, but stays while what it found out or made is in use.
 const OLD_TASKS: &str = "WITH seen AS (SELECT id, generation, published, state FROM assets WHERE id > $1 ORDER BY id LIMIT $2),
     old AS (
         SELECT r.asset, r.generation FROM seen a JOIN runs r ON r.asset = a.id
@@ -31,7 +32,17 @@ const OLD_TASKS: &str = "WITH seen AS (SELECT id, generation, published, state F
           AND t.state IN ('succeeded', 'skipped', 'dead', 'cancelled')
         RETURNING t.id, t.queue, t.state),
     tried AS (DELETE FROM attempts a USING gone g WHERE a.task = g.id),
-    counted AS (INSERT INTO task_deltas SELECT queue, state, -count(*) FROM gone GROUP BY queue, state)
+    counted AS (INSERT INTO task_deltas SELECT queue, state, -count(*) FROM gone GROUP BY queue, state),
+    forgotten AS (
+        DELETE FROM runs r USING seen a
+        WHERE r.asset = a.id AND r.updated_at <= $3 AND r.generation < a.generation AND r.generation <> a.published
+          AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.asset = r.asset AND t.generation = r.generation
+                          AND t.state NOT IN ('succeeded', 'skipped', 'dead', 'cancelled'))
+          AND NOT EXISTS (SELECT 1 FROM facts m WHERE m.asset = r.asset AND m.generation = r.generation)
+          AND NOT EXISTS (SELECT 1 FROM renditions m WHERE m.asset = r.asset AND m.generation = r.generation)
+          AND NOT EXISTS (SELECT 1 FROM tracks m WHERE m.asset = r.asset AND m.generation = r.generation)
+          AND NOT EXISTS (SELECT 1 FROM captions m WHERE m.asset = r.asset AND m.generation = r.generation)
+          AND NOT EXISTS (SELECT 1 FROM pieces m WHERE m.asset = r.asset AND m.generation = r.generation))
     SELECT CASE WHEN (SELECT count(*) FROM seen) = $2 THEN (SELECT id FROM seen ORDER BY id DESC LIMIT 1) END AS next,
            (SELECT count(*) FROM gone) AS tasks";
 

@@ -2,8 +2,10 @@
 
 use super::Core;
 use crate::{StoreError, observe};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -89,7 +91,7 @@ async fn serve<I: Send + Sync, A: Send>(
         let Some(core) = core.upgrade() else { return };
         let (items, callers): (Vec<I>, Vec<_>) =
             waiting.drain(..waiting.len().min(BATCH_MAX)).unzip();
-        match run(&core, &items).await {
+        match survived(run(&core, &items)).await {
             Ok(done) => {
                 for ((item, caller), done) in items.into_iter().zip(callers).zip(done).rev() {
                     match done {
@@ -102,6 +104,14 @@ async fn serve<I: Send + Sync, A: Send>(
             Err(error) => alone(&core, items, callers, run, error).await,
         }
     }
+}
+
+/// A bug that one item meets is its error and not the end of who serves the line: its transaction is undone.
+async fn survived<A>(
+    done: BoxFuture<'_, Result<Vec<Done<A>>, StoreError>>,
+) -> Result<Vec<Done<A>>, StoreError> {
+    let done = AssertUnwindSafe(done).catch_unwind().await;
+    done.unwrap_or_else(|_| Err(StoreError::Database("a bug ended the transaction".into())))
 }
 
 /// Takes what is there already.
@@ -132,7 +142,7 @@ async fn alone<I, A>(
         return;
     }
     for (item, caller) in items.into_iter().zip(callers) {
-        let done = run(core, std::slice::from_ref(&item)).await;
+        let done = survived(run(core, std::slice::from_ref(&item))).await;
         let answer = match done.map(|mut done| done.pop()) {
             Ok(Some(Done::Answer(answer))) => answer,
             Ok(_) => Err(StoreError::Database(
@@ -141,5 +151,42 @@ async fn alone<I, A>(
             Err(error) => Err(error),
         };
         drop(caller.send(answer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::plans::World;
+    use crate::postgres::{PostgresOptions, PostgresStore};
+
+    fn halved<'a>(
+        _: &'a Arc<Core>,
+        items: &'a [u32],
+    ) -> BoxFuture<'a, Result<Vec<Done<u32>>, StoreError>> {
+        let halves = async {
+            let halves = items.iter().map(|item| {
+                assert!(item % 2 == 0, "a bug");
+                Done::Answer(Ok(item / 2))
+            });
+            Ok(halves.collect())
+        };
+        halves.boxed()
+    }
+
+    #[tokio::test]
+    async fn a_bug_is_the_error_of_who_meets_it_and_others_go_on() {
+        let server = mediaflow_servers::Postgres::start(&[]);
+        let (url, options) = (server.database("line"), PostgresOptions::default());
+        let store = PostgresStore::open(&url, Arc::new(World), options).await;
+        let store = store.unwrap();
+        let (line, served) = Queue::new("halve");
+        served.start(&store.core, halved);
+        // More often than there are those who serve.
+        for _ in 0..2 * SERVERS {
+            let (good, bad) = tokio::join!(line.run(4), line.run(3));
+            assert_eq!(good.unwrap(), 2);
+            assert!(matches!(bad, Err(StoreError::Database(_))), "{bad:?}");
+        }
     }
 }

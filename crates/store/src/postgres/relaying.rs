@@ -8,9 +8,11 @@ use crate::{Backlog, COUNTED_MAX, EventRecord, Relaying, StoreError};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
-/// Over all tenants: the index that leads has the tenant first, so each is asked for what it has.
-const UNTOLD: &str = "SELECT e.*, a.correlation_id
-     FROM (SELECT coalesce((SELECT position FROM outlets WHERE name = $1), 0) AS position) o
+/// Over all tenants: the index that leads has the tenant first, so each is asked for what it has. This is asked all the time, so nobody
+/// is where nothing is new.
+pub(super) const UNTOLD: &str = "SELECT e.*, a.correlation_id
+     FROM (SELECT position FROM (SELECT coalesce((SELECT position FROM outlets WHERE name = $1), 0) AS position) told
+           WHERE position < (SELECT position FROM relay)) o
      CROSS JOIN tenants t
      CROSS JOIN LATERAL (
         SELECT * FROM events WHERE tenant = t.id AND position > o.position ORDER BY position LIMIT $2) e

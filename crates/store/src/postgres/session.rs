@@ -48,7 +48,7 @@ pub(super) enum Repeat {
 /// What a verb works with: a connection, in a transaction if the verb changes anything.
 pub(super) struct Session {
     pub(super) core: Arc<Core>,
-    /// When the verb began.
+    /// When the verb began; for one that only reads, as far as the last transaction told this process.
     pub(super) now: Timestamp,
     /// Tasks that became ready and were not given to anybody.
     pub(super) ready: Vec<Waiting>,
@@ -68,7 +68,7 @@ impl Session {
         let conn = core.pool.get().await?;
         Ok(Self {
             core: Arc::clone(core),
-            now: core.env.now(),
+            now: core.now(),
             ready: Vec::new(),
             recorded: false,
             news: Vec::new(),
@@ -87,8 +87,10 @@ impl Session {
         let (begun, row) = tokio::join!(conn.batch_execute(begin), conn.query_one(&statement, &[]));
         begun?;
         let row = row?;
+        let now = time(&row, "now")?;
+        self.core.hear_time(now);
         self.now = match self.core.clock {
-            Clock::Database => time(&row, "now")?,
+            Clock::Database => now,
             Clock::Environment => self.core.env.now(),
         };
         self.phase = named(&row, "phase", Phase::parse)?;
@@ -115,9 +117,10 @@ impl Session {
         Ok(())
     }
 
-    /// Prepares all statements anew: a migration changed what they answer.
+    /// Has all statements prepared anew, on every connection: a migration changed what they answer, and who tries again may be given
+    /// any of them.
     fn forget(&self) {
-        self.conn().statement_cache.clear();
+        self.core.pool.forget_statements();
     }
 
     fn conn(&self) -> &Object {
@@ -184,6 +187,11 @@ impl Session {
         let answers = join_all(sent).await;
         Ok(answers.into_iter().collect::<Result<_, _>>()?)
     }
+}
+
+/// The database's time.
+pub(super) async fn now(conn: &Object) -> Result<Timestamp, StoreError> {
+    time(&conn.query_one(NOW, &[]).await?, "now")
 }
 
 /// A list's statement with its places numbered, and the values for them.

@@ -315,12 +315,14 @@ async fn purges(s: &mut Session, limit: u32) -> Result<Vec<Purge>, StoreError> {
     purges.collect()
 }
 
-const REJECTED: &str = "UPDATE assets a SET original = NULL, rejected_at = NULL
-     FROM (SELECT id, original FROM assets WHERE rejected_at IS NOT NULL AND rejected_at <= $1
-           ORDER BY rejected_at LIMIT $2 FOR UPDATE SKIP LOCKED) old
-     WHERE a.id = old.id RETURNING old.original";
-const OLD_KEYS: &str = "DELETE FROM idempotency WHERE (tenant, key) IN (
-        SELECT tenant, key FROM idempotency WHERE created_at <= $1 ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+/// What is found is found once: a join may run a subquery again, and then passes over what it has changed.
+pub(super) const REJECTED: &str = "WITH old AS MATERIALIZED (
+        SELECT id, original FROM assets WHERE rejected_at IS NOT NULL AND rejected_at <= $1
+        ORDER BY rejected_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+     UPDATE assets a SET original = NULL, rejected_at = NULL FROM old WHERE a.id = old.id RETURNING old.original";
+pub(super) const OLD_KEYS: &str = "WITH old AS MATERIALIZED (
+        SELECT tenant, key FROM idempotency WHERE created_at <= $1 ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+     DELETE FROM idempotency i USING old WHERE i.tenant = old.tenant AND i.key = old.key";
 
 /// Answers how many originals and how many keys are gone.
 async fn expire(

@@ -72,6 +72,7 @@ impl Cluster for SqliteStore {
                 presence: heard.presence.clone(),
                 wish: heard.wish,
                 seen_at: heard.seen_at,
+                is_gone: !is_living(heard.seen_at, now),
             })
             .collect();
         workers.sort_by(|a, b| a.presence.name.cmp(&b.presence.name));

@@ -57,6 +57,7 @@ fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
         (overview::FAILED, "tasks_by_state"),
         (overview::UNDER_WAY, "uploads_open"),
         (pruning::OLD_TASKS, "tasks_by_step"),
+        (pruning::OLD_RUNS, "PRIMARY KEY"),
         (keys::PAGE, "api_keys_by_tenant"),
         (deliveries::DUE, "webhook_deliveries_due"),
         (deliveries::NEWEST, "sqlite_autoindex_webhook_deliveries"),

@@ -162,7 +162,8 @@ impl SqlitePremises {
                 conn.execute_batch(&format!("DELETE FROM {}", table.name))?;
             }
             Ok(conn.execute_batch(
-                "DELETE FROM asset_text; DELETE FROM task_counts; DELETE FROM asset_counts",
+                "DELETE FROM asset_text; DELETE FROM task_counts; DELETE FROM asset_counts; DELETE FROM unfinished;
+                 DELETE FROM queue_minutes",
             )?)
         })
         .await

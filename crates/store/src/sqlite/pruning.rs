@@ -26,6 +26,16 @@ pub(super) const OLD_TASKS: &str =
        AND (a.state = 'deleted' OR (r.generation < a.generation AND r.generation <> a.published))
        AND t.asset = r.asset AND t.generation = r.generation
        AND t.state IN ('succeeded', 'skipped', 'dead', 'cancelled')";
+/// What was found out or made by a run keeps it, though newer ones did without.
+pub(super) const OLD_RUNS: &str = "DELETE FROM runs AS r WHERE r.asset = ?1 AND r.updated_at <= ?2
+       AND r.generation < (SELECT generation FROM assets WHERE id = ?1)
+       AND r.generation <> (SELECT published FROM assets WHERE id = ?1)
+       AND NOT EXISTS (SELECT 1 FROM tasks WHERE asset = r.asset AND generation = r.generation)
+       AND NOT EXISTS (SELECT 1 FROM facts WHERE asset = r.asset AND generation = r.generation)
+       AND NOT EXISTS (SELECT 1 FROM renditions WHERE asset = r.asset AND generation = r.generation)
+       AND NOT EXISTS (SELECT 1 FROM tracks WHERE asset = r.asset AND generation = r.generation)
+       AND NOT EXISTS (SELECT 1 FROM captions WHERE asset = r.asset AND generation = r.generation)
+       AND NOT EXISTS (SELECT 1 FROM pieces WHERE asset = r.asset AND generation = r.generation)";
 
 #[async_trait]
 impl Pruning for SqliteStore {
@@ -123,6 +133,9 @@ fn prune_tasks(
             s.memory.count(queue, state, -1, 0);
             tasks += 1;
         }
+        s.conn
+            .prepare_cached(OLD_RUNS)?
+            .execute(params![asset.as_bytes(), until])?;
     }
     let is_full = u32::try_from(assets.len()) == Ok(limit);
     Ok(Walked {

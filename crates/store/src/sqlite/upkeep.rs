@@ -348,6 +348,7 @@ fn health(
         .prepare_cached(IMPORTS)?
         .query_row([COUNTED_MAX], |row| row.get(0))?;
     Ok(StoreHealth {
+        at: now,
         queues,
         assets,
         imports,

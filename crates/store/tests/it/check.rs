@@ -77,10 +77,11 @@ const EMPTY: &[(&str, &str)] = &[
       WHERE (e.first <> 1 AND h.pruned = 0) OR e.last - e.first + 1 <> e.n OR r.sequence <> e.last"),
     ("events of an asset rise in the feed as in its history",
      "SELECT 1 FROM events a JOIN events b ON b.asset = a.asset AND b.sequence = a.sequence + 1 WHERE b.position <= a.position"),
-    ("there is one asset.ready for each run that is ready",
+    ("there is one asset.ready for each run that is ready, where none was pruned",
      "SELECT 1 FROM assets a WHERE (SELECT count(*) FROM events WHERE asset = a.id AND type = 'asset.ready')
       <> (SELECT count(*) FROM runs WHERE asset = a.id AND state = 'ready')
-      AND a.state NOT IN ('deleted', 'rejected') AND (SELECT pruned FROM history) = 0"),
+      AND a.state NOT IN ('deleted', 'rejected') AND (SELECT pruned FROM history) = 0
+      AND (SELECT count(*) FROM runs WHERE asset = a.id) = a.generation"),
     ("what waits for a person is marked so",
      "SELECT 1 FROM assets a JOIN runs r ON r.asset = a.id AND r.generation = a.generation
       WHERE a.in_review <> (r.state = 'in_review')"),

@@ -1,6 +1,6 @@
 //! Processes that share a store: who is there, what is wanted of them, whose turn it is.
 
-use crate::given::Given;
+use crate::given::{FakeWorld, Given};
 use mediaflow_core::{Queue, Timestamp, WorkerId};
 use mediaflow_store::{Environment, Presence, Wish};
 use std::time::Duration;
@@ -11,9 +11,9 @@ on_every_store! {
     who_says_nothing_for_an_hour_is_forgotten,
 }
 
-fn presence(given: &Given, name: &str) -> Presence {
+pub(crate) fn presence(world: &FakeWorld, name: &str) -> Presence {
     Presence {
-        id: WorkerId(given.world.id()),
+        id: WorkerId(world.id()),
         name: name.into(),
         version: "1".into(),
         queues: vec![Queue::Image, Queue::Network],
@@ -29,8 +29,8 @@ async fn a_worker_is_listed_with_its_tasks_until_it_leaves(given: &mut Given) {
     let asset = given.asset().await;
     let task = given.claim().await.remove(0);
     // As `claim` calls itself.
-    let worker = presence(given, "test:1");
-    let other = presence(given, "zz:1");
+    let worker = presence(&given.world, "test:1");
+    let other = presence(&given.world, "zz:1");
     for one in [&other, &worker] {
         assert_eq!(given.store.present(one).await.unwrap(), Wish::Work);
     }
@@ -46,7 +46,7 @@ async fn a_worker_is_listed_with_its_tasks_until_it_leaves(given: &mut Given) {
 }
 
 async fn a_worker_hears_what_is_wanted_of_it(given: &mut Given) {
-    let worker = presence(given, "test:1");
+    let worker = presence(&given.world, "test:1");
     let wish = async |wish| given.store.wish(worker.id, wish).await.unwrap();
     assert!(!wish(Wish::Drain).await, "nobody knows it");
     given.store.present(&worker).await.unwrap();
@@ -58,9 +58,14 @@ async fn a_worker_hears_what_is_wanted_of_it(given: &mut Given) {
 }
 
 async fn who_says_nothing_for_an_hour_is_forgotten(given: &mut Given) {
-    let worker = presence(given, "test:1");
+    let worker = presence(&given.world, "test:1");
     given.store.present(&worker).await.unwrap();
-    given.world.pass(Duration::from_secs(3599));
+    let is_gone = async || given.store.workers().await.unwrap()[0].is_gone;
+    given.world.pass(Duration::from_secs(15));
+    assert!(!is_gone().await);
+    given.world.pass(Duration::from_secs(1));
+    assert!(is_gone().await);
+    given.world.pass(Duration::from_secs(3583));
     assert_eq!(given.store.workers().await.unwrap().len(), 1);
     given.world.pass(Duration::from_secs(1));
     assert!(given.store.workers().await.unwrap().is_empty());

@@ -21,7 +21,7 @@ on_every_store! {
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-fn new(reference: &str) -> NewImport {
+pub(crate) fn new(reference: &str) -> NewImport {
     NewImport {
         upload: NewUpload {
             tenant: TENANT,

@@ -156,11 +156,16 @@ impl Given {
     }
 }
 
-/// What `mediaflow migrate` does with rows.
+/// What `mediaflow migrate` does with rows, into a place that is empty.
 async fn moved(from: &Given, to: &Given) {
+    assert!(to.premises(true).await.is_empty().await.unwrap());
+    replaced(from, to).await;
+}
+
+/// The same whatever is there.
+async fn replaced(from: &Given, to: &Given) {
     let there = from.premises(false).await;
     let here = to.premises(true).await;
-    assert!(here.is_empty().await.unwrap());
     let origin = there.installation().await.unwrap();
     let closed = Installation {
         phase: Phase::Closed,
@@ -169,6 +174,7 @@ async fn moved(from: &Given, to: &Given) {
     there.enter(&closed).await.unwrap();
     there.settle(Duration::from_secs(10)).await.unwrap();
     let then = Installation {
+        phase: Phase::Open,
         peer: Some(origin.id),
         ..here.installation().await.unwrap()
     };
@@ -255,8 +261,7 @@ fn an_installation_moves_there_and_back_and_lives_on() {
         let mut back = Given::on(Dbms::Sqlite).await;
         back.world = Arc::clone(&given.world);
         // Whoever arrives is alone.
-        let nowhere = mediaflow_store::SqliteStore::open_in_memory(Arc::<FakeWorld>::default());
-        back.store = Arc::new(nowhere.unwrap());
+        back.nobody_works_here();
         moved(&there, &back).await;
         assert_eq!(dump(&back).await, before);
         back.reopen().await;
@@ -290,6 +295,45 @@ fn an_installation_moves_there_and_back_and_lives_on() {
                 .is_empty()
         );
         check::rows(&back.place.look().await).await;
+    });
+}
+
+impl Given {
+    /// The process that works here ends, and none begins.
+    fn nobody_works_here(&mut self) {
+        let nowhere = mediaflow_store::SqliteStore::open_in_memory(Arc::<FakeWorld>::default());
+        self.store = Arc::new(nowhere.unwrap());
+    }
+}
+
+/// It moves away in the middle of its work, and comes back when that is done.
+async fn there_and_back(given: &mut Given, elsewhere: Dbms) {
+    given.full_life().await;
+    let mut there = Given::on(elsewhere).await;
+    there.world = Arc::clone(&given.world);
+    there.nobody_works_here();
+    moved(given, &there).await;
+    there.reopen().await;
+    while there.leases_run_out().await > 0 {}
+    there.all_done().await;
+    given.nobody_works_here();
+    replaced(&there, given).await;
+    given.reopen().await;
+    // Nothing is counted that was under way when it left; all else is seen to when every test ends.
+    let health = given.store.health().await.unwrap();
+    for queue in health.queues {
+        let left = (queue.ready, queue.running, queue.ready_cpu_ms);
+        assert_eq!(left, (0, 0, 0), "{queue:?}");
+    }
+}
+
+#[test]
+fn what_comes_back_replaces_all_that_it_left() {
+    run(Dbms::Sqlite, async |given| {
+        there_and_back(given, Dbms::Postgres).await
+    });
+    run(Dbms::Postgres, async |given| {
+        there_and_back(given, Dbms::Sqlite).await
     });
 }
 
@@ -349,8 +393,8 @@ fn nobody_starts_where_an_installation_was() {
         let Place::Sqlite { path, .. } = &given.place else {
             unreachable!()
         };
-        let nowhere = mediaflow_store::SqliteStore::open_in_memory(Arc::<FakeWorld>::default());
-        given.store = Arc::new(nowhere.unwrap());
+        let path = path.clone();
+        given.nobody_works_here();
         for (phase, said) in [
             (Phase::Draining, "is being moved to elsewhere"),
             (Phase::Moved, "was moved to elsewhere; start that one"),
@@ -362,7 +406,7 @@ fn nobody_starts_where_an_installation_was() {
                 ..open.clone()
             };
             premises.enter(&to).await.unwrap();
-            let opened = mediaflow_store::SqliteStore::open(path, Arc::<FakeWorld>::default());
+            let opened = mediaflow_store::SqliteStore::open(&path, Arc::<FakeWorld>::default());
             let error = opened.err().unwrap().to_string();
             assert!(error.contains(said), "{error}");
         }

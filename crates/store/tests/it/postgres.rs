@@ -1,16 +1,18 @@
 //! PostgreSQL alone: what several processes do to each other.
 
 use crate::given::{FakeWorld, TENANT, recipe_from, roomy};
+use crate::{clustering::presence, importing};
 use mediaflow_core::operation::Facts;
 use mediaflow_core::{AssetOptions, Kind, Queue, RunSettings, Sha256, Verdict};
 use mediaflow_servers::Postgres;
 use mediaflow_store::{
-    Accept, Capacity, Claimed, Clock, Environment, Intake, NewBlob, Output, PostgresOptions,
-    PostgresStore, Report, Work,
+    Accept, Capacity, Claimed, Clock, Cluster, Environment, Importing, Intake, NewBlob, NewToken,
+    Output, PostgresOptions, PostgresStore, Report, Tokens, Upkeep, Work,
 };
 use std::sync::{Arc, LazyLock};
 
-static SERVER: LazyLock<Postgres> = LazyLock::new(|| Postgres::start(&[]));
+/// Nothing is vacuumed but where a test does: pages are counted here.
+static SERVER: LazyLock<Postgres> = LazyLock::new(|| Postgres::start(&["autovacuum=off"]));
 
 async fn open(url: &str, world: &Arc<FakeWorld>) -> PostgresStore {
     let options = PostgresOptions {
@@ -118,6 +120,92 @@ async fn nobody_waits_for_who_has_the_tenants_row() {
     tokio::time::timeout(patience, worked).await.unwrap();
 }
 
+/// Clocks of machines differ, and the database's is the one that counts, for those too that only look.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_due_and_what_is_over_goes_by_the_databases_clock() {
+    // Years behind at first.
+    let world = Arc::<FakeWorld>::default();
+    let env = Arc::clone(&world) as Arc<dyn Environment>;
+    let url = SERVER.database("clocks");
+    let store = PostgresStore::open(&url, env, PostgresOptions::default()).await;
+    let store = store.unwrap();
+    let new = NewToken {
+        id: world.id().into(),
+        tenant: TENANT,
+        key: None,
+        secret_sha256: Sha256::of(b"secret"),
+        terms: "{}".into(),
+        kept: std::time::Duration::from_secs(3600),
+    };
+    let token = new.id;
+    store.add_token(new).await.unwrap();
+    let new = importing::new("https://example.com/a.jpg");
+    store.open_import(new).await.unwrap();
+    let seen = async {
+        while store.due_imports("url", 10).await.unwrap().is_empty() {
+            // Whatever changes something hears the time.
+            store.workers().await.unwrap();
+        }
+    };
+    let patience = std::time::Duration::from_secs(60);
+    tokio::time::timeout(patience, seen).await.unwrap();
+
+    world.pass(std::time::Duration::from_secs(10 * 365 * 86_400));
+    let worker = presence(&world, "far away");
+    store.present(&worker).await.unwrap();
+    let listed = store.workers().await.unwrap();
+    assert!(listed[0].seen_at < world.now() && !listed[0].is_gone);
+    assert!(store.health().await.unwrap().at < world.now());
+    let seen = async {
+        while store.token(token).await.unwrap().is_none() {
+            store.workers().await.unwrap();
+        }
+    };
+    tokio::time::timeout(patience, seen).await.unwrap();
+}
+
+/// A step of the schema changes what a statement answers that every connection has prepared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_verb_fails_because_many_connections_know_an_older_schema() {
+    const CONNECTIONS: usize = 8;
+    let url = SERVER.database("outdated");
+    let options = PostgresOptions {
+        connections: CONNECTIONS,
+        // Waiting is what this test has them do.
+        statement_timeout: std::time::Duration::from_secs(600),
+        ..PostgresOptions::default()
+    };
+    let env = Arc::<FakeWorld>::default() as Arc<dyn Environment>;
+    let store = PostgresStore::open(&url, env, options).await.unwrap();
+    let other = crate::stores::connect(&url).await;
+    other
+        .batch_execute("BEGIN; LOCK TABLE workers IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let all_ask = futures_util::future::join_all((0..CONNECTIONS).map(|_| store.workers()));
+    let all_wait = async {
+        let waiting =
+            "SELECT count(*) FROM pg_locks WHERE relation = 'workers'::regclass AND NOT granted";
+        while other
+            .query_one(waiting, &[])
+            .await
+            .unwrap()
+            .get::<_, i64>(0)
+            < CONNECTIONS as i64
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        other.batch_execute("COMMIT").await.unwrap();
+    };
+    let (asked, ()) = tokio::join!(all_ask, all_wait);
+    asked.into_iter().for_each(|workers| drop(workers.unwrap()));
+    other
+        .batch_execute("ALTER TABLE workers ADD COLUMN next_place text")
+        .await
+        .unwrap();
+    store.workers().await.unwrap();
+}
+
 /// Works off so many uploads, with offers as workers ask for them, and closes the store.
 async fn work_off(url: &str, world: &Arc<FakeWorld>, uploads: std::ops::Range<usize>) {
     let store = open(url, world).await;
@@ -175,7 +263,7 @@ async fn an_old_snapshot_makes_claims_dearer_and_leaves_nothing_behind() {
     }
     let after = cost(300..340).await;
     assert!(
-        2 * after <= 3 * young,
+        3 * after <= 5 * young,
         "{after} pages for an upload, not {young}"
     );
     println!("{young} {aged} {after}");

@@ -10,6 +10,7 @@ on_every_store! {
     nothing_is_missing_after_the_first_event_that_is_kept,
     what_was_not_told_yet_is_kept_and_so_is_the_newest_event,
     tasks_of_replaced_generations_and_deleted_assets_go,
+    runs_of_replaced_generations_go_when_nothing_of_them_is_in_use,
     changes_of_switches_go_but_for_the_last,
 }
 
@@ -180,6 +181,33 @@ async fn tasks_of_replaced_generations_and_deleted_assets_go(given: &mut Given) 
     assert_eq!(given.record(busy).await.state, AssetState::Ready);
     assert_eq!(given.record(deleted).await.state, AssetState::Deleted);
     given.store.sweep(10).await.unwrap();
+}
+
+async fn runs_of_replaced_generations_go_when_nothing_of_them_is_in_use(given: &mut Given) {
+    let asset = given.asset().await;
+    given.all_done().await;
+    given.reprocess(asset).await;
+    let inspect = given.claim_step("inspect").await;
+    given.succeeds(&inspect).await;
+    given.reprocess(asset).await;
+    let kept = async |given: &Given| {
+        let walked = given.store.prune_tasks(DAY, None, 10).await.unwrap();
+        assert_eq!(walked.next, None);
+        let look = given.place.look().await;
+        let runs = look.ask::<1>("SELECT generation FROM runs ORDER BY generation");
+        let runs = runs.await.into_iter().flatten().flatten();
+        runs.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(kept(given).await, "1 2 3", "nothing is old");
+    given.world.pass(DAY * 2);
+    // The first one is what readers see, and the second found out what the asset tells.
+    assert_eq!(kept(given).await, "1 2 3");
+    given.all_done().await;
+    assert_eq!(kept(given).await, "3");
+    assert_eq!(given.record(asset).await.state, AssetState::Ready);
+    // What is numbered goes on.
+    assert_eq!(given.reprocess(asset).await, 4);
+    given.all_done().await;
 }
 
 async fn changes_of_switches_go_but_for_the_last(given: &mut Given) {

@@ -142,6 +142,12 @@ fn what_the_release_before_postgres_had_migrations_wrote_is_kept() {
                  ALTER TABLE schema_version DROP COLUMN name, DROP COLUMN applied_at, DROP COLUMN needs",
             )
             .await;
+        // As docs/operations.md has it for large databases.
+        given
+            .execute(
+                "CREATE INDEX CONCURRENTLY assets_by_kind ON assets (tenant, kind, created_at, id) WHERE state <> 'deleted'",
+            )
+            .await;
         let Place::Postgres { url } = &given.place else {
             unreachable!()
         };
