@@ -3,11 +3,11 @@
 use crate::films::film;
 use crate::given;
 use crate::pictures::photo;
-use crate::server::{Server, run, stderr};
+use crate::server::{PATIENCE, Server, run, stderr};
 use mediaflow_servers::{Postgres, S3};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What all processes share.
@@ -162,7 +162,12 @@ async fn what_one_takes_away_no_other_delivers() {
         // For a moment nobody hears what others do.
         let deafen =
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
-        assert!(!cluster.postgres.query("mediaflow", deafen).is_empty());
+        // They listen again a while after they were last deafened.
+        let began = Instant::now();
+        while cluster.postgres.query("mediaflow", deafen).is_empty() {
+            assert!(began.elapsed() < PATIENCE, "nobody listens");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let taken = match seed % 2 {
             0 => here.http().delete(path),
             _ => here

@@ -3,7 +3,7 @@
 use crate::films::film;
 use crate::given;
 use crate::pictures::photo;
-use crate::server::{Server, mediaflow, run, stderr, stdout};
+use crate::server::{PATIENCE, Server, mediaflow, run, stderr, stdout};
 use mediaflow_servers::{Postgres, S3};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -97,7 +97,7 @@ fn killed_in_the_middle(from: &Path, to: &Path, cluster: &Cluster) {
         .unwrap();
     let began = Instant::now();
     while cluster.objects() < 6 {
-        assert!(began.elapsed() < Duration::from_secs(60), "nothing arrives");
+        assert!(began.elapsed() < PATIENCE, "nothing arrives");
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();

@@ -4,14 +4,14 @@ use crate::films::film;
 use crate::front::Front;
 use crate::given;
 use crate::pictures::photo;
-use crate::server::{Server, mediaflow, run, stderr, stdout};
+use crate::server::{PATIENCE, Server, mediaflow, run, stderr, stdout};
 use mediaflow_proto::worker::v1 as proto;
 use mediaflow_servers::{Postgres, S3};
 use proto::worker_client::WorkerClient;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
@@ -107,6 +107,9 @@ fn with<T>(key: &str, message: T) -> Request<T> {
     request
 }
 
+/// Enough for all that is asked with the lease before it may run out.
+const LEASE_MS: u64 = 10_000;
+
 fn capacity() -> proto::Capacity {
     let queues = ["image", "video", "network"].map(str::to_owned);
     proto::Capacity {
@@ -119,7 +122,7 @@ fn capacity() -> proto::Capacity {
         memory_free: 4 << 30,
         memory_total: 4 << 30,
         idle: true,
-        lease_ms: 3000,
+        lease_ms: LEASE_MS,
         idle_lane: false,
         capabilities: Vec::new(),
     }
@@ -295,7 +298,7 @@ async fn work_goes_on_after_api_and_worker_were_killed() {
 #[tokio::test]
 async fn a_stale_fence_and_strangers_keys_reach_nothing() {
     let api = Api::alone();
-    api.server.upload("", photo(64, 48, 4)).await;
+    let asset = api.server.upload("", photo(64, 48, 4)).await;
     let mut client = api.client().await;
     let claim = proto::ClaimRequest {
         request: vec![1; 16],
@@ -381,9 +384,14 @@ async fn a_stale_fence_and_strangers_keys_reach_nothing() {
     // It does not beat, so its lease is taken away.
     let heartbeat = proto::HeartbeatRequest {
         leases: vec![lease.clone()],
-        lease_ms: 3000,
+        lease_ms: LEASE_MS,
     };
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    let tasks = format!("/v1/assets/{asset}/tasks");
+    let began = Instant::now();
+    while api.server.get(&tasks).await["items"].as_array().unwrap().iter().any(|task| task["state"] == "running") {
+        assert!(began.elapsed() < PATIENCE, "it is never taken away");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let lost = client.heartbeat(with(&api.worker, heartbeat)).await;
     assert_eq!(lost.unwrap().into_inner().lost, [0]);
     let stale = client.read(with(&api.worker, read)).await.unwrap_err();

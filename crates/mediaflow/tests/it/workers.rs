@@ -2,10 +2,10 @@
 
 use crate::given;
 use crate::pictures::photo;
-use crate::server::{Server, run, stderr, stdout};
+use crate::server::{PATIENCE, Server, run, stderr, stdout};
 use serde_json::Value;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the command prints.
 fn workers(folder: &Path, server: &Server, args: &[&str]) -> String {
@@ -19,21 +19,32 @@ fn workers(folder: &Path, server: &Server, args: &[&str]) -> String {
 
 /// The one worker, once it is in this state.
 async fn worker_in(server: &Server, state: &str) -> Value {
-    for _ in 0..200 {
+    let began = Instant::now();
+    loop {
         let listed = server.get("/v1/workers").await;
         let workers = listed["workers"].as_array().unwrap();
         if let Some(worker) = workers.iter().find(|w| w["state"] == state) {
             return worker.clone();
         }
+        assert!(began.elapsed() < PATIENCE, "no worker is {state}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("no worker is {state}");
+}
+
+/// Until the worker has heard what an operator wants, which it does with a sign of life.
+async fn heard(folder: &Path) {
+    let began = Instant::now();
+    let log = || std::fs::read_to_string(folder.join("server.log")).unwrap();
+    while !log().contains("an operator wants something") {
+        assert!(began.elapsed() < PATIENCE, "it hears nothing: {}", log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]
 async fn an_operator_drains_resumes_and_stops_a_worker() {
     let folder = given::config("");
-    let mut server = Server::start(folder.path());
+    let mut server = Server::start_logged(folder.path());
     let worker = worker_in(&server, "working").await;
     assert_eq!(
         worker["queues"],
@@ -43,8 +54,7 @@ async fn an_operator_drains_resumes_and_stops_a_worker() {
     assert!(workers(folder.path(), &server, &["ls"]).contains(id));
 
     assert!(workers(folder.path(), &server, &["drain", id]).contains("drains"));
-    // It hears of it with its next sign of life.
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    heard(folder.path()).await;
     let asset = server.upload("", photo(64, 48, 1)).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let tasks = server.get(&format!("/v1/assets/{asset}/tasks")).await;
