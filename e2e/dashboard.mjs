@@ -277,6 +277,18 @@ async function openServer() {
     await page.getByRole("region", { name: "Recipe video" }).getByRole("button", { name: /^encode/ }).click();
     await see(page, "video.encode");
     await look(page, "recipes");
+    // One's own is checked before it is used.
+    const recipe = readFileSync(new URL("../recipes/image.toml", import.meta.url), "utf8");
+    const check = page.getByRole("region", { name: "Check a recipe" });
+    page.quiet = true;
+    await check.getByLabel("The file").fill(recipe.replace("jpeg_quality", "jpg_quality"));
+    await check.getByRole("button", { name: "Check it" }).click();
+    await check.getByText(/^line \d+, step "resize": unknown field `jpg_quality`/).waitFor();
+    page.quiet = false;
+    await check.getByLabel("Choose a file").setInputFiles({ name: "shop.toml", mimeType: "application/toml", buffer: Buffer.from(recipe.replace('name = "image"', 'name = "shop"')) });
+    await see(check, "The recipe shop, version 1, is right: 8 steps.");
+    await check.getByRole("button", { name: /^compress/ }).waitFor();
+    await look(page, "recipes-checked");
   });
 
   await stockAndSettings(server, page);
