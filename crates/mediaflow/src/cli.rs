@@ -178,6 +178,9 @@ pub(crate) enum Command {
         fix: bool,
         #[command(flatten)]
         via: Via,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// Check, show and explain the configuration
     Config {
