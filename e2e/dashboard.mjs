@@ -81,7 +81,15 @@ async function openServer() {
     await see(page, /^for \d+/);
     await page.getByRole("region", { name: "What needs attention" }).getByText("input.").first().waitFor();
     await page.getByRole("link", { name: "Look" }).waitFor();
-    await page.waitForTimeout(2500);
+    // While nothing changes but the time, nothing is read out.
+    const spoken = await page.evaluate(async () => {
+      const said = [];
+      const listener = new MutationObserver((changes) => said.push(...changes.map((change) => change.target.textContent)));
+      for (const region of document.querySelectorAll(".verdict, .verdict [aria-live]")) if (region.ariaLive) listener.observe(region, { subtree: true, childList: true, characterData: true });
+      await new Promise((go) => setTimeout(go, 2500));
+      return said;
+    });
+    if (spoken.length) throw new Error(`it is read out: ${spoken}`);
     await look(page, "now");
     await page.setViewportSize({ width: 1360, height: 1700 });
     await page.screenshot({ path: join(out, "now-whole.png"), fullPage: true });
