@@ -388,7 +388,12 @@ async fn a_stale_fence_and_strangers_keys_reach_nothing() {
     };
     let tasks = format!("/v1/assets/{asset}/tasks");
     let began = Instant::now();
-    while api.server.get(&tasks).await["items"].as_array().unwrap().iter().any(|task| task["state"] == "running") {
+    while api.server.get(&tasks).await["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|task| task["state"] == "running")
+    {
         assert!(began.elapsed() < PATIENCE, "it is never taken away");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -292,7 +292,9 @@ async fn what_waits_comes_soon_when_the_receiver_takes_something(given: &mut Giv
     given.world.pass(MINUTE * 120);
     let tried_at = given.world_now();
     given.tried(id, late, DeliveryNext::Again(DAY)).await;
-    given.tried(id, near, DeliveryNext::Again(MINUTE * 70)).await;
+    given
+        .tried(id, near, DeliveryNext::Again(MINUTE * 70))
+        .await;
     given.world.pass(MINUTE * 15);
     let near_at = due_at(id, near).await;
 
