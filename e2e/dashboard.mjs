@@ -336,7 +336,7 @@ async function openServer() {
       await new Promise((go) => setTimeout(go, 3000));
       await route.continue().catch(() => undefined);
     });
-    await page.to("/upload");
+    await page.to("/recipes");
     await page.to("/");
     await see(page, "oldest ready");
     await page.unroute("**/v1/queues");
