@@ -50,7 +50,7 @@ async function openServer() {
       }
       return route.continue();
     });
-    await page.getByText("What is said about them").click();
+    await page.getByText("Tags, visibility, priority, recipe").click();
     await page.getByLabel("Tags").fill("tour");
     await page.getByLabel("Choose files").setInputFiles([media("film.mp4"), media("tone.flac"), media("valley.jpg"), media("badge.png"), media("broken.jpg")]);
     await page.getByLabel("Choose a folder").setInputFiles(media("holiday"));
@@ -81,7 +81,15 @@ async function openServer() {
     await see(page, /^for \d+/);
     await page.getByRole("region", { name: "What needs attention" }).getByText("input.").first().waitFor();
     await page.getByRole("link", { name: "Look" }).waitFor();
-    await page.waitForTimeout(2500);
+    // While nothing changes but the time, nothing is read out.
+    const spoken = await page.evaluate(async () => {
+      const said = [];
+      const listener = new MutationObserver((changes) => said.push(...changes.map((change) => change.target.textContent)));
+      for (const region of document.querySelectorAll(".verdict, .verdict [aria-live]")) if (region.ariaLive) listener.observe(region, { subtree: true, childList: true, characterData: true });
+      await new Promise((go) => setTimeout(go, 2500));
+      return said;
+    });
+    if (spoken.length) throw new Error(`it is read out: ${spoken}`);
     await look(page, "now");
     await page.setViewportSize({ width: 1360, height: 1700 });
     await page.screenshot({ path: join(out, "now-whole.png"), fullPage: true });
@@ -105,6 +113,14 @@ async function openServer() {
     await page.to("/");
     await see(page, /image tasks? waits?: claims are switched off|image tasks wait: claims are switched off/);
     await page.screenshot({ path: join(out, "now-paused.png") });
+    // What could not be done is not told as done.
+    page.quiet = true;
+    await page.route("**/v1/switches/*", (route) => route.fulfill({ status: 503, json: { code: "store.unavailable", detail: "The database does not answer." } }));
+    await page.getByRole("button", { name: "Switch on" }).click();
+    await see(page, "It could not be switched on: The database does not answer.");
+    if (await page.getByText("is on again").count()) throw new Error("it says that it is on");
+    await page.unroute("**/v1/switches/*");
+    page.quiet = false;
     await page.getByRole("button", { name: "Switch on" }).click();
     await server.until(waiting, (asset) => asset.state === "ready");
     await page.getByText("claims are switched off").waitFor({ state: "detached" });
@@ -179,6 +195,10 @@ async function openServer() {
     await page.to(`/assets/${ids["valley.jpg"]}`);
     await page.getByRole("region", { name: "Work" }).getByRole("button", { name: /^compress/ }).first().click();
     await see(page, "attempt 1");
+    // What went well is not replayed: the whole asset is, and it is told before what that does.
+    await page.getByRole("region", { name: "Step compress" }).getByRole("button", { name: "Process the asset again…" }).click();
+    await page.getByRole("dialog").getByText("1 asset gets a new generation: 8 tasks").waitFor();
+    await page.getByRole("button", { name: "Cancel" }).click();
     await page.getByRole("button", { name: /^Show large as avif/ }).click();
     await see(page, "large.avif");
     await page.getByRole("region", { name: "History" }).getByText("Generation 1 is complete and published").waitFor();
@@ -247,7 +267,10 @@ async function openServer() {
     for (let n = 0; n < 3; n++) await server.upload(Buffer.concat([readFileSync(media("broken.jpg")), Buffer.from([n])]), `damaged-${n}.jpg`);
     await page.to("/dead");
     await page.getByRole("region", { name: "Groups" }).getByRole("cell", { name: "4", exact: true }).waitFor();
+    // Of a code that many operations have, those of this one are asked for.
+    const asked = page.waitForRequest((request) => request.url().includes("/v1/tasks?") && request.url().includes("operation=image.resize"));
     await page.getByRole("button", { name: /^input\./ }).first().click();
+    await asked;
     await see(page, "One of them, opened");
     await page.locator("pre.error").first().waitFor();
     await look(page, "dead");
@@ -262,6 +285,18 @@ async function openServer() {
     await page.getByRole("region", { name: "Recipe video" }).getByRole("button", { name: /^encode/ }).click();
     await see(page, "video.encode");
     await look(page, "recipes");
+    // One's own is checked before it is used.
+    const recipe = readFileSync(new URL("../recipes/image.toml", import.meta.url), "utf8");
+    const check = page.getByRole("region", { name: "Check a recipe" });
+    page.quiet = true;
+    await check.getByLabel("The file").fill(recipe.replace("jpeg_quality", "jpg_quality"));
+    await check.getByRole("button", { name: "Check it" }).click();
+    await check.getByText(/^line \d+, step "resize": unknown field `jpg_quality`/).waitFor();
+    page.quiet = false;
+    await check.getByLabel("Choose a file").setInputFiles({ name: "shop.toml", mimeType: "application/toml", buffer: Buffer.from(recipe.replace('name = "image"', 'name = "shop"')) });
+    await see(check, "The recipe shop, version 1, is right: 8 steps.");
+    await check.getByRole("button", { name: /^compress/ }).waitFor();
+    await look(page, "recipes-checked");
   });
 
   await stockAndSettings(server, page);
@@ -289,8 +324,30 @@ async function openServer() {
       if (wide > 391) throw new Error(`${name} is ${wide} pixels wide: ${JSON.stringify((await phone.evaluate(widest)).slice(0, 8))}`);
       await phone.screenshot({ path: join(out, `phone-${name}.png`) });
     }
+    await phone.getByRole("button", { name: "Colours: auto" }).click();
+    await phone.getByRole("button", { name: "Colours: dark" }).waitFor();
     page.noise.push(...phone.noise);
     await phone.context().close();
+  });
+
+  await step("a server that is slow is waited for, and one that hangs is told", page, async () => {
+    // Each answer takes longer than the time until it would be asked for again.
+    await page.route("**/v1/queues", async (route) => {
+      await new Promise((go) => setTimeout(go, 3000));
+      await route.continue().catch(() => undefined);
+    });
+    await page.to("/recipes");
+    await page.to("/");
+    await see(page, "oldest ready");
+    await page.unroute("**/v1/queues");
+    page.quiet = true;
+    server.process.kill("SIGSTOP");
+    await see(page, "The server has not answered for");
+    await see(page, "○ not connected");
+    server.process.kill("SIGCONT");
+    await page.getByText("The server has not answered for").waitFor({ state: "detached" });
+    await see(page, "● live");
+    page.quiet = false;
   });
 
   await step("the server goes away and comes back", page, async () => {

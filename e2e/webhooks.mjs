@@ -137,7 +137,7 @@ export async function webhooks() {
     await look(page, "webhooks-failing");
     await page.to("/");
     await see(page, `The webhook to ${receiver.host} fails`);
-    await see(page, /500.*wait for it, and all is tried again by itself/);
+    await see(page, /500.*wait for it, and are tried again by themselves/);
     await look(page, "webhooks-now");
     await page.getByRole("link", { name: "Look" }).click();
     await deliveries.getByRole("button", { name: /asset\.ready/ }).click();

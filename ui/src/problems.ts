@@ -179,7 +179,7 @@ function hooked({ webhooks = [] }: Known): Trouble[] {
       bad: off,
       what: off ? `The webhook to ${place(one.url)} switched itself off` : `The webhook to ${place(one.url)} fails`,
       since: one.failing_since ?? undefined,
-      why: off ? offSaid(one.off_because) : `${one.last_error ?? "the receiver does not take what it is sent"}; ${behind(one)}, and all is tried again by itself`,
+      why: off ? offSaid(one.off_because) : `${one.last_error ?? "the receiver does not take what it is sent"}; ${behind(one)}`,
       remedies: [{ label: "Look", to: `/webhooks?of=${one.id}` }],
     };
   });

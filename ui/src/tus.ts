@@ -62,7 +62,10 @@ export async function send(sending: Sending): Promise<string> {
       }
       const pause = TRIES_S[Math.min(tries++, TRIES_S.length - 1)]!;
       sending.waiting(error instanceof Refused ? error.message : "the connection broke", pause);
-      await new Promise((go) => setTimeout(go, pause * 1000));
+      await new Promise((go) => {
+        setTimeout(go, pause * 1000);
+        signal.addEventListener("abort", go, { once: true });
+      });
     }
   }
 }

@@ -1,7 +1,7 @@
 // Webhooks in words: which events one wants, how it stands, what its receiver answered. Pure.
 
 import type { Delivery, Webhook } from "./api/client.ts";
-import { lasting, many } from "./words.ts";
+import { lasting } from "./words.ts";
 
 /** Every type that an event can have, as docs/reference/events.md lists them; a test compares. */
 export const TYPES = [
@@ -82,5 +82,6 @@ export function place(url: string): string {
 
 /** What waits behind a receiver that fails, for people who look for what is wrong. */
 export function behind(webhook: Webhook): string {
-  return webhook.waiting ? `${counted(webhook.waiting)} ${webhook.waiting === 1 ? "event waits" : "events wait"} for it` : `${many(webhook.failed, "delivery", "deliveries")} failed for good`;
+  if (webhook.waiting) return `${counted(webhook.waiting)} ${webhook.waiting === 1 ? "event waits for it, and is" : "events wait for it, and are"} tried again by ${webhook.waiting === 1 ? "itself" : "themselves"}`;
+  return `${counted(webhook.failed)} ${webhook.failed === 1 ? "delivery" : "deliveries"} failed for good, and nothing is tried again by itself`;
 }

@@ -20,8 +20,13 @@ export function lasting(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(1).replace(".0", "")} s`;
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 129_600) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} days`;
+  if (seconds < 129_600) return `${halves(seconds / 3600)} h`;
+  return `${halves(seconds / 86_400)} days`;
+}
+
+/** An hour and a half is not two. */
+function halves(n: number): string {
+  return n < 10 ? String(Math.round(n * 2) / 2) : String(Math.round(n));
 }
 
 export function ago(time: string | null | undefined, now: number): string {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import { act, suited, tasks } from "../src/acting.ts";
-import { address, type AssetItem, get, type Graph, own, post, Refused, remove, Unreachable, unknown } from "../src/api/client.ts";
+import { address, type AssetItem, get, type Graph, own, PATIENCE_MS, post, Refused, remove, Unreachable, unknown } from "../src/api/client.ts";
 import { pixels } from "../src/blurhash.ts";
 import { connection } from "../src/live/connection.svelte.ts";
 
@@ -69,6 +69,25 @@ describe("requests and deeds", () => {
     serve(() => ({ json: {} }));
     await second();
     assert.deepEqual([connection.lostAt, connection.epoch], [null, before + 1]);
+  });
+
+  test("a server that keeps a connection and says nothing is not waited for for ever", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const hangs = ((_path: string, { signal }: RequestInit) => new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)))) as typeof fetch;
+    globalThis.fetch = hangs;
+    const asked = get("/v1/queues");
+    t.mock.timers.tick(PATIENCE_MS);
+    await assert.rejects(asked, Unreachable);
+    assert.ok(connection.lostAt);
+    // Whoever does not want to know any more has not found out that the server is away.
+    serve(() => ({ json: {} }));
+    await get("/v1/queues");
+    globalThis.fetch = hangs;
+    const leaving = new AbortController();
+    const left = get("/v1/queues", { signal: leaving.signal });
+    leaving.abort();
+    await assert.rejects(left, { name: "AbortError" });
+    assert.equal(connection.lostAt, null);
   });
 
   const asset = (id: string, state = "ready", kind = "image") => ({ id, state, kind, original: { bytes: 1 } }) as unknown as AssetItem;

@@ -80,7 +80,9 @@ test("a webhook that fails is told with its error, one that ended by itself is b
   assert.deepEqual(told({ webhooks: [hook({}), hook({ state: "off", off_because: "operator" })] }), []);
   const [failing] = told({ webhooks: [hook({ failing_since: "2026-01-01T00:00:00Z", last_error: "it answered 500", waiting: 2 })] });
   assert.deepEqual([failing!.what, failing!.bad, failing!.since], ["The webhook to shop.example fails", false, "2026-01-01T00:00:00Z"]);
-  assert.match(failing!.why, /^it answered 500; 2 events wait for it/);
+  assert.match(failing!.why, /^it answered 500; 2 events wait for it, and are tried again by themselves$/);
+  const [given] = told({ webhooks: [hook({ failing_since: "2026-01-01T00:00:00Z", last_error: "it answered 500", failed: 13 })] });
+  assert.match(given!.why, /13 deliveries failed for good, and nothing is tried again by itself$/);
   assert.deepEqual(failing!.remedies, [{ label: "Look", to: "/webhooks?of=h" }]);
   const [gone] = told({ webhooks: [hook({ state: "off", off_because: "gone" })] });
   assert.equal(gone!.bad, true);

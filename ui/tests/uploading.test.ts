@@ -14,6 +14,7 @@ class Server {
 
   fetch = async (path: string, options: RequestInit = {}): Promise<Response> => {
     this.asked.push(`${options.method} ${path}`);
+    if (options.method !== "DELETE") options.signal?.throwIfAborted();
     const headers = new Headers(options.headers);
     assert.equal(headers.get("Tus-Resumable"), "1.0.0");
     if (options.method === "POST") {
@@ -145,5 +146,16 @@ describe("uploads", () => {
     await gone;
     assert.equal(kept.size, 0);
     assert.equal(server.asked.at(-1), "DELETE /v1/tus/u1");
+  });
+
+  test("one that is given up while it waits for its next try ends at once", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { all, stop, waits } = sending();
+    server.trouble = [{ after: 4 }];
+    const gone = assert.rejects(send(all), (error: Error) => error.name === "AbortError");
+    while (!waits.length) await new Promise((go) => setImmediate(go));
+    stop.abort();
+    await gone;
+    assert.equal(kept.size, 0);
   });
 });

@@ -31,7 +31,7 @@ test("how a webhook stands and what it wants is one word each", () => {
   const hook = (over: object) => ({ state: "on", types: [], ...over }) as unknown as Webhook;
   assert.deepEqual([hook({}), hook({ failing_since: "2026-01-01T00:00:00Z" }), hook({ state: "off", failing_since: "2026-01-01T00:00:00Z" })].map(standing), ["on", "failing", "off"]);
   assert.deepEqual([typesSaid([]), typesSaid(["asset.*", "task.dead"])], ["every event", "asset.*, task.dead"]);
-  assert.deepEqual([behind(hook({ waiting: 1, failed: 0 })), behind(hook({ waiting: 10_000, failed: 0 })), behind(hook({ waiting: 0, failed: 2 }))], ["1 event waits for it", "10,000 or more events wait for it", "2 deliveries failed for good"]);
+  assert.deepEqual([behind(hook({ waiting: 1, failed: 0 })), behind(hook({ waiting: 10_000, failed: 0 })), behind(hook({ waiting: 0, failed: 2 }))], ["1 event waits for it, and is tried again by itself", "10,000 or more events wait for it, and are tried again by themselves", "2 deliveries failed for good, and nothing is tried again by itself"]);
 });
 
 test("what waits is tried in a while, now, or when the webhook is on", () => {

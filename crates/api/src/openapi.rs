@@ -23,7 +23,7 @@ use utoipa::{Modify, OpenApi};
         upload::post, imports::post, imports::get, imports::delete, direct::begin, direct::get, direct::end, direct::complete, tokens::mint, tus::collection, tus::one, resumable::options, resumable::get, resumable::patch, resumable::delete, assets::search, assets::get, assets::patch, assets::delete, assets::reprocess, original::get,
         captions::put, captions::delete,
         moderation::decide, tasks::of_asset, tasks::list, tasks::replay, tasks::replay_all, events::of_asset,
-        events::all, failures::list, arrivals::list, recipes::list, recipes::of_asset, session::get, session::sign_in, session::sign_out, queues::list, queues::history, keys::list, keys::create, keys::limit, keys::revoke, settings::list, storage::get, outlets::list, switches::list, switches::history, switches::set, tenants::list, tenants::create,
+        events::all, failures::list, arrivals::list, recipes::list, recipes::of_asset, recipes::check, session::get, session::sign_in, session::sign_out, queues::list, queues::history, keys::list, keys::create, keys::limit, keys::revoke, settings::list, storage::get, outlets::list, switches::list, switches::history, switches::set, tenants::list, tenants::create,
         tenants::change, watches::list, webhooks::list, webhooks::create, webhooks::get, webhooks::change, webhooks::remove, webhooks::rotate, webhooks::test, webhooks::deliveries, webhooks::delivery, webhooks::redeliver, webhooks::redeliver_failed, storage_events::post, workers::list, workers::drain, workers::resume, workers::stop, delivery::get, health::landing, health::alive, health::ready, health::metrics, route,
     ),
     modifiers(&Bearer),

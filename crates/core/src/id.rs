@@ -11,6 +11,11 @@ pub trait Ids: Send {
     fn next(&mut self) -> Uuid;
 }
 
+/// Said of text that is no identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("ids are like 0195f3c2-7a10-7c32-9c07-3d4b7d9c3a10")]
+pub struct NotAnId;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -38,9 +43,9 @@ macro_rules! id {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
+            type Err = NotAnId;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Uuid::from_str(text).map(Self)
+                Uuid::from_str(text).map(Self).map_err(|_| NotAnId)
             }
         }
 

@@ -27,10 +27,22 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Place {
     /// The configuration file [default: ./mediaflow.toml where it exists]
-    #[arg(long, global = true, value_name = "FILE", env = "MEDIAFLOW_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "MEDIAFLOW_CONFIG",
+        display_order = 900
+    )]
     pub(crate) config: Option<PathBuf>,
     /// The data folder; wins over `data` of the file
-    #[arg(long, global = true, value_name = "FOLDER", env = "MEDIAFLOW_DATA")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        env = "MEDIAFLOW_DATA",
+        display_order = 901
+    )]
     pub(crate) data: Option<PathBuf>,
 }
 
@@ -166,6 +178,9 @@ pub(crate) enum Command {
         fix: bool,
         #[command(flatten)]
         via: Via,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// Check, show and explain the configuration
     Config {

@@ -64,6 +64,9 @@ export class Unreachable extends Error {}
 /** Who is told when the server does not know the key any more. */
 export const unknown = { told: (): void => undefined };
 
+/** Whoever has not begun to answer a question by then does not answer: a server that hangs keeps its connections open. */
+export const PATIENCE_MS = 10_000;
+
 export function address(path: string, asked: Asked = {}): string {
   const filled = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(asked.path?.[name] ?? ""));
   const query = new URLSearchParams();
@@ -76,18 +79,23 @@ async function call(method: Method, path: string, asked: Asked): Promise<unknown
   const headers: Record<string, string> = { Accept: "application/json" };
   if (asked.body !== undefined) headers["Content-Type"] = "application/json";
   let response: Response;
+  const patience = new AbortController();
+  // What is done takes its time.
+  const timer = method === "get" ? setTimeout(() => patience.abort(), PATIENCE_MS) : undefined;
   try {
     response = await fetch(address(path, asked), {
       method: method.toUpperCase(),
       headers,
       body: asked.body === undefined ? undefined : JSON.stringify(asked.body),
-      signal: asked.signal,
+      signal: asked.signal ? AbortSignal.any([asked.signal, patience.signal]) : patience.signal,
       keepalive: method !== "get",
     });
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    if (asked.signal?.aborted) throw error;
     unheard();
     throw new Unreachable("the server does not answer");
+  } finally {
+    clearTimeout(timer);
   }
   // Proxies answer for servers that are not there.
   if ([502, 504].includes(response.status)) {

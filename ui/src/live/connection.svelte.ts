@@ -9,6 +9,9 @@ export const connection = $state({
 
 let waiting: ReturnType<typeof setTimeout> | undefined;
 
+const PATIENCE_MS = 5000;
+const knocked = () => fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+
 export function heard(): void {
   if (connection.lostAt === null) return;
   connection.lostAt = null;
@@ -23,7 +26,7 @@ export function unheard(): void {
 /** Something broke that may have another reason: asks whether the server is there. */
 export async function doubt(): Promise<void> {
   try {
-    await fetch("/healthz", { cache: "no-store" });
+    await knocked();
   } catch {
     unheard();
   }
@@ -32,7 +35,7 @@ export async function doubt(): Promise<void> {
 async function knock(): Promise<void> {
   waiting = undefined;
   try {
-    const answer = await fetch("/healthz", { cache: "no-store" });
+    const answer = await knocked();
     if (answer.ok) return heard();
   } catch {
     // Not yet.

@@ -18,7 +18,7 @@ export class Watched<T> {
     $effect(() => {
       void connection.epoch;
       void this.refresh();
-      const timer = every && setInterval(() => document.visibilityState === "visible" && void this.refresh(), every);
+      const timer = every && setInterval(() => document.visibilityState === "visible" && void this.renew(), every);
       return () => {
         clearInterval(timer || undefined);
         this.#under?.abort();
@@ -39,8 +39,15 @@ export class Watched<T> {
       if (under.signal.aborted) return;
       if (error instanceof Refused) this.error = error;
       else if (!(error instanceof Unreachable)) throw error;
+    } finally {
+      if (this.#under === under) this.#under = undefined;
     }
     this.loading = false;
+  }
+
+  /** Asks, unless an answer is under way: one that takes longer than the time until it is asked for again would never come. */
+  async renew(): Promise<void> {
+    if (!this.#under) await this.refresh();
   }
 }
 

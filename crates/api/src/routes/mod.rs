@@ -90,6 +90,7 @@ pub(crate) fn router(context: Shared) -> Router {
         .route("/v1/tasks/{id}/replay", post(tasks::replay))
         .route("/v1/failures", get(failures::list))
         .route("/v1/recipes", get(recipes::list))
+        .route("/v1/recipes/check", post(recipes::check))
         .route("/v1/queues", get(queues::list))
         .route("/v1/queues/history", get(queues::history))
         .route(

@@ -1,15 +1,17 @@
-//! `/v1/recipes`: the graphs that uploads can name, and the one that an asset's run was frozen with.
+//! `/v1/recipes`: the graphs that uploads can name, the one that an asset's run was frozen with, and what a file would be.
 
 use super::AssetPath;
 use crate::Shared;
 use crate::access::MayRead;
+use crate::body::Json;
 use crate::params::NoParams;
 use crate::problem::{Problem, ProblemView};
 use axum::extract::State;
 use axum::response::Json as Answer;
-use mediaflow_core::Recipe;
 use mediaflow_core::recipe::Condition;
-use serde::Serialize;
+use mediaflow_core::{ErrorCode, Recipe};
+use mediaflow_engine::EngineError;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// All recipes.
@@ -81,6 +83,15 @@ impl From<&Recipe> for GraphView {
     }
 }
 
+/// A recipe file that somebody works on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = RecipeDraft)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Draft {
+    /// What is in it.
+    toml: String,
+}
+
 /// List the recipes that uploads can name.
 #[utoipa::path(
     get, path = "/v1/recipes", operation_id = "listRecipes", tag = "recipes",
@@ -117,4 +128,23 @@ pub(crate) async fn of_asset(
 ) -> Result<Answer<GraphView>, Problem> {
     let recipe = context.engine.store().recipe_of(caller.tenant, id).await?;
     Ok(Answer(GraphView::from(&*recipe)))
+}
+
+/// Check a recipe file: what it would be, or what is wrong with it, with line, step and fix. Nothing is kept.
+#[utoipa::path(
+    post, path = "/v1/recipes/check", operation_id = "checkRecipe", tag = "recipes",
+    request_body = Draft,
+    responses(
+        (status = 200, body = GraphView),
+        (status = "4XX", body = ProblemView<'_>, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn check(
+    _: MayRead,
+    _: NoParams,
+    Json(draft): Json<Draft>,
+) -> Result<Answer<GraphView>, Problem> {
+    let recipe = Recipe::parse(&draft.toml)
+        .map_err(|wrong| EngineError::new(ErrorCode::RecipeInvalid, wrong.to_string()))?;
+    Ok(Answer(GraphView::from(&recipe)))
 }

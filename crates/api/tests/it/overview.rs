@@ -89,6 +89,27 @@ async fn recipes_are_graphs() {
 }
 
 #[tokio::test]
+async fn a_recipe_is_checked_before_it_is_used() {
+    let server = Server::new();
+    let json = ["content-type: application/json"];
+    let check = async |toml: &str| {
+        let body = json!({ "toml": toml }).to_string();
+        server.send("POST", "/v1/recipes/check", &json, body).await
+    };
+    let image = include_str!("../../../../recipes/image.toml");
+    let graph = check(image).await.json();
+    let all = server.get("/v1/recipes").await.json();
+    assert_eq!(graph, all["recipes"][1]);
+    let wrong = check(&image.replace("jpeg_quality", "jpg_quality")).await;
+    let said = wrong.problem(422, "recipe.invalid");
+    assert!(
+        said.starts_with("line ") && said.contains("jpg_quality"),
+        "{said}"
+    );
+    check("").await.problem(422, "recipe.invalid");
+}
+
+#[tokio::test]
 async fn uploads_under_way_tell_how_far_they_are() {
     let server = Server::new();
     let headers = [

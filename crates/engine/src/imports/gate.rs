@@ -97,7 +97,11 @@ impl Gate {
         if text.len() > URL_BYTES_MAX {
             return Err(wrong("the address has more than 4096 bytes"));
         }
-        let url = Url::from_str(text).map_err(|e| wrong(&format!("the address: {e}")))?;
+        let url = Url::from_str(text).map_err(|e| {
+            wrong(&format!(
+                "the address must be like https://example.com/path: {e}"
+            ))
+        })?;
         self.check(&url)?;
         Ok(url)
     }

@@ -11,6 +11,7 @@ use mediaflow_media::sandbox::{Posture, SandboxMode};
 use mediaflow_media::video::plan::VideoCodec;
 use mediaflow_media::video::{Ffmpeg, FfmpegLimits};
 use mediaflow_store::MigrationState;
+use serde_json::{Value, json};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -27,7 +28,7 @@ enum Finding {
 use Finding::{Fixed, Good, Missing, Note};
 
 /// Looks at everything; with `fix` mends what needs nobody's decision.
-pub(crate) fn run(config: &Config, fix: bool) -> Result<(), Fault> {
+pub(crate) fn run(config: &Config, fix: bool, json: bool) -> Result<(), Fault> {
     let mut findings = vec![
         ("version", version()),
         ("system", system()),
@@ -61,7 +62,13 @@ pub(crate) fn run(config: &Config, fix: bool) -> Result<(), Fault> {
         };
         rows.push(vec![mark.to_owned(), subject.to_owned(), text]);
     }
-    output::print(&output::table(&rows, ""))?;
+    if json {
+        let said = |row: &Vec<String>| json!({ "subject": row[1], "finding": row[0].to_lowercase(), "text": row[2] });
+        let findings: Vec<Value> = rows.iter().map(said).collect();
+        output::print_json(&json!({ "findings": findings, "missing": missing }))?;
+    } else {
+        output::print(&output::table(&rows, ""))?;
+    }
     match missing {
         0 => Ok(()),
         _ => Err(Fault::failed(format!(

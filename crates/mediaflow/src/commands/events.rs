@@ -34,7 +34,7 @@ pub(crate) struct Events {
     /// How many at most, up to 10000; the newest, unless `--after` says where to begin
     #[arg(long, value_name = "NUMBER", default_value_t = 50, conflicts_with = "follow", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
-    /// Only those whose type begins so, for example asset. or task.dead
+    /// Only those whose type begins so, for example asset. or task.dead; of all assets without `--after` the newest 20000 are looked through
     #[arg(
         long = "type",
         value_name = "TYPE",
@@ -67,14 +67,25 @@ pub(crate) async fn run(events: Events) -> Result<(), Fault> {
     }
     let most = events.limit as usize;
     let found = match (&events.after, events.asset) {
-        (None, None) => newest(&client, most, &events).await?,
+        (None, None) => {
+            let Newest { found, is_all } = newest(&client, most, &events).await?;
+            if !is_all {
+                eprintln!(
+                    "mediaflow: these are among the newest {SEARCHED_MAX} events; `--after 0` begins with the oldest"
+                );
+            }
+            found
+        }
         _ => {
             let after = begin(&client, &events).await?;
             pages(&client, &path, after, most, |event| events.wants(event)).await?
         }
     };
     if found.is_empty() && !events.json {
-        return output::print("Nothing like that happened.\n");
+        return output::print(match events.kind.is_empty() && events.after.is_none() {
+            true => "Nothing has happened yet; `mediaflow ingest FILE` uploads something.\n",
+            false => "Nothing like that happened.\n",
+        });
     }
     found.iter().try_for_each(|event| events.print(event))
 }
@@ -121,23 +132,36 @@ async fn end(client: &Client) -> Result<u64, Trouble> {
     Ok(place(&page["next_cursor"]).unwrap_or_default())
 }
 
+/// What was found from the end of all events on.
+struct Newest {
+    found: Vec<Value>,
+    /// Whether that is as much as was wanted, or as there is.
+    is_all: bool,
+}
+
 /// The newest of all events that are wanted, the oldest of them first. The API reads forwards only, so it is begun further and
 /// further back: between two of them there may be other tenants' and other types.
-async fn newest(client: &Client, most: usize, events: &Events) -> Result<Vec<Value>, Trouble> {
+async fn newest(client: &Client, most: usize, events: &Events) -> Result<Newest, Trouble> {
     let end = end(client).await?;
     let mut back = most as u64;
-    let mut found = Vec::new();
     loop {
-        let from = end.saturating_sub(back);
-        let wants = |event: &Value| events.wants(event);
-        match pages(client, "v1/events", from, usize::MAX, wants).await {
-            Ok(all) => found = all,
-            // What is older than that is kept no longer.
-            Err(Trouble::Refused { code, .. }) if code == "events.pruned" && !found.is_empty() => {}
-            Err(trouble) => return Err(trouble),
-        }
-        if found.len() >= most || from == 0 || back >= SEARCHED_MAX {
-            return Ok(found.split_off(found.len().saturating_sub(most)));
+        let mut from = end.saturating_sub(back);
+        let after = async |from| {
+            let wants = |event: &Value| events.wants(event);
+            pages(client, "v1/events", from, usize::MAX, wants).await
+        };
+        let mut found = match after(from).await {
+            // So far back nothing is kept: all that is kept is less.
+            Err(Trouble::Refused { code, .. }) if code == "events.pruned" => {
+                from = 0;
+                after(from).await?
+            }
+            found => found?,
+        };
+        let is_all = found.len() >= most || from == 0;
+        if is_all || back >= SEARCHED_MAX {
+            let found = found.split_off(found.len().saturating_sub(most));
+            return Ok(Newest { found, is_all });
         }
         back = (back * 8).min(SEARCHED_MAX);
     }

@@ -103,10 +103,10 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Fault> {
         Command::Watches(watches) => block_on(watches::run(watches))?,
         Command::Webhooks(webhooks) => block_on(webhooks::run(webhooks))?,
         Command::Tenants(tenants) => block_on(tenants::run(tenants))?,
-        Command::Doctor { via, fix } => {
+        Command::Doctor { via, fix, json } => {
             let mut config = load(place)?;
             via.apply(&mut config);
-            doctor::run(&config, fix)
+            doctor::run(&config, fix, json)
         }
         Command::Config { verb } => config::run(place, verb),
         Command::Errors => references::errors(),

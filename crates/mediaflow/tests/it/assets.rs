@@ -42,6 +42,8 @@ async fn assets_are_found_by_what_they_are() {
     );
     let nothing = said(at, &server, &["assets", "--text", "mountain"]);
     assert!(nothing.contains("No asset is like that"), "{nothing}");
+    let name = complained(at, &server, &["assets", "beach"]);
+    assert!(name.contains("ids are like 0195f3c2-"), "{name}");
     let typo = complained(at, &server, &["assets", "--state", "redy"]);
     assert!(
         typo.contains("similar value") && typo.contains("ready"),

@@ -1,9 +1,10 @@
 //! `mediaflow events`: what happened, and what happens, also when the server goes away in between.
 
-use crate::commands::{json_lines, said};
+use crate::commands::{asked, json_lines, said};
 use crate::given;
 use crate::pictures::photo;
-use crate::server::{PATIENCE, Server, mediaflow};
+use crate::server::{PATIENCE, Server, mediaflow, stderr, stdout};
+use rusqlite::Connection;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
@@ -85,7 +86,7 @@ async fn what_happened_is_told_of_one_and_of_all() {
     let server = Server::start(at);
     assert_eq!(
         said(at, &server, &["events"]),
-        "Nothing like that happened.\n"
+        "Nothing has happened yet; `mediaflow ingest FILE` uploads something.\n"
     );
     let first = server.upload("", photo(64, 48, 1)).await;
     server.asset_in(&first, "ready").await;
@@ -103,4 +104,50 @@ async fn what_happened_is_told_of_one_and_of_all() {
     let live = Followed::start(&server, &[&first]);
     let story = live.until("asset.ready", &first);
     assert_eq!(story[0]["sequence"], "1");
+}
+
+/// More than the command looks through, after all that really happened.
+const MANY: &str = "INSERT INTO events (tenant, asset, sequence, id, type, at, data)
+     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+     SELECT tenant, asset, 1000 + i, randomblob(16), 'task.skipped', at, '{\"step\":\"watermark\"}'
+     FROM n, (SELECT * FROM events ORDER BY position LIMIT 1)";
+/// As after `retention.events_days`.
+const PRUNE: &str = "DELETE FROM events WHERE position <= (SELECT max(position) - 30 FROM events);
+     UPDATE history SET pruned = (SELECT min(position) - 1 FROM events)";
+
+#[tokio::test]
+async fn what_is_not_among_the_newest_is_not_said_to_be_nowhere() {
+    let folder = given::config("");
+    let at = folder.path();
+    let change = |sql: &str| {
+        let database = Connection::open(at.join("data/mediaflow.db")).unwrap();
+        database.execute_batch(sql).unwrap();
+    };
+    let server = Server::start(at);
+    let asset = server.upload("", photo(64, 48, 1)).await;
+    server.asset_in(&asset, "ready").await;
+    assert!(server.stop().success());
+    change(MANY);
+    let server = Server::start(at);
+    let accepted = ["events", "--type", "asset.accepted"];
+    let done = asked(at, &server, &accepted);
+    assert_eq!(stdout(&done), "Nothing like that happened.\n");
+    assert!(
+        stderr(&done).contains("newest 20000 events; `--after 0`"),
+        "{}",
+        stderr(&done)
+    );
+    let first = [&accepted[..], &["--after", "0", "--limit", "1"]].concat();
+    let first = said(at, &server, &first);
+    assert!(first.contains(&asset), "{first}");
+
+    // Less is kept than is wanted: that is what there is.
+    assert!(server.stop().success());
+    change(PRUNE);
+    let server = Server::start(at);
+    let kept = json_lines(at, &server, &["events", "--limit", "100"]);
+    assert_eq!(kept.len(), 30);
+    let done = asked(at, &server, &accepted);
+    assert_eq!(stdout(&done), "Nothing like that happened.\n");
+    assert_eq!(stderr(&done), "");
 }

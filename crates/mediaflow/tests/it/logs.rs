@@ -111,14 +111,19 @@ async fn lines_have_what_they_are_found_by_and_nothing_that_nobody_may_read() {
     server.stop();
 
     let log = std::fs::read_to_string(folder.path().join("server.log")).unwrap();
+    let lines = lines(&log);
     let position = ["47.37", "8.548", "12.3456", "54.321"];
     let secrets = [signature, &key, "forgedforged", "mf_wrong", "sesame"];
+    // A time can have the digits of a position.
+    let said = |line: &Map<String, Value>| {
+        let fields = line.iter().filter(|(name, _)| *name != "timestamp");
+        Value::from_iter(fields.map(|(name, value)| (name.clone(), value.clone()))).to_string()
+    };
     for secret in secrets.into_iter().chain(position) {
-        let found = log.lines().find(|line| line.contains(secret));
+        let found = lines.iter().map(said).find(|line| line.contains(secret));
         assert_eq!(found, None, "{secret}");
     }
 
-    let lines = lines(&log);
     assert!(lines.len() > 20, "{log}");
     let failed = lines.iter().find(|l| l["message"] == "an attempt failed");
     let failed = failed.unwrap_or_else(|| panic!("nothing is said of the failure: {log}"));

@@ -207,6 +207,13 @@ fn the_doctor_answers() {
         "{}",
         stdout(&said)
     );
+    let said = run(folder.path(), &["doctor", "--json"]);
+    let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    let first = serde_json::json!({ "subject": "version", "finding": "ok", "text": format!("mediaflow {}", env!("CARGO_PKG_VERSION")) });
+    assert_eq!(
+        (&said["findings"][0], &said["missing"]),
+        (&first, &0.into())
+    );
 }
 
 #[test]

@@ -131,9 +131,12 @@ async fn it_draws_follows_and_gives_the_terminal_back() {
 async fn a_signal_ends_it_as_a_key_does() {
     let folder = given::config("");
     let server = Server::start(folder.path());
-    let line = format!("timeout --foreground 3 {}", command(&server, ""));
+    let line = format!("sh -c 'echo $$ >pid; exec {}'", command(&server, ""));
     let terminal = Terminal::run(folder.path(), &line);
     terminal.until("QUEUE");
+    let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     is_given_back(&terminal.ended());
 }
 

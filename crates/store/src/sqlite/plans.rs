@@ -63,6 +63,7 @@ fn every_growing_table_is_searched_by_an_index_and_nothing_is_sorted() {
         (deliveries::NEWEST, "sqlite_autoindex_webhook_deliveries"),
         (deliveries::NEWEST_OF, "webhook_deliveries_state"),
         (deliveries::AGAIN_FAILED, "webhook_deliveries_state"),
+        (deliveries::SOONER, "webhook_deliveries_due"),
         (deliveries::FORGET_OLD, "webhook_deliveries_created"),
     ];
     for (sql, index) in cases {

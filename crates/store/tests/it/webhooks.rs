@@ -15,6 +15,7 @@ on_every_store! {
     it_is_told_of_what_happens_after_it_was_made_or_switched_on,
     what_is_planned_is_due_once_and_survives,
     an_attempt_is_followed_by_another_until_it_went_well,
+    what_waits_comes_soon_when_the_receiver_takes_something,
     a_webhook_that_is_gone_or_fails_for_days_is_switched_off,
     those_that_fail_stand_behind_the_others,
     for_a_while_two_keys_sign,
@@ -272,6 +273,45 @@ async fn an_attempt_is_followed_by_another_until_it_went_well(given: &mut Given)
     let details = given.store.delivery(TENANT, id, event).await.unwrap();
     assert_eq!(details.delivery.state, DeliveryState::Delivered);
     assert_eq!(given.look_at(id).await.failing_since, None);
+}
+
+async fn what_waits_comes_soon_when_the_receiver_takes_something(given: &mut Given) {
+    let (id, other) = (given.webhook().await, given.webhook().await);
+    for _ in 0..5 {
+        given.asset().await;
+    }
+    let events = given.plan(&[id, other]).await;
+    let due_at = async |webhook, event| {
+        let details = given.store.delivery(TENANT, webhook, event).await.unwrap();
+        details.delivery.due_at
+    };
+    let (early, late, near) = (events[0], events[1], events[2]);
+    given.tried(id, early, DeliveryNext::Again(DAY)).await;
+    given.tried(other, early, DeliveryNext::Again(DAY)).await;
+    let not_its = due_at(other, early).await;
+    given.world.pass(MINUTE * 120);
+    let tried_at = given.world_now();
+    given.tried(id, late, DeliveryNext::Again(DAY)).await;
+    given
+        .tried(id, near, DeliveryNext::Again(MINUTE * 70))
+        .await;
+    given.world.pass(MINUTE * 15);
+    let near_at = due_at(id, near).await;
+
+    given.tried(id, events[3], DeliveryNext::Delivered).await;
+    assert_eq!(due_at(id, early).await, Some(given.world_now()));
+    let soon = Some(tried_at.after(MINUTE * 60));
+    assert_eq!(
+        due_at(id, late).await,
+        soon,
+        "not much sooner than it was tried"
+    );
+    assert_eq!(due_at(id, near).await, near_at);
+    assert_eq!(due_at(other, early).await, not_its);
+    // However much goes well meanwhile, it is an hour.
+    given.world.pass(MINUTE);
+    given.tried(id, events[4], DeliveryNext::Delivered).await;
+    assert_eq!(due_at(id, late).await, soon);
 }
 
 async fn a_webhook_that_is_gone_or_fails_for_days_is_switched_off(given: &mut Given) {

@@ -18,7 +18,7 @@ const NAME_COLUMNS: usize = 32;
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Assets {
-    /// Show this one with its renditions, its tasks and its story
+    /// The id of one to show with its renditions, its tasks and its story; without, all are searched
     #[arg(value_name = "ASSET", conflicts_with = "Search")]
     id: Option<AssetId>,
     #[command(flatten)]

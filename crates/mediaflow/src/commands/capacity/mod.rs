@@ -284,10 +284,14 @@ fn several(kind: Kind) -> &'static str {
     }
 }
 
-/// A count as people read it: with commas, and digits behind the point only where there are few before it.
+/// A count as people read it: with commas, and digits behind the point only where there are few before it. Little is not nothing.
 fn number(value: f64) -> String {
-    if value < 10.0 && value.fract() > 0.005 {
-        return format!("{value:.2}");
+    if 0.0 < value && value < 0.01 {
+        return "under 0.01".to_owned();
+    }
+    if value < 9.995 {
+        let text = format!("{value:.2}");
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
     }
     let digits = format!("{:.0}", value.ceil());
     let mut text = String::new();
@@ -332,8 +336,12 @@ mod tests {
     #[test]
     fn numbers_are_readable() {
         assert_eq!(
-            [1_234_567.0, 999.2, 34.7, 0.25, 8.0].map(number),
-            ["1,234,567", "1,000", "35", "0.25", "8"]
+            [1_234_567.0, 999.2, 34.7, 0.25, 8.0, 3.004, 9.998].map(number),
+            ["1,234,567", "1,000", "35", "0.25", "8", "3", "10"]
+        );
+        assert_eq!(
+            [0.0, 0.000_03, 0.01].map(number),
+            ["0", "under 0.01", "0.01"]
         );
         assert_eq!(bits(125_000.0), "1.0 Mbit/s");
     }
