@@ -12,11 +12,12 @@ use std::time::Duration;
 
 /// Attempts of a delivery that are remembered one by one.
 const TRIES_MAX: usize = 10;
-/// Where a receiver takes something, whatever else waits for it is tried so long after its last attempt at the latest: soon after an
-/// outage, not more often where only some of it fails, and never before the time that a receiver may ask for.
+/// A receiver that took nothing for so long was away. One that refuses some of it is not, and keeps its days to be mended.
+pub(crate) const AWAY: Duration = Duration::from_secs(600);
+/// After that time what waits is tried so long after its last attempt at the latest, and never before the time that a receiver may ask for.
 pub(crate) const SOON: Duration = Duration::from_secs(3600);
-/// Deliveries that come sooner because of one that went well; the next one brings the next.
-pub(crate) const SOONER_MAX: u32 = 1000;
+/// Deliveries that come sooner because a receiver is back; what is beyond comes at its own time.
+pub(crate) const SOONER_MAX: u32 = 10_000;
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,7 +246,8 @@ pub trait Deliveries: Send + Sync {
     ) -> Result<Vec<DueDelivery>, StoreError>;
 
     /// Records an attempt; answers why the webhook is off now, if this attempt switched it off. What does not wait any more stays as
-    /// it is. One that went well lets what waits for the same webhook come sooner, if that would have waited for more than an hour.
+    /// it is. The first that goes well after ten minutes of nothing but failures lets what waits for the same webhook come sooner, if
+    /// that would have waited for more than an hour.
     async fn save_attempt(
         &self,
         webhook: WebhookId,

@@ -6,7 +6,7 @@ use super::session::Params;
 use super::upkeep::before;
 use super::webhooks::{keys, known};
 use super::{PostgresStore, Repeat, Session};
-use crate::deliveries::{SOON, SOONER_MAX, remembered, switched_off};
+use crate::deliveries::{AWAY, SOON, SOONER_MAX, remembered, switched_off};
 use crate::query::page_size;
 use crate::{
     Attempted, Deliveries, DeliveryDetails, DeliveryFilter, DeliveryNext, DeliveryPage,
@@ -43,11 +43,13 @@ const SAVE: &str = "UPDATE webhook_deliveries SET state = $3, run = run + 1, att
             last_at = $6, status = $7, ms = $8, error = $9
      WHERE webhook = $1 AND event = $2";
 const WELL: &str = "UPDATE webhooks SET failing_since = NULL, last_delivered_at = $2 WHERE id = $1";
-/// What would have been due after `$3`, an hour from now, is due an hour after it was tried. What others are at comes as they say.
+/// What would have been due after `$3`, an hour from now, is due an hour after it was tried, where nothing went well since `$5`. What
+/// others are at comes as they say.
 const SOONER: &str = "UPDATE webhook_deliveries SET due_at = greatest($2::bigint, last_at + ($3::bigint - $2::bigint))
      WHERE webhook = $1 AND event = ANY(ARRAY(
         SELECT event FROM webhook_deliveries WHERE webhook = $1 AND due_at > $3::bigint
-        ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED))";
+        ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED))
+       AND EXISTS (SELECT 1 FROM webhooks WHERE id = $1 AND failing_since <= $5)";
 const ILL: &str = "UPDATE webhooks SET failing_since = coalesce(failing_since, $2), last_error = $3
      WHERE id = $1 AND off_because IS NULL RETURNING failing_since";
 const SWITCH_OFF: &str = "UPDATE webhooks SET off_because = $2 WHERE id = $1";
@@ -243,7 +245,7 @@ async fn save(
     s.execute(SAVE, params).await?;
     if attempted.next == DeliveryNext::Delivered {
         let (soon, most) = (s.now.after(SOON).0, i64::from(SOONER_MAX));
-        let params: Params<'_> = &[&webhook.0, &s.now.0, &soon, &most];
+        let params: Params<'_> = &[&webhook.0, &s.now.0, &soon, &most, &before(s.now, AWAY)];
         s.execute(SOONER, params).await?;
         s.execute(WELL, &[&webhook.0, &s.now.0]).await?;
         return Ok(None);

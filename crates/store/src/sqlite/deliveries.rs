@@ -6,7 +6,7 @@ use super::rows::{id, json, maybe_time, named, time, to_json};
 use super::upkeep::before;
 use super::webhooks::{keys, known};
 use super::writer::Session;
-use crate::deliveries::{SOON, SOONER_MAX, remembered, switched_off};
+use crate::deliveries::{AWAY, SOON, SOONER_MAX, remembered, switched_off};
 use crate::query::page_size;
 use crate::{
     Attempted, Deliveries, DeliveryDetails, DeliveryFilter, DeliveryNext, DeliveryPage,
@@ -40,10 +40,11 @@ const SAVE: &str = "UPDATE webhook_deliveries SET state = ?3, run = run + 1, att
             last_at = ?6, status = ?7, ms = ?8, error = ?9
      WHERE webhook = ?1 AND event = ?2";
 const WELL: &str = "UPDATE webhooks SET failing_since = NULL, last_delivered_at = ?2 WHERE id = ?1";
-/// What would have been due after `?3`, an hour from now, is due an hour after it was tried.
+/// What would have been due after `?3`, an hour from now, is due an hour after it was tried, where nothing went well since `?5`.
 pub(super) const SOONER: &str =
     "UPDATE webhook_deliveries SET due_at = max(?2, last_at + (?3 - ?2))
-     WHERE rowid IN (SELECT rowid FROM webhook_deliveries WHERE webhook = ?1 AND due_at > ?3 ORDER BY due_at LIMIT ?4)";
+     WHERE rowid IN (SELECT rowid FROM webhook_deliveries WHERE webhook = ?1 AND due_at > ?3 ORDER BY due_at LIMIT ?4)
+       AND EXISTS (SELECT 1 FROM webhooks WHERE id = ?1 AND failing_since <= ?5)";
 const ILL: &str = "UPDATE webhooks SET failing_since = coalesce(failing_since, ?2), last_error = ?3
      WHERE id = ?1 AND off_because IS NULL RETURNING failing_since";
 const SWITCH_OFF: &str = "UPDATE webhooks SET off_because = ?2 WHERE id = ?1";
@@ -247,7 +248,8 @@ fn save(
     ])?;
     if attempted.next == DeliveryNext::Delivered {
         let soon = s.now.after(SOON).0;
-        let params = params![webhook.as_bytes(), s.now.0, soon, SOONER_MAX];
+        let away = before(s.now, AWAY);
+        let params = params![webhook.as_bytes(), s.now.0, soon, SOONER_MAX, away];
         s.conn.prepare_cached(SOONER)?.execute(params)?;
         let params = params![webhook.as_bytes(), s.now.0];
         s.conn.prepare_cached(WELL)?.execute(params)?;

@@ -15,7 +15,7 @@ on_every_store! {
     it_is_told_of_what_happens_after_it_was_made_or_switched_on,
     what_is_planned_is_due_once_and_survives,
     an_attempt_is_followed_by_another_until_it_went_well,
-    what_waits_comes_soon_when_the_receiver_takes_something,
+    what_waits_comes_soon_when_the_receiver_is_back,
     a_webhook_that_is_gone_or_fails_for_days_is_switched_off,
     those_that_fail_stand_behind_the_others,
     for_a_while_two_keys_sign,
@@ -275,9 +275,9 @@ async fn an_attempt_is_followed_by_another_until_it_went_well(given: &mut Given)
     assert_eq!(given.look_at(id).await.failing_since, None);
 }
 
-async fn what_waits_comes_soon_when_the_receiver_takes_something(given: &mut Given) {
+async fn what_waits_comes_soon_when_the_receiver_is_back(given: &mut Given) {
     let (id, other) = (given.webhook().await, given.webhook().await);
-    for _ in 0..5 {
+    for _ in 0..7 {
         given.asset().await;
     }
     let events = given.plan(&[id, other]).await;
@@ -312,6 +312,12 @@ async fn what_waits_comes_soon_when_the_receiver_takes_something(given: &mut Giv
     given.world.pass(MINUTE);
     given.tried(id, events[4], DeliveryNext::Delivered).await;
     assert_eq!(due_at(id, late).await, soon);
+    // What fails alone, while others arrive, has its own time.
+    given.tried(id, events[5], DeliveryNext::Again(DAY)).await;
+    let alone_at = due_at(id, events[5]).await;
+    given.world.pass(MINUTE * 5);
+    given.tried(id, events[6], DeliveryNext::Delivered).await;
+    assert_eq!(due_at(id, events[5]).await, alone_at);
 }
 
 async fn a_webhook_that_is_gone_or_fails_for_days_is_switched_off(given: &mut Given) {
