@@ -235,6 +235,11 @@ impl Blobs {
 pub struct Receiver(FolderReceiver);
 
 impl Receiver {
+    /// Whether these bytes have come before and are no part, so that nothing that is sent would be taken.
+    pub async fn has_come(&self) -> bool {
+        self.0.has_come().await
+    }
+
     /// Adds bytes.
     ///
     /// # Errors

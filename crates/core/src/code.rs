@@ -44,7 +44,7 @@ codes! {
     InputDigest "input.digest" 422 "The uploaded bytes do not have the SHA-256 that the client announced: they changed on the way.";
     InputInterrupted "input.interrupted" 400 "The connection ended before the whole body arrived. Nothing was kept; send it again.";
     CaptionsInvalid "captions.invalid" 422 "The captions are neither WebVTT nor SubRip in UTF-8, or are too long; the text names the line.";
-    LimitBytes "limit.bytes" 413 "The body is larger than `limits.upload.bytes_max`.";
+    LimitBytes "limit.bytes" 413 "There are more bytes than may be. The text says what allows how many: `limits.upload.bytes_max`, the limits of a key or an upload token, or what the upload was announced with.";
     LimitPixels "limit.pixels" 422 "The picture has more pixels than `limits.image.pixels_max`, or a side longer than `limits.image.side_max`.";
     LimitFrames "limit.frames" 422 "The animation has more frames, or more pixels over all frames, than `limits.image` allows.";
     LimitDuration "limit.duration" 422 "The media lasts longer than `limits.video.duration_seconds_max`.";

@@ -146,6 +146,9 @@ pub(crate) async fn put(
     if engine.store().open_among(&[own.id]).await?.is_empty() {
         return Err(Problem::plain(ErrorCode::UploadNotFound));
     }
+    if receiver.has_come().await {
+        return Err(Problem::plain(ErrorCode::UploadExists));
+    }
     engine.check_room()?;
     let _place = engine.receiving_place()?;
     let idle = Duration::from_secs(engine.limits().idle_s_max);

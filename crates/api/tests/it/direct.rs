@@ -2,9 +2,13 @@
 
 use crate::given::{Answer, Server, Wish};
 use crate::imports::PATIENCE;
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
 use mediaflow_core::Sha256;
 use mediaflow_engine::store::{Advance, UploadState};
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 macro_rules! everywhere {
@@ -405,6 +409,20 @@ async fn whoever_stopped_looking_is_followed_by_another(server: Server) {
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn what_has_come_is_not_sent_again_in_vain() {
+    let server = server(false);
+    let upload = begin(&server, &json!({ "bytes": 5 })).await;
+    let request = &upload["requests"][0];
+    assert_eq!(bring(request, &server, b"photo").await.0, 200);
+    let url = request["url"].as_str().unwrap();
+    let path = url.strip_prefix("http://127.0.0.1:8080").unwrap();
+    let nothing_yet = stream::pending::<Result<Bytes, Infallible>>();
+    let body = Body::from_stream(nothing_yet);
+    let again = server.send("PUT", path, &["content-length: 5"], body).await;
+    again.problem(412, "upload.exists");
 }
 
 #[tokio::test]

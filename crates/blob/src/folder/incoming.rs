@@ -16,16 +16,24 @@ use uuid::Uuid;
 pub(crate) struct FolderReceiver {
     id: Uuid,
     part: Option<u32>,
+    blobs: FolderBlobs,
     writer: FolderWriter,
 }
 
 impl FolderReceiver {
+    pub(crate) async fn has_come(&self) -> bool {
+        let place = self.blobs.path(&BlobKey::incoming(self.id));
+        self.part.is_none() && tokio::fs::try_exists(place).await.unwrap_or(false)
+    }
+
     pub(crate) async fn write(&mut self, piece: Bytes) -> Result<(), BlobError> {
         self.writer.write(piece).await
     }
 
     pub(crate) async fn finish(self, wanted: Option<[u8; 32]>) -> Result<String, BlobError> {
-        let Self { id, part, writer } = self;
+        let Self {
+            id, part, writer, ..
+        } = self;
         let name = move |sha256: &[u8; 32]| match part {
             None => BlobKey::incoming(id),
             // Other bytes have another name: what a client tells once stays what it is.
@@ -49,6 +57,7 @@ impl FolderBlobs {
         FolderReceiver {
             id,
             part,
+            blobs: self.clone(),
             writer: self.writer(BlobKey::incoming(id)),
         }
     }
