@@ -55,6 +55,15 @@ async fn parameters_are_refused_where_there_are_none() {
 }
 
 #[tokio::test]
+async fn text_that_not_every_database_takes_is_refused() {
+    let server = Server::new();
+    for query in ["tag=a%00b", "text=%00", "media_type=image/%00"] {
+        let answer = server.get(&format!("/v1/assets?{query}")).await;
+        assert!(answer.problem(400, "request.invalid").contains("NUL"));
+    }
+}
+
+#[tokio::test]
 async fn unknown_paths_do_not_make_metrics() {
     let server = Server::new();
     server.get("/nothing/17").await;
