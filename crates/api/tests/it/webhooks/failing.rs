@@ -74,6 +74,32 @@ async fn whatever_a_receiver_does_wrong_is_tried_again_under_the_same_id() {
 }
 
 #[tokio::test]
+async fn after_an_outage_what_waits_comes_with_what_is_new() {
+    let telling = Telling::to(|asked| match asked.before {
+        0..5 => says(500),
+        _ => says(200),
+    })
+    .await;
+    let (webhook, _) = telling.webhook("/hook", &["asset.accepted"]).await;
+    telling.server.upload("a picture", "").await;
+    for (attempts, pause) in (1..).zip([5, 300, 1800, 7200]) {
+        telling
+            .delivery(&webhook, |d| d["attempts"].as_u64() >= Some(attempts))
+            .await;
+        telling.server.world.pass(Duration::from_secs(pause));
+    }
+    telling.delivery(&webhook, |d| d["attempts"] == 5).await;
+    // The next attempt is in five hours, and two of them have gone by.
+    telling.server.world.pass(HOUR * 2);
+    telling.server.upload("another", "").await;
+    until(|| async {
+        let view = telling.look(&webhook).await;
+        (view["delivered"] == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn after_ten_attempts_it_is_given_up_and_after_days_of_failures_switched_off() {
     let telling = Telling::to(|asked| match asked.before {
         0..11 => says(500),
