@@ -439,6 +439,20 @@ async function lockedServer() {
     await see(page, "by read and moderate");
   });
 
+  await step("a film is reviewed by its frames", page, async () => {
+    await server.upload(readFileSync(media("film.mp4")), "film.mp4");
+    await page.to("/review");
+    const frames = page.getByRole("group", { name: "Frames" }).getByRole("button");
+    await see(page, "5 assets to decide, 1 skipped");
+    for (let n = 0; n < 4; n++) await page.keyboard.press("s");
+    await see(page, "1 asset to decide, 5 skipped");
+    await frames.nth(7).waitFor();
+    await frames.nth(3).click();
+    const length = (await page.locator(".stage video").evaluate((film) => film.duration)) / 16;
+    await page.waitForFunction((at) => Math.abs(document.querySelector(".stage video").currentTime - at) < 0.1, length * 7);
+    await look(page, "review-film");
+  });
+
   await page.context().close();
   await server.stop("SIGTERM");
 }
