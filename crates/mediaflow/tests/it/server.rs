@@ -149,13 +149,17 @@ impl Server {
         &self.http
     }
 
-    /// The most memory that the process has held so far, in bytes.
+    /// The most memory that the process has held so far, in bytes. Pages of the program's file are not counted: how many of them are
+    /// there is the kernel's matter, and in a debug build they are more than a hundred megabytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).unwrap();
-        let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
-        let kib = line.split_whitespace().nth(1).unwrap();
-        kib.parse::<u64>().unwrap() << 10
+        let field = |name: &str| {
+            let line = status.lines().find(|l| l.starts_with(name)).unwrap();
+            let kib = line.split_whitespace().nth(1).unwrap();
+            kib.parse::<u64>().unwrap() << 10
+        };
+        field("VmHWM:") - field("RssFile:")
     }
 
     /// The processes that it has started and that run.
