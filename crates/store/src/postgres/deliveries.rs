@@ -47,9 +47,9 @@ const WELL: &str = "UPDATE webhooks SET failing_since = NULL, last_delivered_at 
 /// others are at comes as they say.
 const SOONER: &str = "UPDATE webhook_deliveries SET due_at = greatest($2::bigint, last_at + ($3::bigint - $2::bigint))
      WHERE webhook = $1 AND event = ANY(ARRAY(
-        SELECT event FROM webhook_deliveries WHERE webhook = $1 AND due_at > $3::bigint
-        ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED))
-       AND EXISTS (SELECT 1 FROM webhooks WHERE id = $1 AND failing_since <= $5)";
+        SELECT d.event FROM webhooks w JOIN webhook_deliveries d ON d.webhook = w.id
+        WHERE w.id = $1 AND w.failing_since <= $5 AND d.due_at > $3::bigint
+        ORDER BY d.due_at LIMIT $4 FOR UPDATE OF d SKIP LOCKED))";
 const ILL: &str = "UPDATE webhooks SET failing_since = coalesce(failing_since, $2), last_error = $3
      WHERE id = $1 AND off_because IS NULL RETURNING failing_since";
 const SWITCH_OFF: &str = "UPDATE webhooks SET off_because = $2 WHERE id = $1";

@@ -43,8 +43,9 @@ const WELL: &str = "UPDATE webhooks SET failing_since = NULL, last_delivered_at 
 /// What would have been due after `?3`, an hour from now, is due an hour after it was tried, where nothing went well since `?5`.
 pub(super) const SOONER: &str =
     "UPDATE webhook_deliveries SET due_at = max(?2, last_at + (?3 - ?2))
-     WHERE rowid IN (SELECT rowid FROM webhook_deliveries WHERE webhook = ?1 AND due_at > ?3 ORDER BY due_at LIMIT ?4)
-       AND EXISTS (SELECT 1 FROM webhooks WHERE id = ?1 AND failing_since <= ?5)";
+     WHERE rowid IN (
+        SELECT d.rowid FROM webhooks w CROSS JOIN webhook_deliveries d ON d.webhook = w.id
+        WHERE w.id = ?1 AND w.failing_since <= ?5 AND d.due_at > ?3 ORDER BY d.due_at LIMIT ?4)";
 const ILL: &str = "UPDATE webhooks SET failing_since = coalesce(failing_since, ?2), last_error = ?3
      WHERE id = ?1 AND off_because IS NULL RETURNING failing_since";
 const SWITCH_OFF: &str = "UPDATE webhooks SET off_because = ?2 WHERE id = ?1";
