@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
-use write::sync_folder;
+use write::{blocking, remove, sync_folder};
 
 /// A blob store in a folder of a local or mounted file system.
 #[derive(Debug, Clone)]
@@ -136,11 +136,10 @@ impl FolderBlobs {
     /// # Errors
     /// When the file system refuses.
     pub async fn delete(&self, key: &BlobKey) -> Result<(), BlobError> {
-        match tokio::fs::remove_file(self.path(key)).await {
-            Ok(()) => Ok(()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(BlobError::io("deleting a blob", key.as_str())(e)),
-        }
+        let (path, key) = (self.path(key), key.clone());
+        let removing =
+            move || remove(&path).map_err(BlobError::io("deleting a blob", key.as_str()));
+        blocking(removing).await
     }
 
     /// Keys in one of the 256 shards that were written longer than `age` ago. Blocks. Once in all shards it also removes
